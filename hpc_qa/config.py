@@ -1,0 +1,195 @@
+"""The settings of one run: what one YAML file may say, with defaults, units and bounds.
+
+A key under `vllm` or `slurm` is the upstream option with underscores. Reading a file, with the strictness that YAML
+lacks and messages that name file and line, is in `config_file.py`; this module only says what is allowed.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+
+from hpc_qa.units import parse_clock
+
+
+def _is_clock(text: str) -> str:
+    parse_clock(text)
+    return text
+
+
+Clock = Annotated[str, AfterValidator(_is_clock)]
+Share = Annotated[float, Field(gt=0, le=1)]
+Score = Annotated[int, Field(ge=1, le=5)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are faults, values are not converted between kinds, nothing changes later."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class DocumentLimits(Section):
+    """What one document may cost in its own child process before it is given up."""
+
+    max_file_mb: float = Field(50, gt=0)
+    max_pages: int = Field(10_000, gt=0)
+    timeout: Clock = "00:05:00"
+    memory_gib: float = Field(2.0, ge=0.25)
+    min_word_coverage: float = Field(0.90, ge=0, le=1)
+
+
+class Documents(Section):
+    """How files become Markdown and chunks, on CPU, before any GPU is held."""
+
+    cache: str = "cache/documents"
+    limits: DocumentLimits = DocumentLimits()
+    processes: int | None = Field(None, ge=1)  # None: one per CPU we may use
+    max_chunks: int | None = Field(None, ge=1)  # documents with more are skipped(too_many_chunks)
+    sample_chunks: int | None = Field(None, ge=1)  # a seeded sample over the whole manifest
+    convert_on_submit_mb: float = Field(200, ge=0)
+
+
+class Accept(Section):
+    """Which pairs are accepted, beside the deterministic checks, which must all pass."""
+
+    min_clarity: Score | None = 4
+    min_accuracy: Score | None = 4
+    min_relevance: Score | None = 4
+    unjudged: Literal["reject", "accept"] = "reject"  # a pair without a verdict has no score
+
+
+class Checks(Section):
+    """Bounds of the deterministic checks, in words and characters."""
+
+    min_question_words: int = Field(4, ge=1)
+    max_question_chars: int = Field(300, ge=10)
+    min_answer_chars: int = Field(2, ge=1)
+    max_answer_chars: int = Field(1_500, ge=10)
+    near_duplicate: float = Field(0.8, gt=0, le=1)  # Jaccard similarity of character 5-shingles
+
+
+class Qa(Section):
+    """Which questions are asked, and which answers count."""
+
+    answer_style: Literal["abstractive", "extractive"] = "abstractive"
+    questions_per_chunk: int = Field(5, ge=1, le=50)
+    max_pairs_per_document: int | None = Field(None, ge=1)
+    chunk_size: int = Field(1_500, ge=64)  # tokens of the served model's tokenizer
+    prompts: str | None = None  # a YAML file that replaces the built-in prompts
+    language: str | None = Field("en", pattern=r"^[a-z]{2}$")
+    judge: bool = True
+    temperature: float = Field(0.7, ge=0, le=2)
+    max_tokens: int = Field(1_024, ge=16)  # completion tokens of one generation request
+    checks: Checks = Checks()
+    accept: Accept = Accept()
+
+
+class Vllm(Section):
+    """The server: options of `vllm serve` with underscores, and how it is started and watched."""
+
+    model: str | None = None  # a folder; a name of a hub works where the node has network
+    revision: str | None = None
+    tokenizer: str | None = None
+    tensor_parallel_size: int = Field(1, ge=1)
+    pipeline_parallel_size: int = Field(1, ge=1)
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    quantization: str | None = None
+    max_model_len: int | None = Field(None, ge=256)
+    max_num_seqs: int | None = Field(None, ge=1)
+    max_num_batched_tokens: int | None = Field(None, ge=1)
+    gpu_memory_utilization: Share = 0.90
+    kv_cache_dtype: str | None = None
+    enforce_eager: bool = False
+    enable_prefix_caching: bool = True
+    safetensors_load_strategy: str | None = None
+    extra_args: dict[str, str | int | float | bool] = {}  # any other option, underscores as well
+    env: dict[str, str] = {}  # environment of the server, VLLM_* for example
+    startup_timeout: Clock = "00:20:00"
+    stall_timeout: Clock = "00:02:00"  # no token for so long while requests are out: the server hangs
+    max_restarts: int = Field(2, ge=0, le=10)
+    attach: str | None = None  # socket of a server that somebody else runs; never stopped by us
+    attach_key_file: str | None = None  # its key, in a file of mode 0600
+
+    @model_validator(mode="after")
+    def _either_ours_or_theirs(self) -> Self:
+        if self.model is None:
+            raise ValueError("model is missing: the folder of the model (with attach: of the model that it serves)")
+        return self
+
+
+class Client(Section):
+    """How requests are sent."""
+
+    concurrency_limit: int = Field(20, ge=1, le=10_000)  # requests in flight per server
+    actors: int = Field(2, ge=1, le=64)  # Ray actors per server
+    local_servers: int = Field(1, ge=1)  # servers at once with `executor: local`
+    request_timeout: Clock = "00:10:00"
+    max_retries: int = Field(3, ge=0, le=20)
+
+
+class Slurm(Section):
+    """One array task: options of `sbatch` with underscores."""
+
+    site: str | None = None
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    time: Clock = "04:00:00"
+    gres: str | None = None
+    constraint: str | None = None
+    mem: str | None = Field(None, pattern=r"^\d+[KMGT]?$")
+    cpus_per_task: int | None = Field(None, ge=1)
+    array_parallelism: int = Field(8, ge=1)
+    setup: list[str] = []
+    command_prefix: list[str] = []
+    additional_parameters: dict[str, str | int | bool] = {}
+
+
+class Plan(Section):
+    """How the shards are cut."""
+
+    max_startup_share: Share = 0.05
+
+
+class Budget(Section):
+    """What the group may use."""
+
+    gpu_hours: float | None = Field(None, gt=0)
+    corpus_documents: int | None = Field(None, gt=0)
+    clusters: list[str] = []
+
+
+class Config(Section):
+    """One run, as its YAML file says it."""
+
+    name: Name
+    campaign: Name | None = None
+    batch: Name | None = None
+    manifest: str
+    executor: Literal["slurm", "local"] = "slurm"
+    seed: int = Field(0, ge=0)
+    documents: Documents = Documents()
+    qa: Qa = Qa()
+    vllm: Vllm
+    client: Client = Client()
+    slurm: Slurm = Slurm()
+    plan: Plan = Plan()
+    budget: Budget = Budget()
+    targets: str | None = None
+
+    _source: str = PrivateAttr(default="")  # the file it was read from, as given on the command line
+
+    @property
+    def model(self) -> str:
+        """The model's folder or name; never None, the loader has seen to it."""
+        return self.vllm.model or ""
+
+    @model_validator(mode="after")
+    def _chunk_fits_the_context(self) -> Self:
+        context = self.vllm.max_model_len
+        if context is not None and self.qa.chunk_size + self.qa.max_tokens > context:
+            raise ValueError(
+                f"qa.chunk_size {self.qa.chunk_size} + qa.max_tokens {self.qa.max_tokens} do not fit into "
+                f"vllm.max_model_len {context}, and the instruction needs room as well"
+            )
+        return self

@@ -1,0 +1,106 @@
+"""Every error that hpc_qa raises on purpose, and the exit code it becomes.
+
+HpcQaError
+├── ConfigError     a setting is wrong; nothing was started                exit 2
+├── ManifestError   an input is missing or no longer has its SHA-256       exit 2
+├── SlurmError      sbatch or sacct refused, or answered unreadably        exit 1
+├── ServerError     vLLM never became healthy, or died                     exit 1
+├── RequestError    one completion failed; .retryable says what to do      becomes a record, not an exit
+├── DocumentError   one document cannot be used: encrypted, malformed...   becomes a record, not an exit
+└── StoreError      a segment, commit or dataset could not be written      exit 1
+
+Foreign exceptions are turned into these at the border of the package that owns the outside system. "Incomplete",
+"over budget" and "undecided" are results, not errors: see `ExitCode`.
+"""
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the program returns to the shell; the same meaning for every command."""
+
+    DONE = 0
+    OUTSIDE = 1  # something outside refused or broke, or `verify` found damage
+    USAGE = 2  # wrong usage, config or manifest: nothing was started
+    INCOMPLETE = 3  # `hpc-qa resume RUN` continues
+    NO = 4  # a limit says no
+    UNDECIDED = 5  # not enough data
+
+
+class HpcQaError(Exception):
+    """Base of all our errors.
+
+    `faults` are the lines shown to the user, one per fault; `hint` is what to do next.
+    """
+
+    exit_code = ExitCode.OUTSIDE
+
+    def __init__(self, *faults: str, hint: str | None = None) -> None:
+        super().__init__("; ".join(faults))
+        self.faults: Sequence[str] = faults
+        self.hint = hint
+
+
+class ConfigError(HpcQaError):
+    """A setting is wrong; nothing was started. All faults of a file come in one error."""
+
+    exit_code = ExitCode.USAGE
+
+
+class ManifestError(HpcQaError):
+    """An input list or a document named in it cannot be used; nothing was started."""
+
+    exit_code = ExitCode.USAGE
+
+
+class SlurmError(HpcQaError):
+    """sbatch, sacct or the local executor refused or broke."""
+
+
+class ServerError(HpcQaError):
+    """vLLM never became healthy, or died.
+
+    `log_tail` holds the last lines of its log; `retryable` is false when a second start would fail the same way.
+    """
+
+    def __init__(
+        self, *faults: str, hint: str | None = None, log_tail: Sequence[str] = (), retryable: bool = True
+    ) -> None:
+        super().__init__(*faults, hint=hint)
+        self.log_tail = tuple(log_tail)
+        self.retryable = retryable
+
+
+class RequestError(HpcQaError):
+    """One completion failed.
+
+    `reason` is a short stable word (`timeout`, `truncated`, `bad_output`, `refused`, `server_error`, `poison`, ...)
+    that ends up in records. It crosses process borders, hence `__reduce__`.
+    """
+
+    def __init__(self, reason: str, detail: str = "", *, retryable: bool = False) -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+        self.retryable = retryable
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_request_error, (self.reason, self.detail, self.retryable))
+
+
+def _request_error(reason: str, detail: str, retryable: bool) -> RequestError:
+    return RequestError(reason, detail, retryable=retryable)
+
+
+class DocumentError(HpcQaError):
+    """One document cannot be used. `reason` is a short stable word: `encrypted`, `malformed`, `empty`, `timeout`, ..."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+
+
+class StoreError(HpcQaError):
+    """A segment, commit or dataset could not be written, or what is there is damaged."""
