@@ -1,0 +1,300 @@
+"""Read the settings of a run, and of a project, from YAML files: everything that is wrong comes in one `ConfigError`.
+
+A fault names file, line and key, says what is allowed and, where one is near, what was probably meant. Whether the
+files and folders that a setting names exist is not looked at here: that belongs to whoever opens them.
+"""
+
+import difflib
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from hpc_qa.config import Budget, Config, Section
+from hpc_qa.errors import ConfigError
+from hpc_qa.strict_yaml import KeyPath, YamlFile, dotted, read
+
+PROJECT_FILE = "project.yaml"
+_ROUNDS = 5  # a fault can hide another one: the first is taken out and the rest is checked again
+_PATTERNS = {
+    r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$": "up to 64 letters, digits, dots, hyphens and underscores, a letter or digit first",
+    r"^[a-z]{2}$": 'a language code of two small letters, "en" for example',
+    r"^\d+[KMGT]?$": 'a size as sbatch --mem takes it, "64G" for example',
+}
+_ELSEWHERE = {
+    "vllm": "other options of the server go under vllm.extra_args",
+    "slurm": "other options of sbatch go under slurm.additional_parameters",
+}
+
+
+class Project(Section):
+    """What holds for all runs of a project folder; the file is optional and so is every key in it."""
+
+    budget: Budget = Budget()
+    corpus: str | None = None  # the manifest of everything that is to be done
+    site: str | None = None  # profile of the cluster
+
+
+def load(path: Path, *, project: Path, overrides: Mapping[str, object] | None = None) -> Config:
+    """The settings of one run, with what `project.yaml` adds and what the command line replaces.
+
+    `overrides` are dotted keys, `{"executor": "local", "budget.gpu_hours": 10.0}`; None leaves the file's value.
+
+    Raises:
+        ConfigError: with all faults of the file, of the project file and of the overrides.
+    """
+    file = read(path)
+    faults = [_located(path, fault.line, fault.text) for fault in file.faults]
+    settings, project_faults = _read_project(project)
+    data = _overridden(_with_project(file.data, settings), overrides or {})
+    if file.data or not file.faults:  # with nothing readable, "name is missing" would only be noise
+        faults += _faults_of(Config, data, path, file, overrides or {})
+    if faults or project_faults:
+        raise ConfigError(*_in_order(faults), *project_faults, hint="configs/example.yaml explains every setting")
+    config = Config.model_validate(data)
+    config._source = str(path)
+    return config
+
+
+def load_project(project: Path) -> Project:
+    """What `project.yaml` of this folder says; the defaults where there is none.
+
+    Raises:
+        ConfigError: with all faults of the file.
+    """
+    settings, faults = _read_project(project)
+    if faults:
+        raise ConfigError(*faults)
+    return settings
+
+
+def _read_project(project: Path) -> tuple[Project, list[str]]:
+    path = project / PROJECT_FILE
+    if not path.exists():
+        return Project(), []
+    file = read(path)
+    faults = [_located(path, fault.line, fault.text) for fault in file.faults if fault.text != "is empty"]
+    if file.data:
+        faults += _faults_of(Project, file.data, path, file, {})
+    return (Project(), _in_order(faults)) if faults else (Project.model_validate(file.data), [])
+
+
+def _with_project(data: Mapping[str, Any], project: Project) -> dict[str, Any]:
+    """The file's values; the project's budget and site where the file says nothing."""
+    merged = dict(data)
+    budget = project.budget.model_dump(exclude_unset=True)
+    if budget and isinstance(merged.get("budget", {}), dict):
+        merged["budget"] = budget | merged.get("budget", {})
+    if project.site is not None and isinstance(merged.get("slurm", {}), dict):
+        merged["slurm"] = {"site": project.site} | merged.get("slurm", {})
+    return merged
+
+
+def _overridden(data: Mapping[str, Any], overrides: Mapping[str, object]) -> dict[str, Any]:
+    result = dict(data)
+    for key, value in overrides.items():
+        if value is not None:
+            *sections, last = key.split(".")
+            here = result
+            for section in sections:
+                inner = here.get(section)
+                here[section] = dict(inner) if isinstance(inner, dict) else {}
+                here = here[section]
+            here[last] = value
+    return result
+
+
+def _faults_of(
+    model: type[BaseModel], data: Mapping[str, Any], path: Path, file: YamlFile, overrides: Mapping[str, object]
+) -> list[str]:
+    """Every fault that the model sees, those included that only show once others are out of the way."""
+    data = _copy(data)
+    seen: dict[KeyPath, str] = {}
+    for _ in range(_ROUNDS):
+        try:
+            model.model_validate(data)
+            break
+        except ValidationError as exc:
+            found = {_known_part(error, data): error for error in exc.errors(include_url=False)}
+            for key, error in found.items():
+                if key not in seen and not (error["type"] == "missing" and key in file.lines):
+                    seen[key] = _text(model, error, key, file, path, overrides)
+                _take_out(data, key, error)
+    return list(seen.values())
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copy(inner) for key, inner in value.items()}
+    return [_copy(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _known_part(error: ErrorDetails, data: Any) -> KeyPath:
+    """The error's location as far as the file knows it: pydantic adds the branches of a union behind the key."""
+    if error["type"] == "missing":
+        return error["loc"]
+    part: Any
+    for depth, part in enumerate(error["loc"]):
+        try:
+            data = data[part]
+        except (KeyError, IndexError, TypeError):
+            return error["loc"][:depth]
+    return error["loc"]
+
+
+def _take_out(data: Any, key: KeyPath, error: ErrorDetails) -> None:
+    """Make the value harmless, so that the next round shows what it hid."""
+    if not key:
+        return
+    last: Any = key[-1]
+    part: Any
+    for part in key[:-1]:
+        data = data.setdefault(part, {}) if isinstance(data, dict) else data[part]
+    if error["type"] == "missing":
+        data[last] = {} if last == "vllm" else "missing"
+    elif error["type"] == "value_error" and isinstance(data[last], dict):
+        data[last] = data[last] | {"model": "missing"}
+    elif isinstance(data, list):
+        data[last] = "missing"
+    else:
+        del data[last]
+
+
+def _text(
+    model: type[BaseModel],
+    error: ErrorDetails,
+    key: KeyPath,
+    file: YamlFile,
+    path: Path,
+    overrides: Mapping[str, object],
+) -> str:
+    name = dotted(key)
+    if error["type"] == "extra_forbidden":
+        said = f"{name} is not a setting{_did_you_mean(model, key)}"
+    elif error["type"] == "value_error":
+        said = f"{name}{': ' if name else ''}{error['ctx']['error']}"
+    else:
+        alone = len(error["loc"]) == len(key)  # otherwise one branch of a union, and the others failed as well
+        said = f"{name} {_must_be(error) if alone else 'cannot be ' + _shown(error['input'])}"
+    if overrides.get(name) is not None:
+        return f"{said} (given on the command line)"
+    return _located(path, _line(file, key), said)
+
+
+def _line(file: YamlFile, key: KeyPath) -> int | None:
+    """The line of the key, or of the section that it is missing from."""
+    while key and key not in file.lines:
+        key = key[:-1]
+    return file.lines.get(key)
+
+
+def _located(path: Path, line: int | None, text: str) -> str:
+    return f"{path}:{line}: {text}" if line else f"{path}: {text}"
+
+
+def _in_order(faults: Sequence[str]) -> list[str]:
+    """By line; what has no line comes last, as it usually is what is missing."""
+
+    def line(fault: str) -> int:
+        number = fault.partition(": ")[0].rpartition(":")[2]
+        return int(number) if number.isdigit() else 1_000_000_000
+
+    return sorted(dict.fromkeys(faults), key=line)
+
+
+def _must_be(error: ErrorDetails) -> str:
+    """What is allowed, and what stands there instead."""
+    kind, allowed, value = error["type"], error.get("ctx", {}), error["input"]
+    if kind == "missing":
+        return "is missing"
+    bounds = {"greater_than": "gt", "greater_than_equal": "ge", "less_than": "lt", "less_than_equal": "le"}
+    if kind in bounds:
+        words = {"gt": "more than", "ge": "at least", "lt": "less than", "le": "at most"}[bounds[kind]]
+        return f"must be {words} {allowed[bounds[kind]]}, not {_shown(value)}"
+    if kind == "literal_error":
+        near = difflib.get_close_matches(str(value), _quoted(allowed["expected"]), n=1)
+        return f"must be {allowed['expected']}, not {_shown(value)}" + (f"; did you mean {near[0]}?" if near else "")
+    if kind == "string_pattern_mismatch":
+        return f"must be {_PATTERNS.get(allowed['pattern'], allowed['pattern'])}, not {_shown(value)}"
+    wanted = {
+        "string_type": "text",
+        "int_type": "a whole number",
+        "int_from_float": "a whole number",
+        "float_type": "a number",
+        "bool_type": "true or false",
+        "list_type": "a list, one `- item` a line",
+        "dict_type": "a section with keys",
+        "model_type": "a section with keys",
+        "finite_number": "a finite number",
+    }.get(kind)
+    if wanted is None:
+        return f"cannot be {_shown(value)}: {error['msg']}"
+    return f"must be {wanted}, not {_shown(value)}{_advice(kind, value)}"
+
+
+def _quoted(expected: str) -> list[str]:
+    """The words of pydantic's list of choices: "'a', 'b' or 'c'"."""
+    return expected.split("'")[1::2]
+
+
+def _advice(kind: str, value: object) -> str:
+    if kind == "string_type" and isinstance(value, int | float):
+        return "; write it in quotes" if not isinstance(value, bool) else ""
+    if kind in ("int_type", "float_type") and isinstance(value, str):
+        try:
+            return f"; write {float(value)!r}, without quotes" if kind == "float_type" else _whole(value)
+        except ValueError:
+            return ""
+    return ""
+
+
+def _whole(text: str) -> str:
+    return f"; write {int(float(text))}, without quotes" if float(text).is_integer() else ""
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "empty"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict | list):
+        return "a section" if isinstance(value, dict) else "a list"
+    text = str(value)
+    text = f"{text[:57]}..." if len(text) > 60 else text
+    return repr(text) if isinstance(value, str) else text
+
+
+def _did_you_mean(model: type[BaseModel], key: KeyPath) -> str:
+    """The nearest setting: in the same section, then by its name in another one, then anything alike."""
+    *sections, last = (str(part) for part in key)
+    settings = [setting for setting in _settings(model) if isinstance(setting[-1], str)]
+    siblings = [str(s[-1]) for s in settings if list(s[:-1]) == sections]
+    near = difflib.get_close_matches(last, siblings, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean {near[0]}?"
+    for cutoff in (1.0, 0.8):
+        by_name = {str(s[-1]): dotted(s) for s in reversed(settings)}
+        elsewhere = difflib.get_close_matches(last, list(by_name), n=1, cutoff=cutoff)
+        if elsewhere:
+            return f"; did you mean {by_name[elsewhere[0]]}?"
+    return f"; {_ELSEWHERE[sections[0]]}" if len(sections) == 1 and sections[0] in _ELSEWHERE else ""
+
+
+def _settings(model: type[BaseModel], above: KeyPath = ()) -> Iterator[KeyPath]:
+    """The path of every key that the model knows, sections included."""
+    for name, field in model.model_fields.items():
+        yield (*above, name)
+        if section := _section_of(field.annotation):
+            yield from _settings(section, (*above, name))
+
+
+def _section_of(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return next(filter(None, map(_section_of, typing.get_args(annotation))), None)
+    return None
