@@ -1,0 +1,91 @@
+"""The records of a run, and the key that says which piece of work a record is.
+
+Three kinds: a `pair`, the `chunk` it came from, and the `document` when it has reached its terminal state. They are
+plain JSON objects, typed here so that writer and readers agree. How they get onto the disk is in `segments.py`.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, TypedDict
+
+Record = dict[str, Any]  # a record as read: one of the three below
+TERMINAL_STATES = ("ok", "failed", "skipped")
+
+
+class PairRecord(TypedDict):
+    """One question with its answer, accepted or not."""
+
+    kind: Literal["pair"]
+    key: str
+    doc_id: str
+    chunk_id: str
+    chunk_index: int
+    item: int
+    question: str
+    answer: str
+    evidence: list[str]  # sentences of the chunk, verbatim
+    evidence_numbers: list[int]
+    question_type: str | None
+    checks: dict[str, bool]  # in the order in which they were made
+    clarity: int | None  # 1-5; None: no verdict
+    accuracy: int | None
+    relevance: int | None
+    quality_score: float | None
+    accepted: bool
+    reject_reason: str | None
+    judge: dict[str, Any] | None
+    created_at: str
+
+
+class ChunkRecord(TypedDict):
+    """One chunk that was asked about; written in one batch with all its pairs."""
+
+    kind: Literal["chunk"]
+    key: str
+    doc_id: str
+    chunk_id: str
+    chunk_index: int
+    context: str
+    headings: list[str]
+    pages: list[int] | None
+    asked: int  # pairs that the model was asked for
+    parsed: int  # pairs that it gave: as many pair records as stand in the batch
+    accepted: int
+    outcome: str  # "ok", or why nothing usable came back
+    prompt_tokens: int
+    cached_tokens: int | None
+    completion_tokens: int
+
+
+class DocumentRecord(TypedDict):
+    """The terminal state of a document; for `ok` its counts are those of its chunk records."""
+
+    kind: Literal["document"]
+    key: str
+    doc_id: str
+    state: Literal["ok", "failed", "skipped"]
+    reason: str | None
+    chunks: int  # chunk records of this document, over all attempts
+    pairs: int  # their pair records
+    accepted: int
+    seconds: float
+
+
+def work_key(
+    *,
+    doc_id: str,
+    doc_sha256: str,
+    chunk_id: str,
+    kind: str,
+    item: int,
+    prompt_sha256: str,
+    model: str,
+    revision: str | None,
+    sampling: Mapping[str, Any],
+    seed: int,
+) -> str:
+    """What makes two records the same piece of work, as 64 hex digits: equal inputs, equal key, on any machine."""
+    parts = [doc_id, doc_sha256, chunk_id, kind, item, prompt_sha256, model, revision, dict(sampling), seed]
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
