@@ -1,0 +1,85 @@
+"""The parts of a sentence that must not change: numbers, dates, codes, and the words that make a duty or a permission.
+
+Text in, sets of normalised tokens out. What a sentence means is not known here; a changed token is.
+"""
+
+import re
+from collections import Counter
+
+_MONTHS = "january february march april june july august september october november december"
+_DAYS = "monday tuesday wednesday thursday friday saturday sunday"
+_NAMED_DATES = frozenset(f"{_MONTHS} {_DAYS}".split())
+_SHORT_MONTHS = {m[:3]: m for m in _MONTHS.split()} | {"sept": "september"}
+
+_UNITS = "zero one two three four five six seven eight nine ten eleven twelve".split()
+_TEENS = "thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_ORDINALS = "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
+_NUMBER_WORDS = (
+    {word: str(n) for n, word in enumerate(_UNITS + _TEENS)}
+    | {word: str(n) for n, word in enumerate(_ORDINALS)}
+    | {word: str(10 * n) for n, word in enumerate(_TENS, 2)}
+    | {word: word for word in ("hundred", "thousand", "million", "billion", "dozen", "half", "quarter")}
+    | {word: word for word in ("once", "twice", "thrice", "double", "triple")}
+)
+
+_NEGATIONS = frozenset("not no never none nor neither nothing nobody without cannot".split())
+_MODALS = frozenset("shall must may might should can could will would".split())
+
+# A run of letters, digits and the signs that join them, when it holds a digit: 42, 1,000.50, RFC-3339, 2024-11-04, 5%.
+_CODE = re.compile(r"[^\W_]*\d(?:[^\W_]|[.,:/_\-](?=[^\W_]))*%?")
+_WORD = re.compile(r"[^\W\d_]+(?:['’]t)?")
+_MONTH_MAY = re.compile(r"\bMay(?=,?\s+\d)|(?<=\d\s)May\b|(?<=\dst\s)May\b|(?<=\dth\s)May\b")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+
+
+def numbers(text: str) -> Counter[str]:
+    """Numbers, codes and dates with how often each occurs; digits and number words count as the same.
+
+    >>> sorted(numbers("Two forms (CMS-64) cost $1,000.00 by 5 May 2024."))
+    ['1000.00', '2', '2024', '5', 'cms-64', 'may']
+    """
+    found: Counter[str] = Counter()
+    months = len(_MONTH_MAY.findall(text))
+    if months:
+        found["may"] = months
+    found.update(_code(token) for token in _CODE.findall(text))
+    for word in _WORD.findall(_CODE.sub(" ", text)):
+        token = _word(word)
+        if token:
+            found[token] += 1
+    return found
+
+
+def _code(token: str) -> str:
+    folded = _THOUSANDS.sub("", token.casefold())
+    ordinal = re.fullmatch(r"(\d+)(?:st|nd|rd|th)", folded)
+    return ordinal.group(1) if ordinal else folded
+
+
+def _word(word: str) -> str | None:
+    """A number word or the name of a month or day, else None."""
+    folded = word.casefold()
+    if folded in _NUMBER_WORDS:
+        return _NUMBER_WORDS[folded]
+    if folded in _NAMED_DATES:
+        return folded
+    return _SHORT_MONTHS.get(folded) if word[:1].isupper() else None
+
+
+def modality(text: str) -> set[str]:
+    """Which of shall, must, may, should, can, will, would and of negation occur; the month of May does not count.
+
+    >>> sorted(modality("A State may not claim it in May 2024, and can't appeal."))
+    ['can', 'may', 'not']
+    """
+    found = set()
+    for word in _WORD.findall(_MONTH_MAY.sub(" ", text)):
+        folded = word.casefold().replace("’", "'")
+        if folded in _MODALS:
+            found.add(folded)
+        if folded in _NEGATIONS or folded.endswith("n't"):
+            found.add("not")
+        if folded in ("cannot", "can't"):
+            found.add("can")
+    return found

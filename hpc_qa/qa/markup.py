@@ -1,0 +1,37 @@
+"""Plain text from one sentence of Markdown.
+
+Takes off what is only typography: emphasis, code marks, links, list and heading marks, escapes. Nothing else changes,
+so that the words of a quotation stay the words of its source. Not a Markdown parser: blocks are the chunker's affair.
+"""
+
+import re
+
+_LINK = re.compile(r"!?\[([^\]\[]*)\]\((?:[^()\s]|\([^()\s]*\))*(?:\s+\"[^\"]*\")?\)")
+_CODE = re.compile(r"(`+)(.+?)\1(?!`)")
+_STRONG = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1")
+_EMPHASIS = re.compile(r"(?<![\w*])\*(?=[^\s*])([^*]+?)(?<=\S)\*(?![\w*])")
+_UNDERLINE = re.compile(r"(?<![\w_])_(?=[^\s_])([^_]+?)(?<=\S)_(?![\w_])")
+_LEAD = re.compile(r"^\s*(?:>\s*|#{1,6}\s+|[-*+•]\s+|\(?\d{1,3}[.)]\s+)+")
+_ESCAPE = re.compile(r"\\([\\`*_{}\[\]()#+\-.!|<>~&\"'])")
+
+
+def plain(markdown: str) -> str:
+    """The sentence without its markup, on one line.
+
+    >>> plain("- The **limit** is `--max=5`, see [the guide](a.html).")
+    'The limit is --max=5, see the guide.'
+    """
+    text = _LEAD.sub("", " ".join(markdown.split()))
+    text = _LINK.sub(r"\1", text)
+    text = _CODE.sub(lambda match: match.group(2).strip(), text)
+    for pattern, group in ((_STRONG, 2), (_EMPHASIS, 1), (_UNDERLINE, 1)):
+        text = pattern.sub(lambda match, group=group: match.group(group), text)  # type: ignore[misc]
+    return " ".join(_ESCAPE.sub(r"\1", text).split())
+
+
+def markup_share(markdown: str) -> float:
+    """Share of the characters that are neither letters, digits, spaces nor ordinary punctuation."""
+    if not markdown:
+        return 0.0
+    odd = sum(1 for c in markdown if not (c.isalnum() or c.isspace() or c in ".,;:!?'\"()-%$€£§/–—’‘“”"))
+    return odd / len(markdown)

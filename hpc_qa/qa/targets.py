@@ -1,0 +1,94 @@
+"""Sentences of a chunk that make good answers by themselves.
+
+The extractive style asks for one question per sentence, so the sentence must be declarative, complete, and clear to
+somebody who reads nothing else. The choice depends on the chunk and a seed alone. The model is not asked.
+"""
+
+import hashlib
+import re
+
+from hpc_qa.documents.chunks import Chunk
+from hpc_qa.qa.facts import modality, numbers
+from hpc_qa.qa.markup import markup_share, plain
+
+MIN_WORDS, MAX_WORDS = 6, 60
+MAX_MARKUP_SHARE = 0.08
+
+_LEADING_REFERENCE = re.compile(
+    r"(?:this|that|these|those|it|its|they|their|them|he|she|his|her|we|our|i|you|your|such|here|there|both|either"
+    r"|neither|some|others|another|one|so|but|and|or|yet|however|therefore|thus|hence|also|moreover|furthermore"
+    r"|otherwise|instead|then|similarly|likewise|see|note|nb|example|examples|as (?:above|before|a result|mentioned)"
+    r"|for (?:example|instance|this|these|that)|in (?:this|these|that|addition|such|other words)|to do (?:this|so)"
+    r"|the (?:following|above|former|latter|same|next|previous|second|third|other|first)|e\.g|i\.e|if (?:so|not|this|it)"
+    r"|when (?:this|it)|because (?:of )?(?:this|it)|at this|by this|with this|on the other hand)\b",
+    re.IGNORECASE,
+)
+_POINTING = re.compile(
+    r"\b(?:the following|as follows|above|below|see also|(?:this|next|previous) (?:section|chapter|page|table|figure|example"
+    r"|document|list|paragraph|step|option|case)|table \d|figure \d)\b",
+    re.IGNORECASE,
+)
+_REFERENCE_MARKUP = re.compile(r"`[^`]*`_|\w_(?=[\s.,;]|$)|::|\|[^|]+\||:\w+:`|https?://|<[^>]+>|\[\d+\]_|\.\. ")
+_VERB = re.compile(
+    r"\b(?:is|are|was|were|be|been|has|have|had|does|do|did|can|could|may|might|must|shall|should|will|would"
+    r"|[a-z]{3,}(?:s|ed))\b"
+)
+_DEFINITION = re.compile(r"^(?:An?|The)?\s*(?:[\w\-()]+\s){1,6}(?:is|are|means|refers to|denotes) (?:an?|the|any)\b")
+_FINITE = re.compile(r"\b(?:is|are|was|were|has|have|had|does|do|did|can|could|may|might|must|shall|should|will|would)\b")
+
+
+def targets(chunk: Chunk, count: int, *, seed: int) -> list[int]:
+    """Numbers of up to `count` sentences, spread over the chunk, in reading order."""
+    candidates = [s.number for s in chunk.sentences if stands_alone(chunk.text[s.start : s.end])]
+    if len(candidates) <= count:
+        return candidates
+    bands = [candidates[len(candidates) * i // count : len(candidates) * (i + 1) // count] for i in range(count)]
+    return [max(band, key=lambda number: (weight(chunk.sentence(number)), _draw(seed, chunk, number))) for band in bands]
+
+
+def stands_alone(sentence: str) -> bool:
+    """Whether the sentence says something complete that needs no other sentence."""
+    text = plain(sentence)
+    words = text.split()
+    if not MIN_WORDS <= len(words) <= MAX_WORDS or "|" in sentence or not _is_sentence(text):
+        return False
+    if _LEADING_REFERENCE.match(text) or _POINTING.search(text) or _REFERENCE_MARKUP.search(sentence):
+        return False
+    return markup_share(text) <= MAX_MARKUP_SHARE and bool(_VERB.search(text)) and _balanced(text)
+
+
+def _is_sentence(text: str) -> bool:
+    """Begins with a capital (or a name in lower case that is followed by a finite verb), ends with a full stop."""
+    if not text.endswith((".", '."', ".)", ".”")) or text.endswith("...") or text.count("?"):
+        return False
+    letters = sum(c.isalpha() for c in text)
+    if letters < 0.6 * len(text) or text.isupper():
+        return False
+    return text[0].isupper() or text[0].isdigit()
+
+
+def _balanced(text: str) -> bool:
+    return text.count("(") == text.count(")") and text.count('"') % 2 == 0 and text.count("[") == text.count("]")
+
+
+def weight(sentence: str) -> int:
+    """How much a sentence has to ask about: facts, duties, definitions; long ones make vague questions."""
+    text = plain(sentence)
+    words = len(text.split())
+    points = 2 * bool(numbers(text)) + bool(modality(text) & {"shall", "must", "may", "should"})
+    points += 2 * bool(_DEFINITION.match(text)) + bool(_FINITE.search(text))
+    return points + (8 <= words <= 30)
+
+
+def question_type(sentence: str) -> str:
+    """The kind of question that this sentence answers, from its form."""
+    text = plain(sentence)
+    if modality(text) & {"shall", "must", "should"}:
+        return "requirement"
+    if _DEFINITION.match(text):
+        return "definition"
+    return "numeric" if numbers(text) else "factual"
+
+
+def _draw(seed: int, chunk: Chunk, number: int) -> str:
+    return hashlib.sha256(f"{seed}:{chunk.chunk_id}:{number}".encode()).hexdigest()
