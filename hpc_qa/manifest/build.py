@@ -1,0 +1,163 @@
+"""Find documents and hash them: folders, ZIP archives and single files become entries.
+
+The order is that of the sources, and within each that of the names, so that two builds of the same tree are equal.
+Hidden files and folders are left out. What a file says is not looked at: the suffix decides.
+"""
+
+import os
+import zipfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from hpc_qa.errors import DocumentError, ManifestError
+from hpc_qa.manifest.entry import MEMBER, Entry, make_entry, media_type, suffix
+from hpc_qa.manifest.source import hash_source, member_fault, open_source
+
+ARCHIVE_SUFFIX = ".zip"
+MAX_MEMBERS = 100_000
+
+
+@dataclass(slots=True)
+class Build:
+    """What was found: entries, what has a suffix that we do not read, and what was refused, with the reason."""
+
+    entries: list[Entry] = field(default_factory=list)
+    unsupported: Counter[str] = field(default_factory=Counter)
+    refused: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A name that exists; not yet opened."""
+
+    root: Path
+    path: str
+    fault: str | None = None
+
+
+def build(sources: Iterable[Path | str], *, project: Path, root: Path | None = None) -> Build:
+    """Every document under the sources, once, in a stable order.
+
+    Paths count from the source when it is a folder, from its folder when it is a file, or from `root` when given.
+
+    Raises:
+        ManifestError: a source does not exist, or none of them holds a document. All such sources are named.
+    """
+    paths = [Path(source) for source in sources]
+    missing = [f"{path}: no such file or folder" for path in paths if not (path.is_dir() or path.is_file())]
+    if missing:
+        raise ManifestError(*missing, hint="name folders, ZIP archives or single documents")
+    result = Build()
+    seen: set[tuple[str, str]] = set()
+    for source in paths:
+        for found in _find(source, root, result):
+            real = os.path.realpath(found.root / found.path.partition(MEMBER)[0])
+            identity = (real, found.path.partition(MEMBER)[2])
+            if identity not in seen:
+                seen.add(identity)
+                _add(found, project, result)
+    if not result.entries:
+        raise ManifestError(
+            f"no document found in {', '.join(map(str, paths))}",
+            hint=f"supported: PDF, HTML, Markdown, text; {describe_rest(result)}",
+        )
+    result.entries = _with_distinct_ids(result.entries)
+    return result
+
+
+def describe_rest(result: Build) -> str:
+    """What a build left out, for people."""
+    parts = [f"{count} x {name}" for name, count in sorted(result.unsupported.items())]
+    text = f"not supported: {', '.join(parts) or 'none'}"
+    return f"{text}; refused: {len(result.refused)}" if result.refused else text
+
+
+def _find(source: Path, root: Path | None, result: Build) -> Iterator[_Found]:
+    start = root or (source if source.is_dir() else source.parent)
+    files = _walk(source, result) if source.is_dir() else iter([source])
+    for file in files:
+        yield from _find_in_file(start, file.relative_to(start).as_posix(), result)
+
+
+def _walk(root: Path, result: Build) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        result.refused.append((str(error.filename), error.strerror or "cannot be read"))
+
+    for folder, folders, names in os.walk(root, onerror=refuse, followlinks=False):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
+        for name in sorted(names):
+            if not name.startswith("."):
+                yield Path(folder, name)
+
+
+def _find_in_file(root: Path, path: str, result: Build) -> Iterator[_Found]:
+    if not _is_unicode(path):
+        yield _Found(root, path, "the name is not UTF-8")
+    elif suffix(path) == ARCHIVE_SUFFIX:
+        yield from _find_in_archive(root, path, result)
+    elif media_type(path) is None:
+        result.unsupported[suffix(path)] += 1
+    else:
+        yield _Found(root, path)
+
+
+def _find_in_archive(root: Path, path: str, result: Build) -> Iterator[_Found]:
+    try:
+        with open_source(root, path) as stream, zipfile.ZipFile(stream) as archive:
+            members = archive.infolist()
+    except (DocumentError, zipfile.BadZipFile) as exc:
+        result.refused.append((path, str(exc)))
+        return
+    if len(members) > MAX_MEMBERS:
+        result.refused.append((path, f"{len(members)} members, the limit is {MAX_MEMBERS}"))
+        return
+    names = Counter(info.filename for info in members)
+    for info in sorted(members, key=lambda each: each.filename):
+        if info.is_dir() or "__MACOSX" in info.filename or os.path.basename(info.filename).startswith("."):
+            continue
+        if media_type(info.filename) is None:
+            result.unsupported[suffix(info.filename)] += 1
+            continue
+        fault = "several members have this name" if names[info.filename] > 1 else member_fault(info)
+        yield _Found(root, path + MEMBER + info.filename, fault)
+
+
+def _add(found: _Found, project: Path, result: Build) -> None:
+    kind = media_type(found.path)
+    if found.fault or kind is None:
+        result.refused.append((found.path, found.fault or "not supported"))
+        return
+    try:
+        sha256, size_bytes = hash_source(found.root, found.path)
+    except DocumentError as exc:
+        result.refused.append((found.path, str(exc)))
+        return
+    root = _root_text(found.root, project)
+    result.entries.append(make_entry(path=found.path, root=root, sha256=sha256, size_bytes=size_bytes, kind=kind))
+
+
+def _root_text(root: Path, project: Path) -> str:
+    """A root as the manifest keeps it: from the project folder when inside, so that the project can be moved."""
+    real, home = root.resolve(), project.resolve()
+    return real.relative_to(home).as_posix() if real.is_relative_to(home) else real.as_posix()
+
+
+def _with_distinct_ids(entries: list[Entry]) -> list[Entry]:
+    """Number the entries whose names and contents are both equal: `a-1f2e3d4c`, `a-1f2e3d4c-2`."""
+    seen: Counter[str] = Counter()
+    distinct = []
+    for entry in entries:
+        seen[entry.doc_id] += 1
+        count = seen[entry.doc_id]
+        distinct.append(entry if count == 1 else replace(entry, doc_id=f"{entry.doc_id}-{count}"))
+    return distinct
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

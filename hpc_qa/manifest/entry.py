@@ -1,0 +1,151 @@
+"""One line of a manifest: what it holds, how it is named, and its JSON.
+
+Nothing here touches a file system.
+"""
+
+import json
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from hpc_qa.units import size_class
+
+MEMBER = "!/"  # archive.zip!/inner/name.pdf
+MAX_SLUG = 80
+
+MEDIA_TYPES = {
+    ".pdf": "application/pdf",
+    ".html": "text/html",
+    ".htm": "text/html",
+    ".xhtml": "text/html",
+    ".md": "text/markdown",
+    ".markdown": "text/markdown",
+    ".txt": "text/plain",
+    ".text": "text/plain",
+    ".rst": "text/x-rst",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One document: where it is, and what it was when the manifest was built."""
+
+    doc_id: str  # slug of the path + "-" + 8 hex of the sha256
+    path: str  # from root; a member of an archive is archive.zip!/inner/name.pdf
+    root: str  # from the project folder when inside it, else absolute
+    sha256: str
+    bytes: int
+    media_type: str
+    pages: int | None  # None: not known before conversion
+    size_class: str
+    tokens: int | None = None
+    batch: str | None = None
+
+
+def media_type(path: str) -> str | None:
+    """The media type that the name promises, None when it is not one that can be converted."""
+    return MEDIA_TYPES.get(suffix(path))
+
+
+def suffix(path: str) -> str:
+    """Lower-case suffix of a path, for counting what is not supported.
+
+    >>> suffix("a/B.PDF"), suffix("archive.zip!/x.Docx"), suffix("Makefile")
+    ('.pdf', '.docx', '(none)')
+    """
+    return PurePosixPath(path).suffix.lower() or "(none)"
+
+
+def slug(path: str) -> str:
+    """A path as a name of ASCII letters, digits, dots and dashes; the end of a long path is kept.
+
+    >>> slug("Manuals/Chapter 1 (2024).pdf"), slug("été.html")
+    ('manuals-chapter-1-2024', 'ete')
+    """
+    stem, dot, ending = path.rpartition(".")
+    text = stem if dot and "/" not in ending else path
+    ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9.]+", "-", ascii_text.lower()).strip("-.")[-MAX_SLUG:].strip("-.") or "document"
+
+
+def make_entry(*, path: str, root: str, sha256: str, size_bytes: int, kind: str) -> Entry:
+    """The entry of one document that was just hashed."""
+    return Entry(
+        doc_id=f"{slug(path)}-{sha256[:8]}",
+        path=path,
+        root=root,
+        sha256=sha256,
+        bytes=size_bytes,
+        media_type=kind,
+        pages=None,
+        size_class=size_class(size_bytes),
+    )
+
+
+def entry_json(entry: Entry) -> str:
+    """One line of JSON, the same bytes for the same entry."""
+    fields = {name: value for name, value in asdict(entry).items() if value is not None or name == "pages"}
+    return json.dumps(fields, ensure_ascii=True, allow_nan=False)
+
+
+def entry_from(fields: Mapping[str, Any]) -> Entry:
+    """The entry that a line's JSON object describes; keys that we do not know are left alone.
+
+    Raises:
+        ValueError: a field is missing or cannot be right; the message names all such fields.
+    """
+    faults = [*_field_faults(fields), *_path_faults(fields)]
+    if faults:
+        raise ValueError("; ".join(faults))
+    return Entry(
+        doc_id=fields["doc_id"],
+        path=fields["path"],
+        root=fields.get("root", "."),
+        sha256=fields["sha256"],
+        bytes=fields["bytes"],
+        media_type=fields["media_type"],
+        pages=fields.get("pages"),
+        size_class=fields.get("size_class") or size_class(fields["bytes"]),
+        tokens=fields.get("tokens"),
+        batch=fields.get("batch"),
+    )
+
+
+def _field_faults(fields: Mapping[str, Any]) -> list[str]:
+    faults = [
+        f"{name} is missing" for name in ("doc_id", "path", "sha256", "bytes", "media_type") if name not in fields
+    ]
+    for name in ("doc_id", "path", "root", "sha256", "media_type", "size_class", "batch"):
+        if fields.get(name) is not None and not (isinstance(fields[name], str) and fields[name]):
+            faults.append(f"{name} is not a text")
+    for name in ("bytes", "pages", "tokens"):
+        value = fields.get(name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+            faults.append(f"{name} is not a whole number from 0")
+    for name in ("doc_id", "path", "sha256", "bytes", "media_type"):
+        if name in fields and fields[name] is None:
+            faults.append(f"{name} is null")
+    if isinstance(fields.get("sha256"), str) and not re.fullmatch(r"[0-9a-f]{64}", fields["sha256"]):
+        faults.append("sha256 is not 64 hexadecimal digits")
+    if isinstance(fields.get("doc_id"), str) and not re.fullmatch(
+        r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}", fields["doc_id"]
+    ):
+        faults.append("doc_id may hold letters, digits, dots, dashes and underscores only")
+    return faults
+
+
+def _path_faults(fields: Mapping[str, Any]) -> list[str]:
+    path = fields.get("path")
+    if not isinstance(path, str):
+        return []
+    file_part = path.split(MEMBER, 1)[0]
+    if "\0" in path:
+        return ["path holds a NUL character"]
+    if file_part.startswith("/"):
+        return [f"path {path!r} is absolute; it counts from root"]
+    if ".." in file_part.split("/"):
+        return [f"path {path!r} leads out of its root"]
+    return []
