@@ -63,7 +63,8 @@ def read_commit(shard: ShardDirectory) -> Commit | None:
     content = read_json(shard.commit)
     if content.pop("id", None) != _content_id(content):
         raise StoreError(
-            f"{shard.commit}: is not as it was written", hint="`hpc-qa verify RUN` says what else is damaged"
+            f"{shard.commit}: is not as it was written",
+            hint="`hpc-qa verify RUN` says what else is damaged",
         )
     return Commit(
         content["attempt"],

@@ -116,6 +116,9 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
             for number, line in enumerate(lines, 1):
                 yield dict(json.loads(line))
     except OSError as exc:
-        raise StoreError(f"{path}: cannot be read: {exc.strerror}", hint="is this the folder of a run?") from exc
+        raise StoreError(
+            f"{path}: cannot be read: {exc.strerror}",
+            hint="is this the folder of a run?",
+        ) from exc
     except (ValueError, TypeError) as exc:
         raise StoreError(f"{path}:{number}: {exc}", hint="the file was changed or damaged") from exc

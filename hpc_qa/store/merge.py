@@ -22,6 +22,7 @@ class ChunkDone(NamedTuple):
     """What is kept of a chunk that counts."""
 
     doc_id: str
+    outcome: str
     pairs: int
     accepted: int
 
@@ -96,7 +97,12 @@ class Merged:
         return {doc_id: doc["state"] for doc_id, doc in self.documents.items() if doc_id not in self.unproven}
 
 
-def merge_shard(shard: ShardDirectory, visit: Callable[[Batch], None] | None = None, *, digest: bool = False) -> Merged:
+def merge_shard(
+    shard: ShardDirectory,
+    visit: Callable[[Batch], None] | None = None,
+    *,
+    digest: bool = False,
+) -> Merged:
     """The merged view of one shard, in one pass; `visit` sees every batch, reduced to the records that count."""
     merged = Merged(shard, read_commit(shard))
     for batch in merged_batches(merged, digest=digest):
@@ -156,7 +162,14 @@ def commit_shard(shard: ShardDirectory, attempt: str, documents: Collection[str]
         )
     settled = {doc_id: merged.documents[doc_id]["state"] for doc_id in merged.conflicts}
     counts = merged.counts.to_json()
-    return commit(shard, attempt, merged.segments, counts, known_damage=merged.damaged, settled_conflicts=settled)
+    return commit(
+        shard,
+        attempt,
+        merged.segments,
+        counts,
+        known_damage=merged.damaged,
+        settled_conflicts=settled,
+    )
 
 
 def _sources(merged: Merged) -> dict[str, list[tuple[str, int | None]]]:
@@ -207,7 +220,7 @@ class _Attempt:
             self._merged.doubles.append(f"{self._line(batch)}: a pair stands twice in its batch")
             pairs = list(reversed(unique.values()))
         accepted = sum(bool(pair["accepted"]) for pair in pairs)
-        self._merged.chunks[chunk["key"]] = ChunkDone(chunk["doc_id"], len(pairs), accepted)
+        self._merged.chunks[chunk["key"]] = ChunkDone(chunk["doc_id"], chunk["outcome"], len(pairs), accepted)
         for record in (chunk, *pairs):
             self._merged.counts.add(record)
         return [*pairs, chunk]
@@ -251,7 +264,11 @@ def _settle(merged: Merged, found: Mapping[str, Sequence[Record]]) -> None:
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
     for chunk in merged.chunks.values():
         total = sums[chunk.doc_id]
-        total[0], total[1], total[2] = total[0] + 1, total[1] + chunk.pairs, total[2] + chunk.accepted
+        total[0], total[1], total[2] = (
+            total[0] + 1,
+            total[1] + chunk.pairs,
+            total[2] + chunk.accepted,
+        )
     for doc_id, records in found.items():
         proven = [record for record in records if _disagreement(record, sums[doc_id]) is None]
         winner = (proven or records)[0]

@@ -51,8 +51,11 @@ class ChunkRecord(TypedDict):
     pages: list[int] | None
     asked: int  # pairs that the model was asked for
     parsed: int  # pairs that it gave: as many pair records as stand in the batch
+    checked: int  # of them, pairs that passed every check
+    judged: int  # pairs with a verdict
     accepted: int
     outcome: str  # "ok", or why nothing usable came back
+    lost: dict[str, int]  # asked and not parsed, by reason
     prompt_tokens: int
     cached_tokens: int | None
     completion_tokens: int
@@ -86,6 +89,17 @@ def work_key(
     seed: int,
 ) -> str:
     """What makes two records the same piece of work, as 64 hex digits: equal inputs, equal key, on any machine."""
-    parts = [doc_id, doc_sha256, chunk_id, kind, item, prompt_sha256, model, revision, dict(sampling), seed]
+    parts = [
+        doc_id,
+        doc_sha256,
+        chunk_id,
+        kind,
+        item,
+        prompt_sha256,
+        model,
+        revision,
+        dict(sampling),
+        seed,
+    ]
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode("ascii")).hexdigest()

@@ -98,7 +98,10 @@ class ShardDirectory:
     def new_attempt(self, name: str) -> AttemptDirectory:
         """Make the folder of a new attempt and number it after all that are there."""
         if not ATTEMPT_NAME.fullmatch(name):
-            raise StoreError(f"{name!r} is not the name of an attempt", hint="make it with attempt_name()")
+            raise StoreError(
+                f"{name!r} is not the name of an attempt",
+                hint="make it with attempt_name()",
+            )
         _make_if_missing(self.path)
         orders = [attempt.order() for attempt in self.attempts()]
         order = max((order for order in orders if order != NOT_STARTED), default=0) + 1
@@ -183,7 +186,10 @@ def create(project: Path, name: str, *, now: datetime, nonce: str | None = None)
     stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%S")
     run_id = f"{name}-{stamp}-{nonce or secrets.token_hex(2)}"
     if not RUN_ID.fullmatch(run_id):
-        raise ConfigError(f"{run_id!r} cannot be the name of a folder", hint="use letters, digits, '.', '_' and '-'")
+        raise ConfigError(
+            f"{run_id!r} cannot be the name of a folder",
+            hint="use letters, digits, '.', '_' and '-'",
+        )
     _make_if_missing(project / "runs")
     run = RunDirectory(project / "runs" / run_id)
     for folder in (run.path, run.path / "shards", run.logs, run.submit):
@@ -219,10 +225,16 @@ def _not_found(project: Path, text: str, hits: list[RunDirectory], runs: list[Ru
         return ConfigError(f"{project / 'runs'}: no run yet", hint="hpc-qa submit CONFIG starts one")
     if hits:
         same = ", ".join(run.run_id for run in hits)
-        return ConfigError(f"{text!r} is the beginning of {len(hits)} runs: {same}", hint="give more of the id")
+        return ConfigError(
+            f"{text!r} is the beginning of {len(hits)} runs: {same}",
+            hint="give more of the id",
+        )
     ids = [run.run_id for run in runs]
     near = difflib.get_close_matches(text, ids, n=3, cutoff=0.4) or ids[-3:]
-    return ConfigError(f"no run is called {text!r}", hint="there is " + ", ".join(near) + "; or say latest")
+    return ConfigError(
+        f"no run is called {text!r}",
+        hint="there is " + ", ".join(near) + "; or say latest",
+    )
 
 
 def _by_creation(run: RunDirectory) -> tuple[str, str, str]:

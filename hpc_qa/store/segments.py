@@ -34,9 +34,21 @@ def encode_line(batch: int, line: int, lines: int, record: Mapping[str, Any]) ->
     try:
         text = json.dumps(record, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as exc:
-        raise StoreError(f"a record cannot be written as JSON: {exc}", hint="this is a fault of the program") from exc
-    checked = b'"batch":%d,"line":%d,"lines":%d,"record":%s}' % (batch, line, lines, text.encode("ascii"))
-    return b'{"crc32":"%08x","bytes":%d,%s\n' % (zlib.crc32(checked), len(checked), checked)
+        raise StoreError(
+            f"a record cannot be written as JSON: {exc}",
+            hint="this is a fault of the program",
+        ) from exc
+    checked = b'"batch":%d,"line":%d,"lines":%d,"record":%s}' % (
+        batch,
+        line,
+        lines,
+        text.encode("ascii"),
+    )
+    return b'{"crc32":"%08x","bytes":%d,%s\n' % (
+        zlib.crc32(checked),
+        len(checked),
+        checked,
+    )
 
 
 def decode_line(text: bytes) -> tuple[int, int, int, Record]:
@@ -62,7 +74,7 @@ class SegmentInfo:
     """What is on disk of one segment."""
 
     path: str  # ATTEMPT/seg-000.jsonl
-    bytes: int  # up to the end of the last whole batch
+    bytes: int  # without a torn tail
     records: int
     sha256: str  # of those bytes
 
@@ -161,7 +173,10 @@ class SegmentWriter:
 
     def _check_usable(self) -> None:
         if self._broken:
-            raise StoreError(f"{self.path}: nothing more can be written: {self._broken}", hint=WHAT_TO_DO)
+            raise StoreError(
+                f"{self.path}: nothing more can be written: {self._broken}",
+                hint=WHAT_TO_DO,
+            )
 
     def _start_segment(self) -> None:
         self._size = 0
@@ -170,7 +185,11 @@ class SegmentWriter:
 
     def _open_segment(self) -> int:
         try:
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+            descriptor = os.open(
+                self.path,
+                os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC,
+                FILE_MODE,
+            )
             self._descriptor = descriptor
             sync_folder(self._folder)
         except OSError as exc:
@@ -188,7 +207,10 @@ class SegmentWriter:
             raise storage_error(self.path, "cannot write records", exc) from exc
         if written != len(data):  # a full disk gives a short write first and an error only at the next one
             self._give_up("an earlier write was cut short")
-            raise StoreError(f"{self.path}: {written} of {len(data)} bytes were written", hint=WHAT_TO_DO)
+            raise StoreError(
+                f"{self.path}: {written} of {len(data)} bytes were written",
+                hint=WHAT_TO_DO,
+            )
 
     def _close_segment(self) -> None:
         path, descriptor, self._descriptor = self.path, self._descriptor, None
@@ -229,7 +251,7 @@ class Segment:
 
     path: Path
     records: int = 0
-    good_bytes: int = 0  # up to the end of the last whole batch
+    good_bytes: int = 0  # up to the end of the last whole batch, or of the last line if that is damaged
     torn_bytes: int = 0  # after it: a kill during a write leaves these, nobody was told of them
     damaged: list[tuple[int, str]] = field(default_factory=list)  # line number and what is wrong with it
     sha256: str | None = None  # of the good bytes, when asked for
@@ -270,7 +292,11 @@ class _Reading:
 
     def take(self, text: bytes) -> Batch | None:
         """Take the next line; the batch that it completes, if it does."""
-        start, self.offset, self._line = self.offset, self.offset + len(text), self._line + 1
+        start, self.offset, self._line = (
+            self.offset,
+            self.offset + len(text),
+            self._line + 1,
+        )
         if self._sha256:
             self._held.append(text)
         if not text.endswith(b"\n"):  # only the last line of a file can lack it
@@ -290,9 +316,12 @@ class _Reading:
         return self._complete() if line + 1 == lines else None
 
     def finish(self) -> None:
-        """Say what the end of the file is; a tail that is not whole is torn, unless it is damaged."""
-        tail = self.offset - self.segment.good_bytes
-        self.segment.torn_bytes = self._unterminated if self._explained else tail
+        """Say what the end of the file is: torn, when nothing but its last batch is not whole, else damaged."""
+        if self._explained:  # what was found damaged stays part of the segment, so that a commit can name it
+            self.segment.good_bytes = self.offset - self._unterminated
+            self._held = self._held[:-1] if self._unterminated else self._held
+            self._digest()
+        self.segment.torn_bytes = self.offset - self.segment.good_bytes
         if self._sha256:
             self.segment.sha256 = self._sha256.hexdigest()
 
@@ -313,10 +342,13 @@ class _Reading:
         segment = self.segment
         segment.good_bytes = self.offset
         segment.records += len(batch.records)
+        self._digest()
+        return replace(batch, size=self.offset - batch.offset)
+
+    def _digest(self) -> None:
         if self._sha256:
             self._sha256.update(b"".join(self._held))
             self._held = []
-        return replace(batch, size=self.offset - batch.offset)
 
     def _damage(self, why: str) -> None:
         self.segment.damaged.append((self._line, why))
