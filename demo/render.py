@@ -113,9 +113,7 @@ def _items(node: Any, nodes: Any, depth: int) -> Iterator[Flowable]:
 
 
 def _table(node: Any, nodes: Any) -> Table:
-    rows = [
-        [Paragraph(_text(entry), _STYLES["BodyText"]) for entry in row.children] for row in node.findall(nodes.row)
-    ]
+    rows = [[Paragraph(_text(entry), _STYLES["BodyText"]) for entry in row.children] for row in node.findall(nodes.row)]
     columns = max(len(row) for row in rows)
     rows = [row + [Paragraph("", _STYLES["BodyText"])] * (columns - len(row)) for row in rows]
     return Table(rows, colWidths=[(A4[0] - 144) / columns] * columns, style=_GRID, repeatRows=1)

@@ -21,7 +21,7 @@ from hpc_qa.strict_yaml import KeyPath, YamlFile, dotted, read
 PROJECT_FILE = "project.yaml"
 _ROUNDS = 5  # a fault can hide another one: the first is taken out and the rest is checked again
 _PATTERNS = {
-    r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$": "up to 64 letters, digits, dots, hyphens and underscores, a letter or digit first",
+    r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$": "up to 64 letters, digits and . _ -, a letter or digit first",
     r"^[a-z]{2}$": 'a language code of two small letters, "en" for example',
     r"^\d+[KMGT]?$": 'a size as sbatch --mem takes it, "64G" for example',
 }

@@ -18,7 +18,7 @@ MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
 MAX_NUMBER_CHARS = 40
 
-Value: TypeAlias = "str | int | float | bool | None | list[Value] | dict[str, Value]"
+Value: TypeAlias = "str | int | float | bool | list[Value] | dict[str, Value] | None"
 KeyPath: TypeAlias = "tuple[str | int, ...]"
 
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -131,9 +131,7 @@ class _Builder:
         if isinstance(event, yaml.AliasEvent):
             raise _Refused(_line(event), f"*{event.anchor}: aliases are not allowed; write the value again")
         if isinstance(event, yaml.NodeEvent) and event.anchor:
-            raise _Refused(
-                _line(event), f"&{event.anchor}: anchors are not allowed; write the value where it is used"
-            )
+            raise _Refused(_line(event), f"&{event.anchor}: anchors are not allowed; write the value where it is used")
         if isinstance(event, yaml.CollectionStartEvent) and event.tag is not None:
             self._fault(event, path, f"{dotted(path)}: the tag {event.tag} is not allowed")
 

