@@ -5,6 +5,7 @@ HpcQaError
 ├── ManifestError   an input is missing or no longer has its SHA-256       exit 2
 ├── SlurmError      sbatch or sacct refused, or answered unreadably        exit 1
 ├── ServerError     vLLM never became healthy, or died                     exit 1
+├── ClientError     Ray did not start, its actors keep dying, or a request was lost   exit 1
 ├── RequestError    one completion failed; .retryable says what to do      becomes a record, not an exit
 ├── DocumentError   one document cannot be used: encrypted, malformed...   becomes a record, not an exit
 └── StoreError      a segment, commit or dataset could not be written      exit 1
@@ -70,6 +71,10 @@ class ServerError(HpcQaError):
         super().__init__(*faults, hint=hint)
         self.log_tail = tuple(log_tail)
         self.retryable = retryable
+
+
+class ClientError(HpcQaError):
+    """Ray did not start, its actors keep dying, or the dispatcher lost count of its requests."""
 
 
 class RequestError(HpcQaError):

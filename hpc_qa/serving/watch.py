@@ -1,0 +1,101 @@
+"""Tell whether a serving vLLM still works: it has not ended, and tokens flow while requests are out.
+
+`/health` stays 200 while the engine hangs, so it is not asked. The one sign of life that cannot be stale is the count
+of tokens that the scheduler has handled. What to do about a dead server is decided elsewhere.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol, Self
+
+from hpc_qa.errors import ServerError
+from hpc_qa.serving.metrics import ServerMetrics
+
+
+class Watched(Protocol):
+    """A server that can be watched."""
+
+    def death(self) -> str | None:
+        """Why it is dead, or None while it is not."""
+
+    def metrics(self, *, timeout_s: float = 5.0) -> ServerMetrics:
+        """Its metrics now."""
+
+
+class ServerWatch:
+    """Reads the metrics in a thread of its own, so that a hanging server never blocks the one who asks.
+
+    `check` is called often with the number of requests that are out and answers why the server is dead, or None.
+    """
+
+    def __init__(
+        self,
+        server: Watched,
+        *,
+        stall_timeout_s: float,
+        interval_s: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._server = server
+        self._stall_timeout_s = stall_timeout_s
+        self._interval_s = min(interval_s, max(0.2, stall_timeout_s / 4))
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._read_on, name="server-watch", daemon=True)
+        self._last: ServerMetrics | None = None
+        self._tokens: float | None = None
+        self._moved = clock()  # when the token count changed last, or nothing was out
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join(timeout=10.0)
+
+    @property
+    def last(self) -> ServerMetrics | None:
+        """The last metrics read; None before the first reading."""
+        return self._last
+
+    def check(self, outstanding: int) -> str | None:
+        """Why the server is dead, or None. `outstanding` is the number of requests that wait for an answer."""
+        death = self._server.death()
+        if death is not None:
+            return death
+        with self._lock:
+            if outstanding == 0:
+                self._moved = self._clock()
+            stalled_s = self._clock() - self._moved
+        if stalled_s <= self._stall_timeout_s:
+            return None
+        return f"it hangs: no token for {stalled_s:.0f} s while {outstanding} requests were out"
+
+    def reset(self) -> None:
+        """Begin anew, after a restart."""
+        with self._lock:
+            self._tokens, self._moved = None, self._clock()
+
+    def _read_on(self) -> None:
+        while not self._stop.wait(self._interval_s):
+            try:
+                metrics = self._server.metrics(timeout_s=min(5.0, self._stall_timeout_s))
+            except ServerError:  # a busy server may miss a reading; a dead one is seen by `death` or by the stall
+                continue
+            self._note(metrics)
+
+    def _note(self, metrics: ServerMetrics) -> None:
+        with self._lock:
+            self._last = metrics
+            # without the counter a hang cannot be told from long work, so then only the process counts
+            if metrics.iteration_tokens is None or metrics.iteration_tokens != self._tokens:
+                self._tokens, self._moved = metrics.iteration_tokens, self._clock()
