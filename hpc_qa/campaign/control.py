@@ -1,0 +1,87 @@
+"""What is missing of a run, stopping what runs of it, and its logs. All of it is safe to repeat."""
+
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from hpc_qa.campaign.attempts import attempts_of, live_process
+from hpc_qa.campaign.status import ShardStatus, status
+from hpc_qa.errors import ConfigError, SlurmError
+from hpc_qa.store.run_directory import RunDirectory
+
+DRAIN_S = 60.0
+
+
+def missing_shards(run: RunDirectory) -> list[int]:
+    """The shards that are neither committed nor running."""
+    return [shard.shard for shard in status(run).shards if shard.state in ("pending", "interrupted")]
+
+
+def cancel(
+    run: RunDirectory, *, drain_s: float = DRAIN_S, sleep: Callable[[float], None] = time.sleep
+) -> list[ShardStatus]:
+    """Stop the shards that run on this host: TERM, which lets them write what they have, then KILL after `drain_s`.
+
+    Raises:
+        SlurmError: the run is on another host.
+    """
+    running = [shard for shard in status(run).shards if shard.state == "running"]
+    hosts = {str(submission["host"]) for submission in run.list_submissions()}
+    if running and hosts - {platform.node()}:
+        raise SlurmError(
+            f"{run.run_id} runs on {', '.join(sorted(hosts))}, this is {platform.node()}",
+            hint="call hpc-qa cancel on that machine",
+        )
+    processes = [process for shard in running for process in _processes(run, shard.shard)]
+    for process in processes:
+        _signal(process, psutil.Process.terminate)
+    deadline = time.monotonic() + drain_s
+    while time.monotonic() < deadline and any(process.is_running() for process in processes):
+        sleep(0.2)
+        processes = [process for process in processes if _alive(process)]
+    for process in processes:
+        _signal(process, psutil.Process.kill)
+    return running
+
+
+def _processes(run: RunDirectory, shard: int) -> list[psutil.Process]:
+    """The worker of a shard; before it has said who it is, the process that starts it."""
+    found = [attempt.process for attempt in attempts_of(run.shard(shard))]
+    live = [process for process in found if process is not None]
+    if live:
+        return live
+    tasks = [t for s in run.list_submissions() for t in s["tasks"] if t["shard"] == shard]
+    starters = [live_process(task.get("pid"), task.get("process_start_s")) for task in tasks]
+    return [process for process in starters if process is not None]
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _signal(process: psutil.Process, send: Callable[[psutil.Process], None]) -> None:
+    try:
+        send(process)
+    except psutil.NoSuchProcess:
+        return  # it ended by itself in the meantime
+
+
+def log_files(run: RunDirectory, shard: int) -> list[Path]:
+    """The logs of a shard, attempt by attempt: worker, then server; then what submitit wrote.
+
+    Raises:
+        ConfigError: the run has no such shard.
+    """
+    known = [one.shard for one in status(run).shards]
+    if shard not in known:
+        raise ConfigError(f"{run.run_id} has no shard {shard}", hint=f"shards are {known[0]} to {known[-1]}")
+    logs = [p for a in attempts_of(run.shard(shard)) for p in (a.directory.worker_log, a.directory.server_log)]
+    jobs = [str(t["job_id"]) for s in run.list_submissions() for t in s["tasks"] if t["shard"] == shard]
+    logs += [path for job in jobs for path in sorted(run.submit.glob(f"{job}_*_log.*"))]
+    return [path for path in logs if path.is_file()]

@@ -1,0 +1,198 @@
+"""Where a run is: per shard its state, documents, speed, GPU-hours and time to finish.
+
+What was produced is read from commits and segments, what lives from its process; progress files only fill the gap
+between two flushes. Reads files, changes nothing.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hpc_qa.campaign.attempts import Attempt, attempts_of, live_process
+from hpc_qa.errors import StoreError
+from hpc_qa.store.commits import read_commit
+from hpc_qa.store.files import read_json
+from hpc_qa.store.merge import counts_of
+from hpc_qa.store.run_directory import RunDirectory, ShardDirectory, list_runs
+from hpc_qa.units import utc_now
+
+
+@dataclass(frozen=True, slots=True)
+class ShardStatus:
+    """One array task."""
+
+    shard: int
+    state: str  # pending | running | done | interrupted
+    stage: str | None
+    documents: int
+    ok: int
+    failed: int
+    skipped: int
+    left: int
+    pairs: int
+    accepted: int
+    tokens_per_s: float | None
+    gpu_hours: float | None
+    elapsed_s: float | None
+    time_left_s: float | None
+    attempts: int
+    job_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """One run: its shards and what was settled before it started."""
+
+    run: str
+    created_at: str
+    executor: str
+    model: str
+    state: str  # pending | running | complete | incomplete
+    documents: int
+    settled: dict[str, int]
+    shards: tuple[ShardStatus, ...]
+
+    def count(self, field: str) -> int:
+        """Sum of a column over the shards; for failed and skipped with what was settled at planning."""
+        here: int = sum(getattr(shard, field) for shard in self.shards)
+        return here + self.settled.get(field, 0)
+
+    def to_json(self) -> dict[str, Any]:
+        """As `status RUN --json` prints it."""
+        document = asdict(self)
+        document["shards"] = [asdict(shard) for shard in self.shards]
+        totals: dict[str, float | None] = {
+            name: self.count(name) for name in ("ok", "failed", "skipped", "left", "pairs", "accepted")
+        }
+        hours = [shard.gpu_hours for shard in self.shards if shard.gpu_hours is not None]
+        totals["gpu_hours"] = sum(hours) if len(hours) == len(self.shards) else None
+        return document | {"totals": totals}
+
+
+def status(run: RunDirectory) -> RunStatus:
+    """The status of one run.
+
+    Raises:
+        StoreError: run.json or plan.json cannot be read.
+    """
+    facts, plan = run.facts(), read_json(run.plan)
+    submitted = _submitted(run)
+    gpus = facts.get("gpus_per_server")
+    shards = tuple(
+        _shard_status(run, int(shard["index"]), shard["documents"], submitted.get(int(shard["index"])), gpus)
+        for shard in plan["shards"]
+    )
+    settled = Counter(str(item["state"]) for item in plan["settled"])
+    return RunStatus(
+        run=run.run_id,
+        created_at=str(facts["created_at"]),
+        executor=str(facts["executor"]),
+        model=str(facts["model"]["name"]),
+        state=_run_state(shards),
+        documents=int(plan["documents"]),
+        settled=dict(settled),
+        shards=shards,
+    )
+
+
+def _run_state(shards: Iterable[ShardStatus]) -> str:
+    states = {shard.state for shard in shards}
+    if states <= {"done"}:
+        return "complete"
+    if "running" in states:
+        return "running"
+    return "incomplete" if "interrupted" in states or "done" in states else "pending"
+
+
+def _submitted(run: RunDirectory) -> dict[int, dict[str, Any]]:
+    """The latest submission of every shard."""
+    return {int(task["shard"]): task for submission in run.list_submissions() for task in submission["tasks"]}
+
+
+def _shard_status(
+    run: RunDirectory, index: int, documents: list[str], task: dict[str, Any] | None, gpus: int | None
+) -> ShardStatus:
+    shard = run.shard(index)
+    attempts = attempts_of(shard)
+    last = attempts[-1] if attempts else None
+    state = "done" if read_commit(shard) is not None else _live_state(last, task)
+    counts, pairs, accepted = _produced(shard)
+    elapsed = _elapsed_s(attempts, running=state == "running")
+    finished = counts.total()
+    progress = last.progress if last and state == "running" else {}
+    return ShardStatus(
+        shard=index,
+        state=state,
+        stage=progress.get("stage"),
+        documents=len(documents),
+        ok=counts["ok"],
+        failed=counts["failed"],
+        skipped=counts["skipped"],
+        left=len(documents) - finished,
+        pairs=pairs,
+        accepted=accepted,
+        tokens_per_s=_tokens_per_s(attempts),
+        gpu_hours=None if gpus is None else gpus * elapsed / 3600,
+        elapsed_s=elapsed if attempts else None,
+        time_left_s=_time_left_s(progress, finished, len(documents)),
+        attempts=len(attempts),
+        job_id=str(task["job_id"]) if task else None,
+    )
+
+
+def _produced(shard: ShardDirectory) -> tuple[Counter[str], int, int]:
+    """Documents by terminal state, pairs and accepted pairs: from the commit when there is one, else counted."""
+    counts = counts_of(shard)
+    return Counter(counts["documents"]), int(counts["pairs"]), int(counts["accepted"])
+
+
+def _live_state(last: Attempt | None, task: dict[str, Any] | None) -> str:
+    if last is not None and last.process is not None:
+        return "running"
+    if task is not None and live_process(task.get("pid"), task.get("process_start_s")) is not None:
+        return "running"
+    return "interrupted" if last is not None or task is not None else "pending"
+
+
+def _elapsed_s(attempts: list[Attempt], *, running: bool) -> float:
+    total = 0.0
+    for position, attempt in enumerate(attempts):
+        began, last_mark = attempt.identity.get("started_at"), attempt.progress.get("at")
+        if not began or not last_mark:
+            continue
+        end = utc_now() if running and position == len(attempts) - 1 else datetime.fromisoformat(last_mark)
+        total += max(0.0, (end - datetime.fromisoformat(began)).total_seconds())
+    return total
+
+
+def _tokens_per_s(attempts: list[Attempt]) -> float | None:
+    """Tokens computed (prompt without cache hits, plus completion) per second of serving, of the last attempt."""
+    if not attempts:
+        return None
+    progress = attempts[-1].progress
+    seconds = progress.get("serving_s")
+    return progress.get("computed_tokens", 0) / seconds if seconds else None
+
+
+def _time_left_s(progress: dict[str, Any], finished: int, documents: int) -> float | None:
+    here, seconds = progress.get("documents_done", 0), progress.get("serving_s")
+    if not here or not seconds:
+        return None
+    return float(seconds) / float(here) * (documents - finished)
+
+
+def list_statuses(project: Path) -> list[dict[str, Any]]:
+    """One row per run of the project, oldest first; a run that cannot be read says why."""
+    rows: list[dict[str, Any]] = []
+    for run in list_runs(project):
+        try:
+            one = status(run)
+        except StoreError as error:
+            rows.append({"run": run.run_id, "state": "unreadable", "reason": str(error)})
+            continue
+        totals = one.to_json()["totals"]
+        rows.append({"run": one.run, "state": one.state, "documents": one.documents} | totals)
+    return rows

@@ -1,0 +1,123 @@
+"""Freeze a plan into a run directory and start its array tasks.
+
+Config, manifest and plan are written once and never change; what is submitted later (`resume`) is one more file in
+`submissions/`. Everything is private to the user: umask 077 before the first file.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from hpc_qa.campaign import provenance
+from hpc_qa.campaign.plan import RunPlan, gpus_per_server
+from hpc_qa.config import Config
+from hpc_qa.documents.tokens import file_sha256, tokenizer_file
+from hpc_qa.errors import ConfigError
+from hpc_qa.manifest import entry_json
+from hpc_qa.qa import prompts
+from hpc_qa.slurm.submission import Submitted, submit_local
+from hpc_qa.store.files import write_json_once, write_once
+from hpc_qa.store.run_directory import RunDirectory, create
+from hpc_qa.units import iso, utc_now
+
+
+def freeze(plan: RunPlan, *, project: Path, limit: int | None = None) -> RunDirectory:
+    """Make the run directory of this plan.
+
+    Raises:
+        ConfigError: the prompts cannot be used.
+        StoreError: a file could not be written.
+    """
+    os.umask(0o077)
+    config = plan.config
+    chosen = prompts.load(project / config.qa.prompts if config.qa.prompts else None)
+    now = utc_now()
+    run = create(project, config.name, now=now)
+    manifest = "".join(entry_json(entry) + "\n" for entry in plan.entries).encode()
+    plan_json = (json.dumps(plan.to_json(), indent=2, ensure_ascii=False) + "\n").encode()
+    write_once(run.manifest, manifest)
+    write_once(run.plan, plan_json)
+    write_json_once(run.path / "prompts.json", {"sha256": chosen.sha256, "templates": dict(chosen.templates)})
+    facts: dict[str, Any] = {
+        "run": run.run_id,
+        "created_at": iso(now),
+        "project": str(project),
+        "config_file": config._source,
+        "config": config.model_dump(),
+        "limit": limit,
+        "manifest_sha256": hashlib.sha256(manifest).hexdigest(),
+        "plan_sha256": hashlib.sha256(plan_json).hexdigest(),
+        "commit_sha": provenance.commit_sha(Path(__file__).parent),
+        "versions": provenance.versions(),
+        "hardware": provenance.hardware(),
+        "model": {
+            "name": config.model,
+            "revision": config.vllm.revision,
+            "tokenizer_sha256": file_sha256(tokenizer_file(config, project)),
+        },
+        "prompts": {"source": chosen.source, "sha256": chosen.sha256},
+        "executor": config.executor,
+        "gpus_per_server": plan.gpus_per_server,
+    }
+    write_json_once(run.run_json, facts)
+    return run
+
+
+def check_startable(config: Config) -> None:
+    """Whether this version can start such a run at all.
+
+    Raises:
+        ConfigError: the config asks for Slurm.
+    """
+    if config.executor != "local":
+        raise ConfigError(
+            "executor: slurm is not in this version yet; nothing was started",
+            hint="hpc-qa submit CONFIG --executor local runs on this machine",
+        )
+
+
+def start(run: RunDirectory, config: Config, shards: Sequence[int]) -> list[Submitted]:
+    """Start these shards of a run on this machine and write down what was started.
+
+    Raises:
+        ConfigError: the config asks for Slurm.
+        SlurmError: a process could not be started.
+    """
+    check_startable(config)
+    os.umask(0o077)
+    gpus = gpus_per_server(config)
+    submitted = submit_local(
+        run.path, run.submit, shards, gpus_per_server=gpus or 0, visible_gpus=_gpu_indices() if gpus else ()
+    )
+    run.add_submission(
+        {
+            "at": iso(utc_now()),
+            "executor": config.executor,
+            "host": provenance.hardware()["host"],
+            "tasks": [
+                {"shard": s.shard, "job_id": s.job_id, "pid": s.pid, "process_start_s": _start_time(s.pid)}
+                for s in submitted
+            ],
+        }
+    )
+    return submitted
+
+
+def _gpu_indices() -> list[int]:
+    """GPUs we may use: those that CUDA_VISIBLE_DEVICES leaves us, else all."""
+    left = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if left is not None and all(part.strip().isdigit() for part in left.split(",")):
+        return [int(part) for part in left.split(",")]
+    return list(range(len(provenance.visible_gpus() or [])))
+
+
+def _start_time(pid: int | None) -> float | None:
+    try:
+        return psutil.Process(pid).create_time() if pid is not None else None
+    except psutil.Error:
+        return None

@@ -1,0 +1,212 @@
+"""manifest build, manifest batch, convert and prompt show."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hpc_qa.cli.options import common, print_json, print_table
+from hpc_qa.errors import ConfigError, ExitCode
+from hpc_qa.units import duration
+
+if TYPE_CHECKING:
+    from hpc_qa.documents.convert import Conversion
+
+LINE_EVERY_S = 30.0
+
+
+@click.group()
+def manifest() -> None:
+    """Build the list of documents, and cut it into batches.
+
+    Example: hpc-qa manifest build documents/ -o manifests/corpus.jsonl
+    """
+
+
+@manifest.command("build")
+@click.argument("sources", nargs=-1, required=True)
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="The manifest to write.")
+@common
+def manifest_build(sources: tuple[str, ...], output: str, *, project: Path, as_json: bool) -> int:
+    """Find documents in SOURCES (folders, ZIP archives, single files) and write one line each.
+
+    Example: hpc-qa manifest build documents/ more.zip -o manifests/corpus.jsonl
+    """
+    from hpc_qa.manifest import build, write
+    from hpc_qa.manifest.build import describe_rest
+
+    result = build([Path(source) for source in sources], project=project)
+    write(Path(output), result.entries)
+    for path, reason in result.refused:
+        click.echo(f"refused: {path}: {reason}", err=True)
+    click.echo(describe_rest(result), err=True)
+    if as_json:
+        print_json(
+            {
+                "manifest": output,
+                "documents": len(result.entries),
+                "bytes": sum(entry.bytes for entry in result.entries),
+                "unsupported": dict(result.unsupported),
+                "refused": [{"path": path, "reason": reason} for path, reason in result.refused],
+            }
+        )
+    else:
+        megabytes = sum(entry.bytes for entry in result.entries) / 1e6
+        click.echo(f"{output}: {len(result.entries):,} documents, {megabytes:,.1f} MB")
+    return ExitCode.DONE
+
+
+@manifest.command("batch")
+@click.argument("source", type=click.Path(dir_okay=False))
+@click.option("--sizes", required=True, help="local_5=5,local_20=20,smoke=1,50,200,500 (a number N is batch_N).")
+@click.option("--seed", type=int, default=0, show_default=True, help="The same seed draws the same documents.")
+@click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder for the batches.")
+@common
+def manifest_batch(source: str, sizes: str, seed: int, output: str, *, project: Path, as_json: bool) -> int:
+    """Cut the manifest SOURCE into batches, random within size classes, so that an early batch is a fair sample.
+
+    What is left over becomes production.jsonl.
+
+    Example: hpc-qa manifest batch manifests/corpus.jsonl --sizes local_5=5,smoke=1,50 --seed 7 -o manifests
+    """
+    from hpc_qa.manifest import batches, read, write
+
+    drawn = batches(read(Path(source), project=project), parse_sizes(sizes), seed)
+    rows = []
+    for name, entries in drawn.items():
+        path = Path(output) / f"{name}.jsonl"
+        if path.exists():
+            raise ConfigError(f"{path} is there already; a used manifest is never edited", hint="another -o FOLDER")
+        rows.append({"batch": name, "documents": len(entries), "manifest": str(path)})
+    for name, entries in drawn.items():
+        write(Path(output) / f"{name}.jsonl", entries)
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows, {"batch": "batch", "documents": "documents", "manifest": "manifest"})
+    return ExitCode.DONE
+
+
+def parse_sizes(text: str) -> dict[str, int]:
+    """Names and sizes of batches.
+
+    Raises:
+        ConfigError: a part is not NAME=N or N; all of them are named.
+
+    >>> parse_sizes("local_5=5,smoke=1,50")
+    {'local_5': 5, 'smoke': 1, 'batch_50': 50}
+    """
+    sizes: dict[str, int] = {}
+    faults = []
+    for part in text.split(","):
+        name, equals, number = part.strip().rpartition("=")
+        if not number.isascii() or not number.isdigit() or (equals and not name):
+            faults.append(f"--sizes: {part!r} is not NAME=N or N")
+        elif (name or f"batch_{int(number)}") in sizes:
+            faults.append(f"--sizes: {part!r} names the same batch again")
+        else:
+            sizes[name or f"batch_{int(number)}"] = int(number)
+    if faults:
+        raise ConfigError(*faults, hint="--sizes local_5=5,smoke=1,50,200")
+    return sizes
+
+
+@contextmanager
+def conversion_progress() -> "Iterator[Callable[[Conversion], None]]":
+    """Says on stderr how conversion goes on; quiet while everything comes from the cache."""
+    began = time.monotonic()
+    counts = {"done": 0, "fresh": 0}
+    last = [began]
+
+    def show(one: "Conversion") -> None:
+        counts["done"] += 1
+        counts["fresh"] += not one.cached
+        now = time.monotonic()
+        pause = 0.2 if sys.stderr.isatty() else LINE_EVERY_S
+        if counts["fresh"] and now - last[0] >= pause:
+            end = "\r" if sys.stderr.isatty() else "\n"
+            click.echo(f"converting: {counts['done']} documents{end}", nl=False, err=True)
+            last[0] = now
+
+    yield show
+    if counts["fresh"]:
+        seconds = duration(time.monotonic() - began)
+        click.echo(f"converted {counts['fresh']} of {counts['done']} documents in {seconds}", err=True)
+
+
+@click.command()
+@click.argument("config", type=click.Path(dir_okay=False))
+@click.option("--manifest", help="Use this manifest and not the config's.")
+@common
+def convert(config: str, manifest: str | None, *, project: Path, as_json: bool) -> int:
+    """Convert the documents of CONFIG to Markdown and chunks, on CPU, cached by content.
+
+    Example: hpc-qa convert configs/demo_cpu.yaml
+    """
+    from hpc_qa.cli.run import load_config, manifest_option
+    from hpc_qa.documents.convert import convert_all
+    from hpc_qa.manifest import read
+
+    settings = load_config(config, project, manifest=manifest_option(manifest))
+    entries = read(project / settings.manifest, project=project)
+    with conversion_progress() as show:
+        results = convert_all(entries, settings, project=project, on_done=show)
+    rows = [_conversion_row(result) for result in results]
+    if as_json:
+        print_json(rows)
+    else:
+        columns = ("doc_id", "status", "reason", "pages", "tokens", "chunks", "word_coverage", "cached")
+        print_table(rows, {column: column for column in columns})
+        for result in results:
+            if result.status != "ok" and result.detail:
+                click.echo(f"{result.doc_id}: {result.reason}: {result.detail}", err=True)
+    return ExitCode.DONE if any(result.status == "ok" for result in results) else ExitCode.OUTSIDE
+
+
+def _conversion_row(result: "Conversion") -> dict[str, Any]:
+    return {
+        "doc_id": result.doc_id,
+        "status": result.status,
+        "reason": result.reason,
+        "pages": result.pages,
+        "tokens": result.tokens,
+        "chunks": result.chunks,
+        "word_coverage": result.word_coverage,
+        "markdown_path": str(result.markdown_path) if result.markdown_path else None,
+        "cached": result.cached,
+    }
+
+
+@click.group()
+def prompt() -> None:
+    """Look at what the model is sent.
+
+    Example: hpc-qa prompt show configs/demo_cpu.yaml quickref
+    """
+
+
+@prompt.command("show")
+@click.argument("config", type=click.Path(dir_okay=False))
+@click.argument("doc")
+@click.option("--manifest", help="Use this manifest and not the config's.")
+@common
+def prompt_show(config: str, doc: str, manifest: str | None, *, project: Path, as_json: bool) -> int:
+    """The first fully rendered prompt of a document, with its token count. DOC is a doc_id or the beginning of one.
+
+    Example: hpc-qa prompt show configs/demo_cpu.yaml quickref
+    """
+    from hpc_qa.campaign.prompt import first_prompt
+    from hpc_qa.cli.run import load_config, manifest_option
+
+    settings = load_config(config, project, manifest=manifest_option(manifest))
+    shown = first_prompt(settings, doc, project=project)
+    if as_json:
+        print_json({"doc_id": shown.doc_id, "chunk_id": shown.chunk_id, "prompt": shown.text, "tokens": shown.tokens})
+    else:
+        click.echo(shown.text)
+        click.echo(f"{shown.tokens} tokens, document {shown.doc_id}, chunk {shown.chunk_id}", err=True)
+    return ExitCode.DONE

@@ -1,0 +1,285 @@
+"""plan, submit, status, logs, resume and cancel."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hpc_qa.cli.options import common, print_json, print_table
+from hpc_qa.errors import ExitCode
+from hpc_qa.units import duration
+
+if TYPE_CHECKING:
+    from hpc_qa.campaign.plan import RunPlan
+    from hpc_qa.campaign.status import RunStatus
+    from hpc_qa.config import Config
+    from hpc_qa.store.run_directory import RunDirectory
+
+CONFIG = click.argument("config", type=click.Path(dir_okay=False))
+
+
+def load_config(path: str, project: Path, **overrides: Any) -> "Config":
+    """The config with what the command line says instead; options that were not given are left out."""
+    from hpc_qa.config_file import load
+
+    return load(Path(path), project=project, overrides={k: v for k, v in overrides.items() if v is not None})
+
+
+def manifest_option(manifest: str | None) -> str | None:
+    """The manifest given on the command line, as the config would name it."""
+    # paths on the command line count from the current folder, paths in a config from the project
+    return str(Path(manifest).resolve()) if manifest else None
+
+
+def make_plan(config: "Config", project: Path, limit: int | None) -> "RunPlan":
+    """The plan of this config; conversion that it needs is shown as it goes on."""
+    from hpc_qa.campaign.plan import plan_run
+    from hpc_qa.cli.corpus import conversion_progress
+
+    with conversion_progress() as on_converted:
+        return plan_run(config, project=project, limit=limit, on_converted=on_converted)
+
+
+def print_plan(plan: "RunPlan") -> None:
+    """The plan for people."""
+    facts = plan.to_json()
+    reasons = ", ".join(f"{count} {reason}" for reason, count in facts["settled_by_reason"].items())
+    gpus = facts["gpus_per_server"]
+    hours, gpu_hours = facts["wall_hours"]["p50"], facts["gpu_hours"]["p50"]
+    lines = {
+        "documents": f"{facts['documents']:,}, {facts['documents_to_do']:,} to do" + (f" ({reasons})" * bool(reasons)),
+        "model": f"{facts['model']} on " + ("a CPU" if gpus == 0 else f"{gpus or 'unknown'} GPUs per server"),
+        "shards": f"{len(facts['shards'])}, {facts['servers_at_once']} at once",
+        "requests": f"{facts['requests']:,}, {facts['predicted_tokens']:,} tokens",
+        "pairs": f"at most {facts['pairs_at_most']:,}; at most {facts['pairs_at_most_every_chunk']:,} "
+        f"({facts['predicted_tokens_every_chunk']:,} tokens) if every chunk were asked",
+        "time": "unknown until a run with this model was measured here" if hours is None else duration(hours * 3600),
+        "GPU-hours": "unknown" if gpu_hours is None else f"{gpu_hours:.2f}",
+    }  # fmt: skip
+    for name, text in lines.items():
+        click.echo(f"{name:<11}{text}")
+
+
+@click.command()
+@CONFIG
+@click.option("--manifest", help="Use this manifest and not the config's.")
+@click.option("--limit", type=click.IntRange(1), help="Only the first N documents.")
+@click.option("--executor", type=click.Choice(["slurm", "local"]), help="Where it would run.")
+@common
+def plan(
+    config: str, manifest: str | None, limit: int | None, executor: str | None, *, project: Path, as_json: bool
+) -> int:
+    """What a run of CONFIG would be: documents, shards, tokens, pairs, hours. Starts nothing.
+
+    Example: hpc-qa plan configs/demo_cpu.yaml
+    """
+    settings = load_config(config, project, manifest=manifest_option(manifest), executor=executor)
+    planned = make_plan(settings, project, limit)
+    if as_json:
+        print_json(planned.to_json())
+    else:
+        print_plan(planned)
+    return ExitCode.DONE
+
+
+@click.command()
+@CONFIG
+@click.option("--executor", type=click.Choice(["slurm", "local"]), help="Instead of the config's.")
+@click.option("--manifest", help="Use this manifest and not the config's.")
+@click.option("--limit", type=click.IntRange(1), help="Only the first N documents.")
+@click.option("--detach", is_flag=True, help="Return at once; hpc-qa status shows how it goes.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and start nothing.")
+@common
+def submit(
+    config: str, executor: str | None, manifest: str | None, limit: int | None, detach: bool, dry_run: bool,
+    *, project: Path, as_json: bool,
+) -> int:  # fmt: skip
+    """Plan a run of CONFIG, freeze it into a run directory, and start it.
+
+    With --executor local it runs here in the foreground, with progress; exit 3 when something is left to do.
+
+    Example: hpc-qa submit configs/demo_cpu.yaml --executor local
+    """
+    from hpc_qa.campaign.submit import check_startable, freeze
+
+    settings = load_config(config, project, manifest=manifest_option(manifest), executor=executor)
+    check_startable(settings)
+    planned = make_plan(settings, project, limit)
+    if dry_run:
+        print_json(planned.to_json()) if as_json else print_plan(planned)
+        click.echo("nothing started (--dry-run)", err=True)
+        return ExitCode.DONE
+    run = freeze(planned, project=project, limit=limit)
+    return _start_and_follow(run, settings, [shard.index for shard in planned.shards], detach=detach, as_json=as_json)
+
+
+def _start_and_follow(run: "RunDirectory", config: "Config", shards: list[int], *, detach: bool, as_json: bool) -> int:
+    from hpc_qa.campaign.follow import follow, printer, starters
+    from hpc_qa.campaign.submit import start
+
+    submitted = start(run, config, shards)
+    if as_json:
+        print_json({"run": run.run_id, "path": str(run.path), "job_ids": [one.job_id for one in submitted]})
+    else:
+        click.echo(f"run {run.run_id}")
+        for one in submitted:
+            click.echo(f"job {one.job_id}")
+    sys.stdout.flush()
+    if detach:
+        return ExitCode.DONE
+    try:
+        with printer() as show:
+            last = follow(run, starters(run), show)
+    except KeyboardInterrupt:
+        return _interrupted(run)
+    _print_end(last)
+    return ExitCode.DONE if last.state == "complete" else ExitCode.INCOMPLETE
+
+
+def _interrupted(run: "RunDirectory") -> int:
+    from hpc_qa.campaign.control import cancel
+
+    click.echo("stopping: what is in flight is finished or dropped, what is written stays", err=True)
+    cancel(run)
+    click.echo(f"stopped; hpc-qa resume {run.run_id} continues", err=True)
+    return ExitCode.INCOMPLETE
+
+
+def _print_end(last: "RunStatus") -> None:
+    from hpc_qa.campaign.follow import describe
+
+    click.echo(f"{last.state}: {describe(last)}", err=True)
+    if last.state == "complete":
+        click.echo(f"  next: hpc-qa verify {last.run}; hpc-qa collect {last.run}", err=True)
+        return
+    click.echo(f"  try: hpc-qa resume {last.run}; the reason is in hpc-qa logs {last.run} 0", err=True)
+
+
+@click.command()
+@click.argument("run", required=False)
+@click.option("--watch", is_flag=True, help="Refresh until the run has ended.")
+@common
+def status(run: str | None, watch: bool, *, project: Path, as_json: bool) -> int:
+    """Where RUN is, per shard; without RUN the list of runs. RUN is an id, a prefix of one, a path, or latest.
+
+    Example: hpc-qa status latest
+    """
+    from hpc_qa.campaign.status import list_statuses
+    from hpc_qa.campaign.status import status as status_of
+    from hpc_qa.store.run_directory import find
+
+    if run is None:
+        rows = list_statuses(project)
+        if as_json:
+            print_json(rows)
+        else:
+            columns = ("run", "state", "documents", "ok", "failed", "skipped", "left", "pairs", "accepted")
+            print_table(rows, {column: column for column in columns})
+        return ExitCode.DONE
+    directory = find(project, run)
+    while watch and (now := status_of(directory)).state == "running":
+        click.clear()
+        _print_status(now)
+        time.sleep(2)
+    now = status_of(directory)
+    if as_json:
+        print_json(now.to_json())
+    else:
+        _print_status(now)
+    return ExitCode.DONE
+
+
+def _print_status(now: "RunStatus") -> None:
+    settled = ", ".join(f"{count} {state} before the start" for state, count in now.settled.items())
+    click.echo(f"{now.run}: {now.state}, {now.documents} documents" + (f", {settled}" if settled else ""))
+    rows = [
+        {
+            "shard": s.shard, "state": s.state, "stage": s.stage, "docs": s.documents, "ok": s.ok, "failed": s.failed,
+            "skipped": s.skipped, "left": s.left, "pairs": s.pairs, "accepted": s.accepted,
+            "tokens/s": s.tokens_per_s, "GPU-hours": s.gpu_hours, "time left": None if s.time_left_s is None
+            else duration(s.time_left_s), "attempts": s.attempts,
+        }
+        for s in now.shards
+    ]  # fmt: skip
+    if rows:
+        print_table(rows, {key: key for key in rows[0]})
+
+
+@click.command()
+@click.argument("run")
+@click.argument("shard", type=click.IntRange(0))
+@click.option("--lines", type=click.IntRange(1), help="Only the last N lines of each file.")
+@common
+def logs(run: str, shard: int, lines: int | None, *, project: Path, as_json: bool) -> int:
+    """The logs of one array task of RUN and of its server, attempt by attempt.
+
+    Example: hpc-qa logs latest 0 --lines 50
+    """
+    from hpc_qa.campaign.control import log_files
+    from hpc_qa.store.run_directory import find
+
+    files = log_files(find(project, run), shard)
+    if as_json:
+        print_json([{"path": str(path), "bytes": path.stat().st_size} for path in files])
+        return ExitCode.DONE
+    for path in files:
+        click.echo(f"==> {path} <==")
+        text = path.read_text(errors="backslashreplace").splitlines()
+        for line in text[-lines:] if lines else text:
+            click.echo(printable(line))
+    if not files:
+        click.echo("no log yet: the array task has not started", err=True)
+    return ExitCode.DONE
+
+
+def printable(line: str) -> str:
+    """The line with control characters spelled out, so that a document cannot steer the terminal from a log."""
+    return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in line)
+
+
+@click.command()
+@click.argument("run")
+@click.option("--detach", is_flag=True, help="Return at once.")
+@common
+def resume(run: str, detach: bool, *, project: Path, as_json: bool) -> int:
+    """Start exactly what is missing of RUN: shards that are neither committed nor running. Safe to repeat.
+
+    Example: hpc-qa resume latest
+    """
+    from hpc_qa.campaign.control import missing_shards
+    from hpc_qa.config import Config
+    from hpc_qa.store.run_directory import find
+
+    directory = find(project, run)
+    missing = missing_shards(directory)
+    if not missing:
+        if as_json:
+            print_json({"run": directory.run_id, "path": str(directory.path), "job_ids": []})
+        click.echo(f"{directory.run_id}: nothing is missing, or it is running", err=True)
+        return ExitCode.DONE
+    config = Config.model_validate(directory.facts()["config"])
+    return _start_and_follow(directory, config, missing, detach=detach, as_json=as_json)
+
+
+@click.command()
+@click.argument("run")
+@common
+def cancel(run: str, *, project: Path, as_json: bool) -> int:
+    """Stop what is left of RUN. What is written stays; hpc-qa resume continues. Safe to repeat.
+
+    Example: hpc-qa cancel latest
+    """
+    from hpc_qa.campaign.control import cancel as cancel_run
+    from hpc_qa.store.run_directory import find
+
+    directory = find(project, run)
+    stopped = cancel_run(directory)
+    if as_json:
+        print_json({"run": directory.run_id, "cancelled": [shard.shard for shard in stopped]})
+    elif stopped:
+        click.echo(f"{directory.run_id}: stopped shards {', '.join(str(shard.shard) for shard in stopped)}")
+    else:
+        click.echo(f"{directory.run_id}: nothing was running")
+    return ExitCode.DONE

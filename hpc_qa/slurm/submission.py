@@ -1,0 +1,95 @@
+"""Hand array tasks to submitit, which starts them here or (with sbatch) on a cluster.
+
+What is pickled is `ArrayTask(run_directory, shard)` and nothing else: it starts `python -m hpc_qa.worker` as a child
+and passes signals on. Configuration and manifest lie frozen in the run directory.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from hpc_qa.errors import SlurmError
+
+PASSED_ON = (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT)
+WITHOUT_LIMIT_MIN = 60 * 24 * 365.0
+
+
+class ArrayTask:
+    """One array task: a worker process for one shard of a run directory."""
+
+    def __init__(self, run_directory: str, shard: int) -> None:
+        self.run_directory = run_directory
+        self.shard = shard
+
+    def __call__(self) -> int:
+        """The worker's exit code: 0 committed, 3 incomplete, else broken."""
+        command = [sys.executable, "-m", "hpc_qa.worker", self.run_directory, str(self.shard)]
+        worker = subprocess.Popen(command)
+
+        def pass_on(number: int, _frame: FrameType | None) -> None:
+            worker.send_signal(number)
+
+        # after submitit's own handlers, which ignore TERM
+        for number in PASSED_ON:
+            signal.signal(number, pass_on)
+        return worker.wait()
+
+    def checkpoint(self, *_args: Any, **_kwargs: Any) -> Any:
+        """A requeued task is the same task: what is done lies in the run directory."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """One array task that was handed over."""
+
+    shard: int
+    job_id: str
+    pid: int | None  # of the controlling process, for the local executor
+
+
+def submit_local(
+    run_directory: Path, folder: Path, shards: Sequence[int], *, gpus_per_server: int, visible_gpus: Sequence[int]
+) -> list[Submitted]:
+    """Start these shards on this machine, each in a process of its own that survives ours.
+
+    Every server gets GPUs of its own, in order; without GPUs none is named.
+
+    Raises:
+        SlurmError: a process could not be started.
+    """
+    import submitit
+
+    submitted = []
+    for position, shard in enumerate(shards):
+        executor = submitit.LocalExecutor(folder=folder)
+        mine = list(visible_gpus[position * gpus_per_server : (position + 1) * gpus_per_server])
+        executor.update_parameters(
+            timeout_min=WITHOUT_LIMIT_MIN, gpus_per_node=len(mine), visible_gpus=tuple(mine), stderr_to_stdout=True
+        )
+        try:
+            job = executor.submit(ArrayTask(str(run_directory), shard))
+        except OSError as exc:
+            raise SlurmError(
+                f"array task {shard} could not be started on this machine: {exc}",
+                hint="check free memory and processes (ulimit -u), then hpc-qa resume",
+            ) from exc
+        submitted.append(Submitted(shard, job.job_id, int(job.job_id)))
+    return submitted
+
+
+def job_identity(environment: dict[str, str] | None = None) -> tuple[str, int, int]:
+    """(job id, array index, restart count) of the array task that we run in, from its environment."""
+    env = os.environ if environment is None else environment
+    if "SLURM_JOB_ID" in env and "SUBMITIT_LOCAL_JOB_ID" not in env:
+        job = env.get("SLURM_ARRAY_JOB_ID", env["SLURM_JOB_ID"])
+        return job, int(env.get("SLURM_ARRAY_TASK_ID", 0)), int(env.get("SLURM_RESTART_COUNT", 0))
+    return env.get("SUBMITIT_LOCAL_JOB_ID", str(os.getpid())), 0, 0

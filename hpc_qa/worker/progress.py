@@ -1,0 +1,34 @@
+"""The progress file of an attempt: a view for people, replaced whole, that nothing relies on.
+
+`status` and the progress bar read it; what counts is in segments and commits. Unlike those it is not synced.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+WRITE_EVERY_S = 1.0
+
+
+class ProgressFile:
+    """Replaces one small JSON file at most once a second."""
+
+    def __init__(self, path: Path, *, clock: Callable[[], float], every_s: float = WRITE_EVERY_S) -> None:
+        self._path = path
+        self._temporary = path.with_name(f".{path.name}.tmp")
+        self._clock = clock
+        self._every_s = every_s
+        self._last = float("-inf")
+
+    def write_if_due(self, content: Callable[[], dict[str, Any]]) -> None:
+        """Write what `content` gives, unless the last writing was a moment ago."""
+        if self._clock() - self._last >= self._every_s:
+            self.write(content())
+
+    def write(self, content: dict[str, Any]) -> None:
+        """Write this now."""
+        self._last = self._clock()
+        self._temporary.write_text(json.dumps(content))
+        os.replace(self._temporary, self._path)

@@ -1,0 +1,290 @@
+"""Hold a server and ask it about documents: from the first process to the last.
+
+The server loads its model while Ray starts. Then the pipeline is pulled through the dispatcher until it is exhausted, a
+stop is asked for, or the server cannot be kept alive. Sockets, keys and caches live in a private folder on the node,
+which is removed at the end.
+"""
+
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hpc_qa.client.dispatcher import Conservation, Dispatcher
+from hpc_qa.client.request import Endpoint
+from hpc_qa.client.session import ActorPool, RaySession
+from hpc_qa.config import Config
+from hpc_qa.documents.cache import DocumentCache
+from hpc_qa.errors import StoreError
+from hpc_qa.manifest import Entry
+from hpc_qa.qa import prompts
+from hpc_qa.qa.control_tokens import control_tokens
+from hpc_qa.serving.attached import AttachedServer
+from hpc_qa.serving.memory import concurrency
+from hpc_qa.serving.metrics import ServerMetrics
+from hpc_qa.serving.phases import Phase
+from hpc_qa.serving.server import VllmServer
+from hpc_qa.serving.watch import ServerWatch
+from hpc_qa.store.files import read_json
+from hpc_qa.store.merge import ChunkDone
+from hpc_qa.store.run_directory import AttemptDirectory, RunDirectory, ShardDirectory, superseded
+from hpc_qa.store.segments import SegmentWriter
+from hpc_qa.units import iso, parse_clock, utc_now
+from hpc_qa.worker.pipeline import Pipeline
+from hpc_qa.worker.progress import ProgressFile
+from hpc_qa.worker.records import RecordMaker
+from hpc_qa.worker.stages import Stages
+from hpc_qa.worker.stopping import Stopping
+
+log = logging.getLogger("hpc_qa.worker")
+
+FENCE_EVERY_S = 10.0
+INSTRUCTION_TOKENS = 400  # rules, headings, instruction and chat template around a chunk, at most
+Server = VllmServer | AttachedServer
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Where this attempt writes, and what was frozen for it."""
+
+    run: RunDirectory
+    shard: ShardDirectory
+    directory: AttemptDirectory
+    config: Config
+    project: Path
+    facts: Mapping[str, Any]  # run.json
+    converter_key: str
+    documents: int  # of the shard
+    predicted_tokens: int  # of the shard
+
+
+def serve_documents(
+    attempt: Attempt, todo: Sequence[Entry], done_chunks: Mapping[str, ChunkDone],
+    sampled: Mapping[str, Sequence[int]], stages: Stages, stopping: Stopping,
+) -> None:  # fmt: skip
+    """Ask about these documents until they are done or a stop is asked for; records are on disk when this returns.
+
+    `sampled` names the chunks of documents of which not all are asked about.
+
+    Raises:
+        ServerError: the server did not start or could not be kept alive.
+        ClientError: Ray did not start, or its actors keep dying.
+        StoreError: records could not be written.
+    """
+    writer = SegmentWriter(attempt.directory.path)
+    pipeline = _pipeline(attempt, todo, done_chunks, sampled, writer)
+    serving = _Serving(attempt, pipeline, writer, stages, stopping)
+    try:
+        with _scratch() as scratch:
+            serving.hold(scratch)
+    finally:
+        # what was finished before an error is worth keeping; a writer that failed refuses this itself
+        _close(writer)
+        serving.write_progress()
+
+
+def _close(writer: SegmentWriter) -> None:
+    try:
+        writer.close()
+    except StoreError:
+        log.exception("the last records could not be written")
+        raise
+
+
+class _Serving:
+    """One server, one Ray session, one pipeline; from start to teardown."""
+
+    def __init__(
+        self, attempt: Attempt, pipeline: Pipeline, writer: SegmentWriter, stages: Stages, stopping: Stopping
+    ) -> None:
+        self._attempt = attempt
+        self._pipeline = pipeline
+        self._writer = writer
+        self._stages = stages
+        self._stopping = stopping
+        self._progress = ProgressFile(attempt.directory.path / "progress.json", clock=time.monotonic)
+        self._phase: str | None = None
+        self._serving_began: float | None = None
+        self._fenced_at = float("-inf")
+        self._first_metrics: ServerMetrics | None = None
+
+    def hold(self, scratch: Path) -> None:
+        """Bring server and Ray up, work, take both down."""
+        self.write_progress()
+        config = self._attempt.config
+        with self._server(scratch) as server:
+            server.start()
+            self._stages.begin("model_load")
+            with RaySession(scratch / "r", num_cpus=len(os.sched_getaffinity(0))) as session:
+                server.wait_ready()
+                self._stages.begin("warm_up")
+                limit = self._limit(server)
+                pool = session.pool(endpoint_of(server), actors=config.client.actors, concurrency=limit)
+                log.info("%d requests in flight at most, through actors %s", limit, pool.pids())
+                self._first_metrics = server.metrics()
+                self._work(server, pool, limit)
+                self._stages.begin("teardown")
+                self._write_summary(server)
+                self.write_progress()
+
+    def _server(self, scratch: Path) -> Server:
+        config, attempt = self._attempt.config, self._attempt
+        if config.vllm.attach is not None:
+            key_file = config.vllm.attach_key_file
+            return AttachedServer(
+                config.vllm,
+                socket=attempt.project / config.vllm.attach,
+                key_file=attempt.project / key_file if key_file else None,
+            )
+        tokenizer = config.vllm.tokenizer
+        return VllmServer(
+            config.vllm,
+            model_path=_folder_or_name(attempt.project, config.model),
+            tokenizer_path=_folder_or_name(attempt.project, tokenizer) if tokenizer else None,
+            folder=scratch / "v",
+            log=attempt.directory.server_log,
+            served_model_name=f"{attempt.run.run_id}-{attempt.directory.name[-8:]}",
+            on_phase=self._on_phase,
+        )
+
+    def _on_phase(self, phase: Phase) -> None:
+        self._phase = phase.shown
+        log.info("server: %s, %.1f s after its start", phase.shown, phase.began_s)
+        self.write_progress()
+
+    def _limit(self, server: Server) -> int:
+        """Requests in flight: the configured number, and not more than the KV cache holds."""
+        config = self._attempt.config
+        per_request = config.qa.chunk_size + INSTRUCTION_TOKENS + config.qa.max_tokens
+        if config.vllm.max_model_len is not None:
+            per_request = min(per_request, config.vllm.max_model_len)
+        return concurrency(config.client.concurrency_limit, server.metrics().kv_cache_tokens, per_request)
+
+    def _work(self, server: Server, pool: ActorPool, limit: int) -> None:
+        config = self._attempt.config
+
+        def recover(reason: str) -> Endpoint:
+            server.restart(reason)
+            return endpoint_of(server)
+
+        with ServerWatch(server, stall_timeout_s=parse_clock(config.vllm.stall_timeout)) as watch:
+            dispatcher = Dispatcher(
+                pool, limit=limit, max_retries=config.client.max_retries, check=watch.check, recover=recover,
+                seed=config.seed,
+            )  # fmt: skip
+            self._stages.begin("serving")
+            self._serving_began = time.monotonic()
+            conservation = dispatcher.run(
+                self._pipeline.requests(), self._pipeline.on_done, tick=self._tick, stop=self._stopping.requested
+            )
+        _log_conservation(conservation)
+
+    def _tick(self) -> None:
+        self._writer.flush_if_due()
+        if self._pipeline.exhausted and self._stages.current == "serving":
+            self._stages.begin("tail")
+        self._progress.write_if_due(self._view)
+        if time.monotonic() - self._fenced_at >= FENCE_EVERY_S:
+            self._fenced_at = time.monotonic()
+            if superseded(self._attempt.shard, self._attempt.directory):
+                self._stopping.request("a later attempt at this shard has started")
+
+    def write_progress(self) -> None:
+        """Let people see where we are."""
+        self._progress.write(self._view())
+
+    def _view(self) -> dict[str, Any]:
+        progress = self._pipeline.progress
+        seconds = None if self._serving_began is None else time.monotonic() - self._serving_began
+        return asdict(progress) | {
+            "at": iso(utc_now()),
+            "stage": self._stages.current,
+            "phase": self._phase,
+            "serving_s": seconds,
+            "documents_done": progress.documents,
+            "computed_tokens": progress.computed_tokens,
+        }
+
+    def _write_summary(self, server: Server) -> None:
+        """What this attempt took: the plan of the next run reads it."""
+        attempt, stages = self._attempt, self._stages.seconds
+        now = server.metrics()
+        since = now.since(self._first_metrics) if self._first_metrics else now
+        done = self._pipeline.progress.documents
+        startup = sum(stages.get(name, 0.0) for name in ("setup", "model_load", "warm_up"))
+        ProgressFile(attempt.directory.path / "summary.json", clock=time.monotonic).write(
+            {
+                "model": attempt.config.model,
+                "gpus_per_server": attempt.facts.get("gpus_per_server"),
+                "startup_s": round(startup, 3),
+                "serving_s": round(stages.get("serving", 0.0) + stages.get("tail", 0.0), 3),
+                "stages": {name: round(seconds, 3) for name, seconds in stages.items()},
+                "predicted_tokens": round(attempt.predicted_tokens * done / max(1, attempt.documents)),
+                "server_restarts": server.restarts,
+                "server": asdict(since),
+                "client": asdict(self._pipeline.progress),
+            }
+        )
+
+
+def endpoint_of(server: Server) -> Endpoint:
+    """Where requests go now."""
+    return Endpoint(socket=server.socket, key=server.key, served_model_name=server.served_model_name)
+
+
+def _log_conservation(result: Conservation) -> None:
+    reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(result.failures.items()))
+    log.info(
+        "%d requests: %d ok, %d failed%s, %d skipped, %d retries",
+        result.admitted, result.ok, result.failed, f" ({reasons})" if reasons else "", result.skipped, result.retries,
+    )  # fmt: skip
+
+
+def _pipeline(
+    attempt: Attempt, todo: Sequence[Entry], done_chunks: Mapping[str, ChunkDone],
+    sampled: Mapping[str, Sequence[int]], writer: SegmentWriter,
+) -> Pipeline:  # fmt: skip
+    config, project = attempt.config, attempt.project
+    cache = DocumentCache(project / config.documents.cache, attempt.converter_key)
+    frozen = attempt.run.path / "prompts.json"
+    tokens = control_tokens(project / (config.vllm.tokenizer or config.model))
+    templates = prompts.of(read_json(frozen)["templates"], source=str(frozen), control_tokens=tokens)
+
+    def chunks_of(entry: Entry) -> list[Any]:
+        chunks = cache.chunks(entry.sha256)
+        wanted = sampled.get(entry.doc_id)
+        return chunks if wanted is None else [chunks[index] for index in wanted]
+
+    maker = RecordMaker(
+        model=config.model,
+        revision=config.vllm.revision,
+        prompts_sha256=templates.sha256,
+        sampling={"temperature": config.qa.temperature, "max_tokens": config.qa.max_tokens},
+        seed=config.seed,
+    )
+    return Pipeline(
+        config, todo, chunks_of=chunks_of, done_chunks=done_chunks, prompts=templates, make=maker, write=writer.add,
+        request_timeout_s=parse_clock(config.client.request_timeout), clock=time.monotonic,
+    )  # fmt: skip
+
+
+def _folder_or_name(project: Path, model: str) -> str:
+    """A folder counts from the project; what is no folder there is a name of a hub."""
+    folder = project / model
+    return str(folder) if folder.is_dir() or model.startswith((".", "/")) else model
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A private folder on the node; the path is short because sockets lie in it."""
+    folder = Path(tempfile.mkdtemp(prefix="hq"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,156 @@
+"""One attempt at one shard, from its folder to the commit.
+
+What `python -m hpc_qa.worker` does: find what is left of the shard, hold a server while there is something to ask,
+write down how the time was spent, commit. It answers 0 (committed), 3 (incomplete: resume continues) or 1 (broke).
+"""
+
+import ctypes
+import logging
+import os
+import platform
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import psutil
+
+from hpc_qa.config import Config
+from hpc_qa.errors import ExitCode, HpcQaError, ServerError
+from hpc_qa.manifest import Entry, entry_from
+from hpc_qa.slurm.submission import job_identity
+from hpc_qa.store.files import read_json, read_jsonl, write_json_once
+from hpc_qa.store.merge import commit_shard, merge_shard
+from hpc_qa.store.run_directory import AttemptDirectory, RunDirectory, ShardDirectory, attempt_name
+from hpc_qa.units import iso, utc_now
+from hpc_qa.worker.serve import Attempt, serve_documents
+from hpc_qa.worker.stages import Stages
+from hpc_qa.worker.stopping import Stopping
+
+log = logging.getLogger("hpc_qa.worker")
+PR_SET_PDEATHSIG = 1
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The exit code of one array task."""
+    if len(arguments) != 2 or not arguments[1].isdigit():
+        sys.stderr.write("usage: python -m hpc_qa.worker RUN_DIR SHARD\n")
+        return ExitCode.USAGE
+    os.umask(0o077)
+    _end_with_parent()
+    run = RunDirectory(Path(arguments[0]).resolve())
+    shard = run.shard(int(arguments[1]))
+    stopping = Stopping()
+    for number in (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _request_stop(stopping))
+    try:
+        return int(run_task(run, shard, stopping))
+    except HpcQaError as error:
+        for fault in error.faults:
+            log.error("%s", fault)
+        for line in error.log_tail if isinstance(error, ServerError) else ():
+            log.error("  | %s", line)
+        if error.hint:
+            log.error("  try: %s", error.hint)
+        return ExitCode.OUTSIDE
+
+
+def _request_stop(stopping: Stopping) -> Any:
+    def handler(number: int, _frame: FrameType | None) -> None:
+        stopping.request(signal.Signals(number).name)
+
+    return handler
+
+
+def _end_with_parent() -> None:
+    """Have the kernel send us TERM when the process that started us is killed, so that no server is left behind."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def run_task(run: RunDirectory, shard: ShardDirectory, stopping: Stopping) -> ExitCode:
+    """One attempt at this shard.
+
+    Raises:
+        HpcQaError: the run directory is unreadable, the server or the storage failed; what is written stays.
+    """
+    plan, facts = read_json(run.plan), run.facts()
+    mine = next((one for one in plan["shards"] if one["index"] == shard.index), None)
+    if mine is None:
+        raise ServerError(f"{run.run_id} has no shard {shard.index}", retryable=False)
+    if shard.commit.exists():
+        return ExitCode.DONE
+    attempt = shard.new_attempt(attempt_name(*job_identity()))
+    _log_to(attempt)
+    _write_identity(attempt)
+    stages = Stages(attempt.stages)
+    stages.begin("setup")
+    merged = merge_shard(shard)
+    todo = [entry for entry in _entries(run, mine["documents"]) if entry.doc_id not in merged.done]
+    log.info("shard %d: %d documents, %d to do", shard.index, len(mine["documents"]), len(todo))
+    if todo:
+        work = Attempt(
+            run=run,
+            shard=shard,
+            directory=attempt,
+            config=Config.model_validate(facts["config"]),
+            project=Path(facts["project"]),
+            facts=facts,
+            converter_key=plan["converter_key"],
+            documents=len(mine["documents"]),
+            predicted_tokens=mine["predicted_tokens"],
+        )
+        serve_documents(work, todo, merged.chunks, mine["chunks"], stages, stopping)
+    else:
+        stages.begin("teardown")
+    stages.finish()
+    return _commit(shard, attempt, mine["documents"], stopping)
+
+
+def _commit(shard: ShardDirectory, attempt: AttemptDirectory, documents: Sequence[str], stopping: Stopping) -> ExitCode:
+    left = len(documents) - len(merge_shard(shard).done.keys() & set(documents))
+    if left:
+        log.warning("stopped (%s) with %d documents left; hpc-qa resume continues", stopping.reason, left)
+        return ExitCode.INCOMPLETE
+    won = commit_shard(shard, attempt.name, documents)
+    log.info("shard %d committed%s", shard.index, "" if won else " by another attempt")
+    return ExitCode.DONE
+
+
+def _entries(run: RunDirectory, documents: Sequence[str]) -> list[Entry]:
+    """The entries of a shard, in the order of its plan."""
+    wanted = set(documents)
+    by_id = {entry.doc_id: entry for entry in map(entry_from, read_jsonl(run.manifest)) if entry.doc_id in wanted}
+    return [by_id[doc_id] for doc_id in documents]
+
+
+def _write_identity(attempt: AttemptDirectory) -> None:
+    job, index, restarts = job_identity()
+    me = psutil.Process()
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    write_json_once(
+        attempt.attempt_json,
+        {
+            "job_id": job,
+            "array_index": index,
+            "restart_count": restarts,
+            "pid": me.pid,
+            "process_start_s": me.create_time(),
+            "host": platform.node(),
+            "boot_id": boot_id,
+            "started_at": iso(utc_now()),
+        },
+    )
+
+
+def _log_to(attempt: AttemptDirectory) -> None:
+    """Our log goes to the attempt's own file and to the job's output."""
+    formatter = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
+    formatter.converter = time.gmtime
+    root = logging.getLogger("hpc_qa")
+    root.setLevel(logging.INFO)
+    for handler in (logging.FileHandler(attempt.worker_log, encoding="utf-8"), logging.StreamHandler()):
+        handler.setFormatter(formatter)
+        root.addHandler(handler)

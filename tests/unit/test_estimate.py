@@ -1,0 +1,51 @@
+"""Demand of documents, and seconds from measured attempts only."""
+
+import json
+from pathlib import Path
+
+from hpc_qa.campaign import estimate
+from hpc_qa.campaign.estimate import Measured
+from hpc_qa.config import Qa
+
+
+def test_a_cap_per_document_bounds_the_pairs_and_the_chunks_that_are_sent() -> None:
+    qa = Qa(questions_per_chunk=5, max_pairs_per_document=5)
+    capped, every = estimate.demand(100, 100_000, qa), estimate.demand(100, 100_000, qa, every_chunk=True)
+    assert capped.pairs == 5
+    assert every.pairs == 500
+    assert capped.tokens < every.tokens
+
+
+def test_a_run_without_a_judge_sends_half_of_the_extractive_requests() -> None:
+    with_judge = estimate.demand(10, 1_000, Qa(answer_style="extractive", judge=True))
+    without = estimate.demand(10, 1_000, Qa(answer_style="extractive", judge=False))
+    assert with_judge.requests == 2 * without.requests
+
+
+def test_no_measured_run_gives_no_hours() -> None:
+    interval = estimate.shard_seconds(10_000, [])
+    assert (interval.p10, interval.p50, interval.p90) == (None, None, None)
+    assert estimate.startup_share(10_000, 1, []) is None
+
+
+def test_one_measured_run_gives_a_middle_but_no_interval() -> None:
+    interval = estimate.shard_seconds(10_000, [Measured(startup_s=60, tokens_per_s=100)])
+    assert interval.p50 == 160
+    assert interval.p10 is None
+
+
+def test_only_attempts_with_the_same_model_and_gpus_count(tmp_path: Path) -> None:
+    attempt = tmp_path / "shards" / "0000" / "1_0_r0_00000000"
+    attempt.mkdir(parents=True)
+    summary = {"model": "m", "gpus_per_server": 0, "predicted_tokens": 1_000, "serving_s": 10.0, "startup_s": 30.0}
+    (attempt / "summary.json").write_text(json.dumps(summary))
+    assert estimate.measured_attempts([tmp_path], model="m", gpus_per_server=0) == [Measured(30.0, 100.0)]
+    assert estimate.measured_attempts([tmp_path], model="m", gpus_per_server=2) == []
+    assert estimate.measured_attempts([tmp_path], model="other", gpus_per_server=0) == []
+
+
+def test_a_half_written_summary_measures_nothing(tmp_path: Path) -> None:
+    attempt = tmp_path / "shards" / "0000" / "1_0_r0_00000000"
+    attempt.mkdir(parents=True)
+    (attempt / "summary.json").write_text('{"model": "m", "gpus')
+    assert estimate.measured_attempts([tmp_path], model="m", gpus_per_server=0) == []
