@@ -28,11 +28,11 @@ demo: $(READY)
 	$(BIN)/python -m demo
 
 test: $(READY)
-	$(BIN)/python -m tests.model
+	$(BIN)/python -m demo prepare
 	$(BIN)/python -m pytest
 
 test-all: $(READY)
-	$(BIN)/python -m tests.model
+	$(BIN)/python -m demo prepare
 	$(BIN)/python -m pytest --lane=all
 
 bench: $(READY)

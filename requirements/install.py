@@ -6,6 +6,8 @@ of exact versions along; the wheel that pip finds must have a hash of `torch-has
 own choice. Nothing is written outside the environment but pip's cache.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 import subprocess
