@@ -7,6 +7,7 @@ HpcQaError
 ├── ServerError     vLLM never became healthy, or died                     exit 1
 ├── ClientError     Ray did not start, its actors keep dying, or a request was lost   exit 1
 ├── RequestError    one completion failed; .retryable says what to do      becomes a record, not an exit
+├── SandboxError    the process that converts documents died               exit 1
 ├── DocumentError   one document cannot be used: encrypted, malformed...   becomes a record, not an exit
 └── StoreError      a segment, commit or dataset could not be written      exit 1
 
@@ -96,6 +97,10 @@ class RequestError(HpcQaError):
 
 def _request_error(reason: str, detail: str, retryable: bool) -> RequestError:
     return RequestError(reason, detail, retryable=retryable)
+
+
+class SandboxError(HpcQaError):
+    """The process that converts documents did not start, or died; no document is to blame."""
 
 
 class DocumentError(HpcQaError):

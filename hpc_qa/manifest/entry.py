@@ -15,6 +15,7 @@ from hpc_qa.units import size_class
 
 MEMBER = "!/"  # archive.zip!/inner/name.pdf
 MAX_SLUG = 80
+REQUIRED = ("doc_id", "path", "sha256", "bytes", "media_type")
 
 MEDIA_TYPES = {
     ".pdf": "application/pdf",
@@ -115,19 +116,18 @@ def entry_from(fields: Mapping[str, Any]) -> Entry:
 
 
 def _field_faults(fields: Mapping[str, Any]) -> list[str]:
-    faults = [
-        f"{name} is missing" for name in ("doc_id", "path", "sha256", "bytes", "media_type") if name not in fields
-    ]
-    for name in ("doc_id", "path", "root", "sha256", "media_type", "size_class", "batch"):
-        if fields.get(name) is not None and not (isinstance(fields[name], str) and fields[name]):
-            faults.append(f"{name} is not a text")
-    for name in ("bytes", "pages", "tokens"):
-        value = fields.get(name)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-            faults.append(f"{name} is not a whole number from 0")
-    for name in ("doc_id", "path", "sha256", "bytes", "media_type"):
-        if name in fields and fields[name] is None:
-            faults.append(f"{name} is null")
+    faults = [f"{name} is missing" for name in REQUIRED if name not in fields]
+    faults += (f"{name} is null" for name in REQUIRED if name in fields and fields[name] is None)
+    faults += (
+        f"{name} is not a text"
+        for name in ("doc_id", "path", "root", "sha256", "media_type", "size_class", "batch")
+        if fields.get(name) is not None and not (isinstance(fields[name], str) and fields[name])
+    )
+    faults += (
+        f"{name} is not a whole number from 0"
+        for name in ("bytes", "pages", "tokens")
+        if fields.get(name) is not None and not (type(fields[name]) is int and fields[name] >= 0)  # True is an int too
+    )
     if isinstance(fields.get("sha256"), str) and not re.fullmatch(r"[0-9a-f]{64}", fields["sha256"]):
         faults.append("sha256 is not 64 hexadecimal digits")
     if isinstance(fields.get("doc_id"), str) and not re.fullmatch(

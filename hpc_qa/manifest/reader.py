@@ -1,8 +1,8 @@
 """Read and write manifest files.
 
 JSONL holds one entry a line. A `.txt` list holds one path a line (from the project folder, or absolute; `#` begins a
-comment line) and becomes entries by hashing. All faults of a file come in one error, each with its line number. Whether the documents of a
-JSONL manifest still exist is not looked at here: that is known when they are opened.
+comment line) and becomes entries by hashing. All faults of a file come in one error, each with its line number. Whether
+the documents of a JSONL manifest still exist is not looked at here: that is known when they are opened.
 """
 
 import json

@@ -1,0 +1,159 @@
+"""Conversions by content: a file is converted once per converter, whatever it is called and wherever it lies.
+
+`<2 hex>/<sha256>/<key>/` holds document.md, pages.json, chunks.jsonl and facts.json. The folder is renamed into place
+when it is complete; of two that convert the same file the first wins. Failures are kept as well, except those that may
+pass by themselves.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+from hpc_qa.config import Config
+from hpc_qa.documents import chunks as chunk_json
+from hpc_qa.documents import facts as facts_json
+from hpc_qa.documents.chunks import Chunk
+from hpc_qa.documents.conversion import CHUNKS, FACTS, MARKDOWN
+from hpc_qa.documents.facts import MAX_JSON_BYTES, Facts
+from hpc_qa.documents.tokens import file_sha256, tokenizer_file
+from hpc_qa.errors import StoreError
+
+CONVERTER = "1"  # raise it whenever the same file would give other Markdown, chunks or sentences
+ENGINES = ("liteparse", "pypdfium2", "pikepdf", "html-to-markdown", "tokenizers")
+STAGING = "staging"
+STALE_S = 24 * 3600
+
+
+def converter_key(config: Config, project: Path) -> str:
+    """Names everything that the result of a conversion depends on, beside the file itself.
+
+    Raises:
+        ConfigError: the tokenizer is missing.
+    """
+    parts = {
+        "converter": CONVERTER,
+        "versions": engine_versions(),
+        "chunk_size": config.qa.chunk_size,
+        "min_word_coverage": config.documents.limits.min_word_coverage,
+        "tokenizer": tokenizer_sha256(config, project),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def tokenizer_sha256(config: Config, project: Path) -> str:
+    """SHA-256 of the served model's tokenizer.json.
+
+    Raises:
+        ConfigError: it is missing.
+    """
+    return file_sha256(tokenizer_file(config, project))
+
+
+def engine_versions() -> dict[str, str]:
+    """The libraries that conversions go through, without importing them."""
+    return {name: version(name) for name in ENGINES}
+
+
+class DocumentCache:
+    """The conversions of one converter."""
+
+    def __init__(self, root: Path, key: str) -> None:
+        self.root = root
+        self.key = key
+
+    def folder(self, sha256: str) -> Path:
+        """Where a file's conversion is, or would be."""
+        return self.root / sha256[:2] / sha256 / self.key
+
+    def facts(self, sha256: str) -> Facts | None:
+        """What is known; None when the file was not converted, or what is there cannot be read."""
+        path = self.folder(sha256) / FACTS
+        try:
+            return read_facts(path)
+        except (OSError, ValueError):
+            return None
+
+    def chunks(self, sha256: str) -> list[Chunk]:
+        """The chunks of a converted file.
+
+        Raises:
+            StoreError: it is not there, or not what its facts say.
+        """
+        facts = self.facts(sha256)
+        path = self.folder(sha256) / CHUNKS
+        try:
+            with path.open(encoding="utf-8", newline="\n") as stream:
+                found = [chunk_json.from_json(line) for line in stream]
+        except (OSError, ValueError) as exc:
+            raise StoreError(f"{path}: {exc}", hint="delete its folder and convert again") from exc
+        if facts is None or len(found) != facts.chunks:
+            raise StoreError(f"{path}: {len(found)} chunks, not as many as its facts say")
+        return found
+
+    def markdown(self, sha256: str) -> str:
+        """The Markdown of a converted file.
+
+        Raises:
+            StoreError: it is not there.
+        """
+        path = self.folder(sha256) / MARKDOWN
+        try:
+            with path.open(encoding="utf-8", newline="") as stream:
+                return stream.read()
+        except (OSError, UnicodeDecodeError) as exc:
+            raise StoreError(f"{path}: {exc}", hint="delete its folder and convert again") from exc
+
+    def stage(self) -> Path:
+        """A new private folder on the same file system, to be published or removed."""
+        folder = self.root / STAGING / f"{os.getpid()}-{secrets.token_hex(6)}"
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700)
+        except OSError as exc:
+            raise StoreError(f"{folder}: {exc.strerror}") from exc
+        return folder
+
+    def publish(self, staged: Path, sha256: str, *, replace: bool = False) -> None:
+        """Move a finished conversion into place. If there is one already it stays, unless it is to be replaced.
+
+        Raises:
+            StoreError: the cache cannot be written.
+        """
+        target = self.folder(sha256)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if replace and target.exists():
+                old = self.stage()
+                target.rename(old / "replaced")
+                shutil.rmtree(old, ignore_errors=True)
+            staged.rename(target)
+        except OSError as exc:
+            if self.facts(sha256) is None:  # nobody else was there first
+                raise StoreError(f"{target}: {exc.strerror}") from exc
+            shutil.rmtree(staged, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove what killed conversions left a day ago or earlier."""
+        staging = self.root / STAGING
+        if staging.is_dir():
+            for folder in staging.iterdir():
+                if time.time() - folder.stat().st_mtime > STALE_S:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def read_facts(path: Path) -> Facts:
+    """One facts.json, of bounded size.
+
+    Raises:
+        OSError, ValueError: it cannot be read.
+    """
+    with path.open("rb") as stream:
+        data = stream.read(MAX_JSON_BYTES + 1)
+    if len(data) > MAX_JSON_BYTES:
+        raise ValueError("larger than any facts.json")
+    return facts_json.from_json(data.decode())

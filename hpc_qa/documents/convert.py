@@ -1,0 +1,194 @@
+"""Convert the documents of a manifest, in parallel, each at most once.
+
+What the cache knows is not done again. The rest is read and checked here, handed to children with limits, and published
+to the cache. Every entry ends with one `Conversion`: ok, or failed with a reason.
+"""
+
+import itertools
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpc_qa.config import Config
+from hpc_qa.documents import facts as facts_json
+from hpc_qa.documents.cache import DocumentCache, converter_key, engine_versions, read_facts
+from hpc_qa.documents.conversion import FACTS, MARKDOWN, Job, Settings, failed
+from hpc_qa.documents.facts import Facts
+from hpc_qa.documents.sandbox import Ended, Limits, Sandbox
+from hpc_qa.documents.tokens import tokenizer_file
+from hpc_qa.errors import DocumentError, StoreError
+from hpc_qa.manifest import Entry, open_bytes
+from hpc_qa.units import parse_clock
+
+BY_LIMIT = frozenset({"too_large", "too_many_pages", "memory"})  # kept, but tried again under other limits
+PASSING = frozenset({"timeout", "not_found", "changed", "denied"})  # may be otherwise next time: not kept
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """How one entry of a manifest ended."""
+
+    doc_id: str
+    status: str  # ok, failed
+    reason: str | None
+    detail: str
+    pages: int | None
+    tokens: int | None
+    chunks: int | None
+    word_coverage: float | None
+    markdown_path: Path | None
+    cached: bool
+    seconds: float
+    size_bytes: int
+
+
+OnDone = Callable[[Conversion], None]
+
+
+def convert_all(
+    entries: Sequence[Entry], config: Config, *, project: Path, on_done: OnDone | None = None
+) -> list[Conversion]:
+    """One conversion per entry, in their order; `on_done` sees each as soon as it is known.
+
+    Raises:
+        ConfigError: the tokenizer is missing.
+        StoreError: the cache cannot be written.
+        SandboxError: the process that converts died.
+    """
+    work = _Work(config, project, on_done)
+    work.run(entries)
+    return [work.done[entry.doc_id] for entry in entries]
+
+
+class _Work:
+    """The state of one call: what is known, what waits, what runs."""
+
+    def __init__(self, config: Config, project: Path, on_done: OnDone | None) -> None:
+        limits = config.documents.limits
+        self._project = project
+        self._on_done = on_done
+        self._max_bytes = int(limits.max_file_mb * 1e6)
+        self._processes = config.documents.processes or len(os.sched_getaffinity(0))
+        self._tokenizer = tokenizer_file(config, project)
+        self._limits = Limits(int(limits.memory_gib * 2**30), parse_clock(limits.timeout))
+        self._settings = Settings(
+            chunk_size=config.qa.chunk_size,
+            max_pages=limits.max_pages,
+            min_word_coverage=limits.min_word_coverage,
+            versions=engine_versions(),
+            limits={
+                "max_file_mb": limits.max_file_mb,
+                "max_pages": limits.max_pages,
+                "memory_gib": limits.memory_gib,
+            },
+        )
+        self._cache = DocumentCache(project / config.documents.cache, converter_key(config, project))
+        self._running: dict[int, tuple[Entry, Path]] = {}
+        self._same: dict[str, list[Entry]] = {}  # entries by content
+        self.done: dict[str, Conversion] = {}
+
+    def run(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            self._same.setdefault(entry.sha256, []).append(entry)
+        missing = []
+        for sha256, same in self._same.items():
+            facts = self._cache.facts(sha256)
+            if facts is None or self._was_under_other_limits(facts):
+                missing.append(same[0])
+            else:
+                self._settle(facts, same, cached=True)
+        if missing:
+            self._convert(missing)
+
+    def _convert(self, missing: Sequence[Entry]) -> None:
+        self._cache.sweep()
+        # Large ones first: the last child to end should not be the longest.
+        waiting = sorted(missing, key=lambda entry: (entry.bytes, entry.doc_id))
+        job_ids = itertools.count()
+        with Sandbox(self._settings, self._limits, self._tokenizer) as sandbox:
+            try:
+                while waiting or self._running:
+                    while waiting and len(self._running) < self._processes:
+                        self._begin(sandbox, next(job_ids), waiting.pop())
+                    if self._running:
+                        self._end(sandbox.wait())
+            finally:
+                for _, staged in self._running.values():
+                    shutil.rmtree(staged, ignore_errors=True)
+
+    def _begin(self, sandbox: Sandbox, job_id: int, entry: Entry) -> None:
+        """Check and copy the document's bytes, then hand them to a child."""
+        try:
+            data = open_bytes(entry, self._project, max_bytes=self._max_bytes)
+        except DocumentError as exc:
+            self._fail(entry, None, exc.reason, exc.detail)
+            return
+        staged = self._cache.stage()
+        source, out = staged / "source", staged / "out"
+        try:
+            out.mkdir()
+            source.write_bytes(data)
+        except OSError as exc:
+            raise StoreError(f"{staged}: {exc.strerror}", hint="is the file system of the cache full?") from exc
+        self._running[job_id] = (entry, staged)
+        sandbox.start(job_id, Job(source, out, entry.sha256, entry.media_type))
+
+    def _end(self, ended: Ended) -> None:
+        entry, staged = self._running.pop(ended.job_id)
+        if ended.outcome != "done":
+            reason = "malformed" if ended.outcome == "crashed" else ended.outcome
+            self._fail(entry, staged, reason, ended.detail)
+            return
+        try:
+            facts = read_facts(staged / "out" / FACTS)
+        except (OSError, ValueError) as exc:
+            self._fail(entry, staged, "malformed", f"the converter left no readable facts: {exc}")
+            return
+        self._publish(entry, staged, facts)
+
+    def _fail(self, entry: Entry, staged: Path | None, reason: str, detail: str) -> None:
+        facts = failed(entry.sha256, entry.media_type, entry.bytes, reason, detail, self._settings)
+        if reason in PASSING:
+            if staged is not None:
+                shutil.rmtree(staged, ignore_errors=True)
+            self._settle(facts, self._same[entry.sha256], cached=False)
+            return
+        staged = staged or self._cache.stage()
+        shutil.rmtree(staged / "out", ignore_errors=True)
+        (staged / "out").mkdir()
+        (staged / "out" / FACTS).write_text(facts_json.to_json(facts), encoding="ascii")
+        self._publish(entry, staged, facts)
+
+    def _publish(self, entry: Entry, staged: Path, facts: Facts) -> None:
+        known = self._cache.facts(entry.sha256)
+        self._cache.publish(
+            staged / "out", entry.sha256, replace=known is not None and self._was_under_other_limits(known)
+        )
+        shutil.rmtree(staged, ignore_errors=True)
+        self._settle(facts, self._same[entry.sha256], cached=False)
+
+    def _was_under_other_limits(self, facts: Facts) -> bool:
+        return facts.reason in BY_LIMIT and facts.limits != self._settings.limits
+
+    def _settle(self, facts: Facts, entries: Sequence[Entry], *, cached: bool) -> None:
+        ok = facts.status == "ok"
+        for index, entry in enumerate(entries):
+            conversion = Conversion(
+                doc_id=entry.doc_id,
+                status=facts.status,
+                reason=facts.reason,
+                detail=facts.detail,
+                pages=facts.pages,
+                tokens=facts.tokens if ok else None,
+                chunks=facts.chunks if ok else None,
+                word_coverage=facts.word_coverage,
+                markdown_path=self._cache.folder(entry.sha256) / MARKDOWN if ok else None,
+                cached=cached or index > 0,
+                seconds=0.0 if cached or index > 0 else facts.seconds,
+                size_bytes=entry.bytes,
+            )
+            self.done[entry.doc_id] = conversion
+            if self._on_done is not None:
+                self._on_done(conversion)

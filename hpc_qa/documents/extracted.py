@@ -1,0 +1,21 @@
+"""What a reader of one format hands on: Markdown, where its pages begin, and what is known about the reading."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Extracted:
+    """One document as Markdown, before it is cut."""
+
+    markdown: str
+    engine: str  # which reader made the Markdown
+    page_starts: list[int] | None = None  # offset of each page; None where the format has no pages
+    word_coverage: float | None = None  # share of the words of the page text that are in the Markdown
+    low_pages: list[int] | None = None  # pages, from 1, whose lines did not stay together
+    scanned_pages: list[int] | None = None  # pages that are pictures, with hardly any text
+    structure: bool = True  # false: no headings and tables could be told apart
+    repaired: bool = False
+    title: str | None = None
+    encoding: str | None = None  # of text files
+    removed_characters: int = 0  # invisible and control characters
+    suspicious_unicode: bool = False  # among them some that hide or reorder text

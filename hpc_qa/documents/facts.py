@@ -1,0 +1,60 @@
+"""What is known about one conversion, and its JSON: the file facts.json of the cache."""
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+MAX_JSON_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One conversion, good or failed."""
+
+    status: Literal["ok", "failed"]
+    sha256: str
+    media_type: str
+    size_bytes: int
+    reason: str | None = None  # of a failure: encrypted, malformed, empty, needs_ocr, not_text, ...
+    detail: str = ""
+    engine: str | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    title: str | None = None
+    pages: int | None = None
+    words: int = 0
+    chars: int = 0
+    tokens: int = 0  # of all chunks, in the tokenizer of the served model
+    chunks: int = 0
+    sentences: int = 0
+    tables: int = 0
+    word_coverage: float | None = None
+    low_pages: list[int] = field(default_factory=list)
+    scanned_pages: list[int] = field(default_factory=list)
+    structure: bool = True
+    repaired: bool = False
+    encoding: str | None = None
+    removed_characters: int = 0
+    suspicious_unicode: bool = False
+    seconds: float = 0.0
+    limits: dict[str, float] = field(default_factory=dict)  # in force; a failure by a limit holds for these only
+
+
+def to_json(facts: Facts) -> str:
+    """The text of facts.json."""
+    return json.dumps(asdict(facts), ensure_ascii=True, allow_nan=False, indent=1) + "\n"
+
+
+def from_json(text: str) -> Facts:
+    """The facts that `to_json` wrote; keys of a later version are left alone.
+
+    Raises:
+        ValueError: the text is not one of ours.
+    """
+    known = {each.name for each in fields(Facts)}
+    loaded: Any = json.loads(text)
+    if not isinstance(loaded, dict) or loaded.get("status") not in ("ok", "failed"):
+        raise ValueError("not the facts of a conversion")
+    try:
+        return Facts(**{name: value for name, value in loaded.items() if name in known})
+    except TypeError as exc:
+        raise ValueError(f"not the facts of a conversion: {exc}") from exc

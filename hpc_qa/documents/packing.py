@@ -1,0 +1,114 @@
+"""Pack the pieces of a document into chunks of at most so many tokens.
+
+Greedy and in order: a heading closes a chunk that is mostly full, a chunk never ends in a heading, a table stays whole
+when it fits. Token counts of pieces add up only roughly, so each finished chunk is counted again, and divided if it is
+over. Chunks do not overlap: one sentence is asked about once.
+"""
+
+import bisect
+import hashlib
+from collections.abc import Sequence
+
+from hpc_qa.documents.blocks import Block
+from hpc_qa.documents.chunks import Chunk, Sentence
+from hpc_qa.documents.pieces import CountTokens, Piece, cut
+from hpc_qa.documents.sentences import sentence_spans
+
+HEADING_CLOSES_AT = 0.6  # of chunk_size
+
+Group = list[Piece]
+
+
+def chunk_blocks(
+    markdown: str,
+    blocks: Sequence[Block],
+    *,
+    document_sha256: str,
+    page_starts: Sequence[int] | None,
+    chunk_size: int,
+    count: CountTokens,
+) -> list[Chunk]:
+    """The chunks of a document that was cut into blocks.
+
+    `page_starts` are the offsets of its pages in the Markdown, None where the format has no pages.
+    """
+    pieces = cut(markdown, blocks, chunk_size, count)
+    counted = _fitting(markdown, _pack(pieces, chunk_size), chunk_size, count)
+    return [
+        _chunk(markdown, index, group, tokens, document_sha256, page_starts)
+        for index, (group, tokens) in enumerate(counted)
+    ]
+
+
+def _pack(pieces: Sequence[Piece], chunk_size: int) -> list[Group]:
+    groups: list[Group] = []
+    group: Group = []
+    used = 0
+    for piece in pieces:
+        full = used + piece.tokens > chunk_size
+        new_part = piece.kind == "heading" and used >= HEADING_CLOSES_AT * chunk_size
+        if group and (full or new_part):
+            body, group = _without_last_headings(group)
+            groups.append(body)
+            used = sum(heading.tokens for heading in group)
+            if used + piece.tokens > chunk_size:  # the headings stay in the path of what follows
+                group, used = [], 0
+        group.append(piece)
+        used += piece.tokens
+    groups.append(_without_last_headings(group)[0])
+    return [body for body in groups if body]
+
+
+def _without_last_headings(group: Group) -> tuple[Group, Group]:
+    """The group up to its last piece that says something, and the headings and rules behind that."""
+    size = len(group)
+    while size and group[size - 1].kind in ("heading", "rule"):
+        size -= 1
+    return group[:size], [piece for piece in group[size:] if piece.kind == "heading"]
+
+
+def _fitting(markdown: str, groups: list[Group], chunk_size: int, count: CountTokens) -> list[tuple[Group, int]]:
+    """The groups with their token counts as one text; a group that is over is divided."""
+    result: list[tuple[Group, int]] = []
+    counts = count([markdown[group[0].start : group[-1].end] for group in groups])
+    for group, tokens in zip(groups, counts, strict=True):
+        if tokens <= chunk_size or len(group) == 1:
+            result.append((group, tokens))
+        else:
+            middle = len(group) // 2
+            halves = [_without_last_headings(group[:middle])[0], group[middle:]]
+            result += _fitting(markdown, [half for half in halves if half], chunk_size, count)
+    return result
+
+
+def _chunk(
+    markdown: str, index: int, group: Group, tokens: int, document_sha256: str, page_starts: Sequence[int] | None
+) -> Chunk:
+    start, end = group[0].start, group[-1].end
+    text = markdown[start:end]
+    body = next((piece for piece in group if piece.kind != "heading"), group[0])
+    return Chunk(
+        chunk_id=hashlib.sha256(f"{document_sha256}\0{start}\0{text}".encode()).hexdigest()[:16],
+        index=index,
+        text=text,
+        headings=body.headings,
+        pages=None if page_starts is None else _pages(page_starts, start, end),
+        char_start=start,
+        char_end=end,
+        tokens=tokens,
+        sentences=_sentences(markdown, group),
+        table_header=group[0].table_header,
+    )
+
+
+def _sentences(markdown: str, group: Group) -> tuple[Sentence, ...]:
+    origin = group[0].start
+    spans = [span for piece in group for span in sentence_spans(piece.kind, markdown, piece.start, piece.end)]
+    return tuple(Sentence(number, low - origin, high - origin) for number, (low, high) in enumerate(spans, start=1))
+
+
+def _pages(page_starts: Sequence[int], start: int, end: int) -> tuple[int, ...]:
+    """The pages, from 1, that a stretch of the Markdown lies on."""
+    first = max(1, bisect.bisect_right(page_starts, start))
+    last = max(first, bisect.bisect_left(page_starts, end))
+    return tuple(range(first, last + 1))

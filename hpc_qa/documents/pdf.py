@@ -1,0 +1,241 @@
+"""PDF to Markdown, page by page, through a gate that catches silent loss.
+
+PDFium's raw page text comes first: it tells encrypted and broken files, counts pages and words, and is the measure for
+what follows. `liteparse` makes the Markdown; a file that it cannot open is repaired once with `pikepdf`; Markdown that
+lost too many words is replaced by the raw text, without structure. OCR is not done: pages that are pictures are named.
+"""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hpc_qa.documents.extracted import Extracted
+from hpc_qa.documents.fidelity import (
+    LOW_ASSOCIATION,
+    association,
+    coverage,
+    running_lines,
+    without_running_lines,
+    words,
+)
+from hpc_qa.documents.text import clean, squeezed, without_escapes, without_padding
+from hpc_qa.errors import DocumentError
+
+if TYPE_CHECKING:
+    from pypdfium2 import PdfDocument, PdfPage
+
+MIN_WORDS_A_PAGE = 50  # fewer on average, and pictures on the pages: a scan
+PICTURE_SHARE = 0.5  # of a page's area
+LOST_PAGE_WORDS = 20  # a page with so many raw words and none in the Markdown was lost
+HEADER_SEARCH_BYTES = 1024
+
+
+@dataclass(slots=True)
+class _Raw:
+    """What PDFium says about a file."""
+
+    pages: list[str]
+    scanned: list[int]  # pages, from 1, with few words and a large picture
+    marks: int  # objects drawn on all pages
+    title: str | None
+
+
+def read_pdf(data: bytes, *, max_pages: int, min_word_coverage: float) -> Extracted:
+    """A PDF's text as Markdown.
+
+    Raises:
+        DocumentError: `malformed`, `encrypted`, `empty`, `needs_ocr` or `too_many_pages`.
+    """
+    _check_header(data)
+    data, raw, repaired = _open(data, max_pages)
+    _check_text(raw)
+    running = running_lines(raw.pages)
+    bodies = [without_running_lines(page, running) for page in raw.pages]
+    markdown_pages = _parse(data, max_pages)
+    if markdown_pages is None and not repaired:
+        data, repaired = _repair(data), True
+        markdown_pages = _parse(data, max_pages)
+    if markdown_pages is not None and len(markdown_pages) == len(bodies):
+        pages, low = _checked_pages(bodies, [without_running_lines(page, running) for page in markdown_pages])
+        covered = coverage(bodies, "\n".join(pages))
+        if covered >= min_word_coverage:
+            return _joined(pages, "liteparse", raw, covered, low, repaired)
+    return _joined([_as_paragraphs(body) for body in bodies], "pypdfium2", raw, 1.0, [], repaired)
+
+
+def _check_header(data: bytes) -> None:
+    if not data.strip(b"\0 \t\r\n"):
+        raise DocumentError("empty", f"{len(data)} bytes")
+    if b"%PDF-" not in data[:HEADER_SEARCH_BYTES]:
+        start = data[:HEADER_SEARCH_BYTES].lstrip().lower()
+        what = "the file is HTML, not PDF" if start.startswith((b"<!doctype", b"<html", b"<?xml")) else "no PDF header"
+        raise DocumentError("malformed", what)
+
+
+def _open(data: bytes, max_pages: int) -> tuple[bytes, _Raw, bool]:
+    """The file as PDFium reads it, repaired if need be."""
+    if data.startswith(b"%PDF-"):
+        raw = _read_raw(data, max_pages)
+        if raw is not None:
+            return data, raw, False
+    repaired = _repair(data)
+    raw = _read_raw(repaired, max_pages)
+    if raw is None:
+        raise DocumentError("malformed", "not readable, and repairing it did not help")
+    return repaired, raw, True
+
+
+def _read_raw(data: bytes, max_pages: int) -> _Raw | None:
+    """None: the file is broken."""
+    import pypdfium2
+
+    try:
+        document = pypdfium2.PdfDocument(data)
+    except pypdfium2.PdfiumError as exc:
+        if exc.err_code == pypdfium2.raw.FPDF_ERR_PASSWORD:
+            raise DocumentError("encrypted", "a password is needed") from exc
+        return None
+    if len(document) > max_pages:
+        raise DocumentError("too_many_pages", f"{len(document)} pages, the limit is {max_pages}")
+    if len(document) == 0:
+        return None
+    raw = _Raw([], [], 0, document.get_metadata_value("Title").strip() or None)
+    for index in range(len(document)):
+        try:
+            _read_raw_page(document, index, raw)
+        except pypdfium2.PdfiumError:  # one page is broken: it counts as empty
+            raw.pages.append("")
+    return raw
+
+
+def _read_raw_page(document: "PdfDocument", index: int, raw: _Raw) -> None:
+    page = document[index]
+    text_page = page.get_textpage()
+    text = text_page.get_text_range()
+    text_page.close()
+    if len(words(text)) < MIN_WORDS_A_PAGE:  # a full page needs no look at its pictures
+        marks, share = _pictures(page)
+        raw.marks += marks
+        if share >= PICTURE_SHARE:
+            raw.scanned.append(index + 1)
+    raw.pages.append(text)
+    page.close()
+
+
+def _pictures(page: "PdfPage") -> tuple[int, float]:
+    """How many objects a page has, and the share of its area that the largest picture takes."""
+    import pypdfium2.raw
+
+    width, height = page.get_size()
+    marks, share = 0, 0.0
+    for item in page.get_objects(max_depth=3):
+        marks += 1
+        if item.type == pypdfium2.raw.FPDF_PAGEOBJ_IMAGE:
+            left, bottom, right, top = item.get_bounds()
+            share = max(share, abs((right - left) * (top - bottom)) / max(1.0, width * height))
+    return marks, share
+
+
+def _check_text(raw: _Raw) -> None:
+    found = sum(len(words(page)) for page in raw.pages)
+    pages = len(raw.pages)
+    if found == 0 and raw.marks == 0:
+        raise DocumentError("empty", f"nothing on {pages} pages")
+    if found == 0 or (found < MIN_WORDS_A_PAGE * pages and 2 * len(raw.scanned) >= pages):
+        raise DocumentError("needs_ocr", f"{found} words on {pages} pages, {len(raw.scanned)} of them pictures")
+
+
+def _parse(data: bytes, max_pages: int) -> list[str] | None:
+    """Markdown of each page, None when liteparse cannot read the file."""
+    import liteparse
+
+    parser = liteparse.LiteParse(
+        ocr_enabled=False,
+        image_mode="off",
+        extract_links=False,
+        quiet=True,
+        max_pages=max_pages,
+        num_workers=1,
+        output_format="markdown",
+    )
+    try:
+        result = parser.parse(data)
+    except liteparse.ParseError:
+        return None
+    return [page.markdown for page in result.pages]
+
+
+def _repair(data: bytes) -> bytes:
+    """The file as qpdf understands it, written anew."""
+    import pikepdf
+
+    start = max(0, data.find(b"%PDF-"))
+    target = io.BytesIO()
+    try:
+        with pikepdf.open(io.BytesIO(data[start:])) as document:
+            document.save(target)
+    except pikepdf.PasswordError as exc:
+        raise DocumentError("encrypted", "a password is needed") from exc
+    except (pikepdf.PdfError, ValueError, RuntimeError) as exc:
+        raise DocumentError("malformed", f"{type(exc).__name__}: {exc}"[:300]) from exc
+    return target.getvalue()
+
+
+def _checked_pages(raw_pages: Sequence[str], markdown_pages: Sequence[str]) -> tuple[list[str], list[int]]:
+    """The pages, lost ones filled with raw text, and the numbers of those whose lines did not stay together."""
+    pages, low = [], []
+    for number, (raw, markdown) in enumerate(zip(raw_pages, markdown_pages, strict=True), start=1):
+        lost = not words(markdown) and len(words(raw)) >= LOST_PAGE_WORDS
+        if lost or association(raw, markdown) < LOW_ASSOCIATION:
+            low.append(number)
+        pages.append(_as_paragraphs(raw) if lost else markdown)
+    return pages, low
+
+
+def _as_paragraphs(raw_page: str) -> str:
+    """Raw page text; a line that ends a sentence well before the margin ends a paragraph."""
+    lines = [line.strip() for line in clean(raw_page.replace("\ufffe\r\n", "").replace("\ufffe", "-"))[0].split("\n")]
+    width = max((len(line) for line in lines), default=0)
+    parts = [
+        line + ("\n\n" if line.endswith((".", ":", "!", "?")) and len(line) < 0.8 * width else "\n") for line in lines
+    ]
+    return "".join(parts)
+
+
+def _joined(pages: Sequence[str], engine: str, raw: _Raw, covered: float, low: list[int], repaired: bool) -> Extracted:
+    """One Markdown text; a sentence that runs over a page end is not cut by an empty line."""
+    text, starts, removed, suspicious = "", [], 0, False
+    parts: list[str] = []
+    position = 0
+    previous = ""
+    for page in pages:
+        cleaned, count, hiding = clean(page)
+        body = squeezed(without_padding(without_escapes(cleaned))).strip("\n")
+        removed, suspicious = removed + count, suspicious or hiding
+        glue = "" if not previous else ("\n" if _runs_on(previous, body) else "\n\n")
+        starts.append(position + (len(glue) if body else 0))
+        if body:
+            parts += (glue, body)
+            position += len(glue) + len(body)
+            previous = body
+    text = "".join(parts) + "\n"
+    return Extracted(
+        markdown=text,
+        engine=engine,
+        page_starts=starts,
+        word_coverage=round(covered, 4),
+        low_pages=low,
+        scanned_pages=raw.scanned,
+        structure=engine == "liteparse",
+        repaired=repaired,
+        title=raw.title,
+        removed_characters=removed,
+        suspicious_unicode=suspicious,
+    )
+
+
+def _runs_on(before: str, after: str) -> bool:
+    """Whether a paragraph goes on over a page end: no full stop before, a small letter after."""
+    last = before.rsplit("\n", 1)[-1]
+    return after[:1].islower() and last[-1:].isalnum() and not last.lstrip().startswith(("#", "|", "```"))

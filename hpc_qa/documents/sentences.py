@@ -1,0 +1,124 @@
+"""Find the sentences of a block, as offsets.
+
+Rules, no model: a full stop ends a sentence unless an abbreviation, an initial or a section number stands before it,
+and what follows looks like a beginning. Headings, fences and the dashes of a table are no sentences; a table row is
+one; sentences never run over the end of a list item.
+"""
+
+import re
+from collections.abc import Iterator
+
+from hpc_qa.documents.blocks import Kind, is_separator, lines_between, marker_length
+
+Span = tuple[int, int]
+
+_END = re.compile(
+    r"""(?<![.!?\u2026])[.!?\u2026]++["'\u201d\u2019)\]*_`]*+(?=\s)"""  # possessive: a long row of dots is linear
+    r"""|[\u3002\uff01\uff1f]["\u201d\u300d\uff09]*"""
+    r"""|(?<=\S)(?:  |\\)\n"""  # a hard line break
+)
+_NEXT = re.compile(r"""\s*["'\u201c\u2018(\[*_`\u00a7]*(\w[\w'\u2019-]*)?""")
+_WORD_BEFORE = re.compile(r"[\w.&-]+$")
+_LOOK_BACK = 40
+_LEADERS = re.compile(r"(?:\. ?){5,}|_{6,}")
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Never the end of a sentence.
+_TITLES = _words("mr mrs ms dr prof hon rev gov sen rep gen col lt st mt e.g i.e cf vs viz approx ca resp")
+# An abbreviation only in front of a number: "no. 5" is one, "the answer is no." is not.
+_BEFORE_NUMBERS = _words(
+    "no nos fig figs sec secs sect art arts ch chap vol vols p pp par para paras cl eq eqs ref refs pt pts app tab ed "
+    "ext tel v ver jan feb mar apr jun jul aug sep sept oct nov dec stat reg regs fed pub rul cir subpt subch supp l "
+    "tit ex rel"
+)
+# The end of a sentence only if a common first word follows: "the U.S. Government", "at 5 p.m. The office".
+_EITHER = _words("inc ltd corp co jr sr al etc a.m p.m dept bros assn est seq cit")
+_FIRST_WORDS = _words(
+    "a after all although an any as at because before both but by due during each either every for from he her here "
+    "his how however if in it its many most no note on once one only other our see several she should since so some "
+    "such that the their then there therefore these they this those thus to under unless until upon we what when where "
+    "whether which while who with you your"
+)
+_NUMBERED = re.compile(r"(?:(?:section|sec|article|art|part|chapter|appendix|table|figure|step|item|rule)\.?\s+)?"
+                       r"(?:\d+(?:\.\d+)*|[ivxlc]+|[a-z])\.?", re.IGNORECASE)  # fmt: skip
+
+
+def sentence_spans(kind: Kind, text: str, start: int, end: int) -> list[Span]:
+    """The sentences of text[start:end], a block or a part of one, in order and without overlap."""
+    if kind in ("heading", "fence", "rule"):
+        return []
+    if kind == "table":
+        rows = (line for line in lines_between(text, start, end) if not is_separator(line.text))
+        spans = (_trimmed(text, row.start, row.end) for row in rows)
+    else:
+        skip = marker_length(text[start:end]) if kind == "item" else 0
+        spans = (_trimmed(text, low, high) for low, high in split_sentences(text, start + skip, end))
+    return [(low, high) for low, high in spans if _says_something(text[low:high])]
+
+
+def split_sentences(text: str, start: int, end: int) -> Iterator[Span]:
+    """Cut a stretch of prose at every sentence end; the parts cover the whole stretch."""
+    begin = start
+    for match in _END.finditer(text, start, end):
+        if _ends_sentence(text, begin, match, end):
+            yield begin, match.end()
+            begin = match.end()
+    if begin < end:
+        yield begin, end
+
+
+def _ends_sentence(text: str, begin: int, match: re.Match[str], end: int) -> bool:
+    mark = match.group()
+    if mark[0] not in ".\u2026":
+        return mark[0] in "\u3002\uff01\uff1f" or _begins(text, match.end(), end)
+    if not _begins(text, match.end(), end):
+        return False
+    if mark.startswith("..") or mark[0] == "\u2026":
+        return True
+    so_far = text[begin : match.start()] if match.start() - begin <= _LOOK_BACK else ""
+    if _NUMBERED.fullmatch(so_far.strip(" *_\n>")):
+        return False  # "1. Scope", "Section 4. Benefits": the number belongs to what follows
+    return not _abbreviates(text, begin, match, end)
+
+
+def _begins(text: str, position: int, end: int) -> bool:
+    """Whether what follows can be the beginning of a sentence: no lower-case word; symbols and nothing can."""
+    match = _NEXT.match(text, position, end)
+    word = match.group(1) if match else None
+    return word is None or not word[0].islower()
+
+
+def _abbreviates(text: str, begin: int, match: re.Match[str], end: int) -> bool:
+    """Whether the full stop belongs to an abbreviation rather than to the sentence."""
+    found = _WORD_BEFORE.search(text, max(begin, match.start() - _LOOK_BACK), match.start())
+    word = found.group() if found else ""
+    lower = word.lower()
+    following = _NEXT.match(text, match.end(), end)
+    after = (following.group(1) or "") if following else ""
+    if lower in _TITLES:
+        return bool(after)
+    if lower in _BEFORE_NUMBERS and (after[:1].isdigit() or (following and "\u00a7" in following.group())):
+        return True
+    initial = len(word) == 1 and word.isupper() and word != "I"
+    acronym = re.fullmatch(r"(?:[a-z]\.)+[a-z]", lower) is not None
+    if lower in _EITHER or initial or acronym:
+        return bool(after) and after.lower() not in _FIRST_WORDS
+    return False
+
+
+def _trimmed(text: str, start: int, end: int) -> Span:
+    """Without the space around it, and without the marks of a quotation in front."""
+    while start < end and (text[start].isspace() or (text[start] == ">" and text[start : start + 2] in ("> ", ">\n"))):
+        start += 1
+    while end > start and (text[end - 1].isspace() or (text[end - 1] == "\\" and text[end : end + 1] == "\n")):
+        end -= 1
+    return start, end
+
+
+def _says_something(sentence: str) -> bool:
+    """Not only marks, not a line of a table of contents with its leader dots."""
+    return any(character.isalnum() for character in sentence) and not _LEADERS.search(sentence)
