@@ -1,0 +1,54 @@
+"""Make a project folder: a commented config, `project.yaml`, `manifests/`, `projections/`, `.gitignore`.
+
+What is there already is never touched. A project needs none of this: every command makes the folders that it writes.
+"""
+
+from importlib.resources import files
+from pathlib import Path
+
+from hpc_qa.errors import ConfigError
+
+TEMPLATE = "example.yaml"
+FILES = {
+    "project.yaml": """\
+# What holds for every run of this project. All of it is optional.
+
+# budget:
+#   gpu_hours: 1000 # the allocation
+#   corpus_documents: 1100 # how many documents there are to do in the end
+#   clusters: [campus] # whose jobs count; all of them when it is not said
+# corpus: manifests/corpus.jsonl # the manifest of everything that is to be done
+# site: slurm/generic.yaml # profile of the cluster
+""",
+    "manifests/README.md": """\
+Lists of documents, one JSON line each, made by `hpc-qa manifest build` and `hpc-qa manifest batch`.
+A manifest that was used is never edited: a run copies it, and a batch is comparable only while its list stays.
+""",
+    "projections/README.md": "Forecasts and reports, each naming the measured runs that it was computed from.\n",
+    ".gitignore": "/runs/\n/ledger/\n/cache/\n",
+}
+
+
+def init(folder: Path) -> list[Path]:
+    """Make what is missing in `folder`; the files that were written.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    contents = {f"configs/{TEMPLATE}": _template()} | FILES
+    written = []
+    try:
+        for name, text in contents.items():
+            path = folder / name
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+                written.append(path)
+    except OSError as exc:
+        raise ConfigError(f"{exc.filename or folder}: cannot be written: {exc.strerror}") from exc
+    return written
+
+
+def _template() -> str:
+    """The commented config: the same file as `configs/example.yaml` of the checkout, which a test holds equal."""
+    return files("hpc_qa.campaign").joinpath(TEMPLATE).read_text()
