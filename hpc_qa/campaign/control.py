@@ -12,7 +12,7 @@ from hpc_qa.campaign.status import ShardStatus, status
 from hpc_qa.errors import ConfigError, SlurmError
 from hpc_qa.store.run_directory import RunDirectory
 
-DRAIN_S = 60.0
+DRAIN_S = 75.0  # the worker takes up to 30 s for what is in flight, its server up to 20
 
 
 def missing_shards(run: RunDirectory) -> list[int]:

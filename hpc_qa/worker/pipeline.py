@@ -5,6 +5,7 @@ requests (a judge after a pair). A chunk's records are written as one batch when
 record after its last chunk. Nothing here knows HTTP, Ray or files.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any
 from hpc_qa.client.request import Reply, Request
 from hpc_qa.config import Config
 from hpc_qa.documents.chunks import Chunk
-from hpc_qa.errors import DocumentError, RequestError
+from hpc_qa.errors import DocumentError, RequestError, StoreError
 from hpc_qa.manifest import Entry
 from hpc_qa.qa import answers, checks, judge
 from hpc_qa.qa.answers import Draft
@@ -22,6 +23,9 @@ from hpc_qa.qa.prompts import Prompts
 from hpc_qa.store.merge import ChunkDone
 from hpc_qa.units import iso, utc_now
 from hpc_qa.worker.records import RecordMaker
+
+log = logging.getLogger("hpc_qa.worker")
+INTERNAL = "internal_error"  # a fault of ours, with its traceback in the worker's log
 
 
 @dataclass(slots=True)
@@ -127,6 +131,11 @@ class Pipeline:
                 yield from self._feed(document)
             except DocumentError as error:
                 document.failure = error.reason
+            except StoreError:
+                raise  # not a matter of one document
+            except Exception:  # a fault of ours in one odd document must not take the shard with it
+                log.exception("%s", entry.doc_id)
+                document.failure = INTERNAL
             document.all_fed = True
             self._close_document(document)
         self.exhausted = True
@@ -145,10 +154,10 @@ class Pipeline:
             work = ChunkWork(document, chunk, asked=sum(ask.count for ask in to_ask))
             if not to_ask:
                 continue
-            work.out = len(to_ask)
+            requests = [self._generation_request(work, ask) for ask in to_ask]
+            work.out = len(requests)
             document.open_chunks += 1
-            for ask in to_ask:
-                request = self._generation_request(work, ask)
+            for ask, request in zip(to_ask, requests, strict=True):
                 self._open[request.id] = (work, ask)
                 yield request
 
@@ -177,7 +186,7 @@ class Pipeline:
             self._take_verdict(what, outcome)
             follow_ups: list[Request] = []
         else:
-            follow_ups = self._take_pairs(work, what, outcome)
+            follow_ups = self._take_pairs_or_fail(work, what, outcome)
         work.out += len(follow_ups)
         if work.out == 0:
             self._close_chunk(work)
@@ -193,6 +202,16 @@ class Pipeline:
         if request.kind == "judge":
             progress.judge_prompt_tokens += reply.prompt_tokens
             progress.judge_cached_tokens += cached
+
+    def _take_pairs_or_fail(self, work: ChunkWork, ask: Ask, outcome: Reply | RequestError) -> list[Request]:
+        pairs = len(work.pairs)
+        try:
+            return self._take_pairs(work, ask, outcome)
+        except Exception:  # as above: what a model wrote must not take the shard with it
+            log.exception("%s, chunk %s", work.document.entry.doc_id, work.chunk.chunk_id)
+            del work.pairs[pairs:]
+            work.lost[INTERNAL] += ask.count
+            return []
 
     def _take_pairs(self, work: ChunkWork, ask: Ask, outcome: Reply | RequestError) -> list[Request]:
         if isinstance(outcome, RequestError):

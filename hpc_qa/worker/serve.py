@@ -45,6 +45,7 @@ from hpc_qa.worker.stopping import Stopping
 log = logging.getLogger("hpc_qa.worker")
 
 FENCE_EVERY_S = 10.0
+DRAIN_S = 30.0  # for what is in flight, once a stop was asked for
 INSTRUCTION_TOKENS = 400  # rules, headings, instruction and chat template around a chunk, at most
 Server = VllmServer | AttachedServer
 
@@ -176,7 +177,7 @@ class _Serving:
         with ServerWatch(server, stall_timeout_s=parse_clock(config.vllm.stall_timeout)) as watch:
             dispatcher = Dispatcher(
                 pool, limit=limit, max_retries=config.client.max_retries, check=watch.check, recover=recover,
-                seed=config.seed,
+                seed=config.seed, drain_s=DRAIN_S,
             )  # fmt: skip
             self._stages.begin("serving")
             self._serving_began = time.monotonic()
