@@ -84,7 +84,7 @@ class Verification:
             f"documents    {states}, {len(self.left)} left",
             *(f"             {count} {reason}" for reason, count in sorted(self.reasons.items())),
             f"shards       {self.committed} of {self.shards} committed",
-            f"records      {self.records:,} whole; {self.pairs:,} pairs, {self.accepted:,} accepted before deduplication",
+            f"records      {self.records:,} whole; {self.pairs:,} pairs, {self.accepted:,} accepted",
             f"recomputed   {self.recomputed:,} records; {self.torn_bytes:,} bytes of torn tails",
             *_shown("damaged", self.damage),
             *_shown("double", self.doubles),

@@ -113,7 +113,8 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
     number = 0
     try:
         with path.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
+            for line in lines:
+                number += 1
                 yield dict(json.loads(line))
     except OSError as exc:
         raise StoreError(

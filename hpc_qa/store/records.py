@@ -75,7 +75,7 @@ class DocumentRecord(TypedDict):
     seconds: float
 
 
-def work_key(
+def work_key(  # noqa: PLR0913 - each of them makes other work, and none may be forgotten
     *,
     doc_id: str,
     doc_sha256: str,

@@ -150,7 +150,7 @@ class RunDirectory:
 
     @property
     def submit(self) -> Path:
-        """submitit's own folder: whoever can write there runs code as us, so it is private like the rest."""
+        """The folder of submitit: whoever can write there runs code as us, so it is private like the rest."""
         return self.path / "submit"
 
     @property

@@ -361,6 +361,23 @@ class _Reading:
         self._open = None
 
 
+def read_batch(path: Path, offset: int, size: int) -> list[Record]:
+    """The records of one batch whose place is known.
+
+    Raises:
+        StoreError: it is no longer what stood there.
+    """
+    try:
+        with path.open("rb") as segment:
+            segment.seek(offset)
+            lines = segment.read(size).splitlines(keepends=True)
+        return [decode_line(line)[3] for line in lines]
+    except OSError as exc:
+        raise storage_error(path, "cannot be read", exc) from exc
+    except (ValueError, KeyError, TypeError) as exc:
+        raise StoreError(f"{path}: a record at byte {offset} {exc}", hint="hpc-qa verify RUN says what else") from exc
+
+
 def read_segment(path: Path, *, first_batch: int = 0) -> tuple[Segment, list[Record]]:
     """One segment read whole: what was found, and the records of its whole batches."""
     segment = Segment(path, next_batch=first_batch)

@@ -1,7 +1,16 @@
-"""Records as the worker writes them, for the tests of the store."""
+"""Records and runs as submit and the worker write them, for the tests of the store and of what reads it."""
 
 import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+
+from hpc_qa.store.files import write_json_once, write_once
+from hpc_qa.store.merge import commit_shard
+from hpc_qa.store.run_directory import AttemptDirectory, RunDirectory, ShardDirectory, attempt_name, create
+from hpc_qa.store.segments import SegmentWriter
 
 Record = dict[str, Any]
 CREATED_AT = "2026-01-02T03:04:05.000Z"
@@ -71,7 +80,7 @@ def chunk(doc_id: str, index: int, pairs: list[Record], **changes: Any) -> list[
     return [*pairs, record | changes]
 
 
-def document(doc_id: str, chunks: list[list[Record]] = [], state: str = "ok", **changes: Any) -> Record:  # noqa: B006
+def document(doc_id: str, chunks: Sequence[list[Record]] = (), state: str = "ok", **changes: Any) -> Record:
     """The terminal record of a document with these chunks."""
     pairs = [record for batch in chunks for record in batch if record["kind"] == "pair"]
     record = {
@@ -92,3 +101,54 @@ def whole(doc_id: str, chunks: int = 2, pairs: int = 2) -> list[list[Record]]:
     """The batches of a finished document."""
     batches = [chunk(doc_id, index, [pair(doc_id, index, item) for item in range(pairs)]) for index in range(chunks)]
     return [*batches, [document(doc_id, batches)]]
+
+
+def planned_run(
+    project: Path,
+    shards: Sequence[Sequence[str]],
+    *,
+    settled: Sequence[Mapping[str, str]] = (),
+    name: str = "made",
+    nonce: str = "0001",
+    converter: str = "c0ffee",
+) -> RunDirectory:
+    """A run as `submit` leaves it: nothing of it has been worked on."""
+    run = create(project, name, now=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), nonce=nonce)
+    documents = [doc_id for shard in shards for doc_id in shard] + [one["doc_id"] for one in settled]
+    entries = [{"doc_id": doc_id, "path": f"in/{doc_id}.pdf", "sha256": key(doc_id)} for doc_id in documents]
+    manifest = "".join(json.dumps(entry) + "\n" for entry in entries).encode()
+    planned = [{"index": index, "documents": list(shard)} for index, shard in enumerate(shards)]
+    plan = json.dumps({"converter_key": converter, "shards": planned, "settled": list(settled)}).encode()
+    write_once(run.manifest, manifest)
+    write_once(run.plan, plan)
+    facts = {
+        "run": run.run_id,
+        "created_at": CREATED_AT,
+        "config": {"name": name, "seed": 7, "qa": {"language": "en", "checks": {"near_duplicate": 0.8}}},
+        "manifest_sha256": hashlib.sha256(manifest).hexdigest(),
+        "plan_sha256": hashlib.sha256(plan).hexdigest(),
+        "model": {"name": "models/small", "revision": None},
+        "prompts": {"sha256": key("prompts")},
+        "gpus_per_server": 0,
+    }
+    write_json_once(run.run_json, facts)
+    return run
+
+
+def attempt(shard: ShardDirectory, batches: Sequence[list[Record]], restart: int = 0) -> AttemptDirectory:
+    """An attempt that wrote these batches and closed its segment, without a commit."""
+    made = shard.new_attempt(attempt_name("4471", shard.index, restart))
+    writer = SegmentWriter(made.path)
+    for batch in batches:
+        writer.add(batch)
+    writer.close()
+    return made
+
+
+def finished_run(project: Path, shards: Sequence[Sequence[str]], **settings: Any) -> RunDirectory:
+    """A run whose every document is ok and every shard committed."""
+    run = planned_run(project, shards, **settings)
+    for index, documents in enumerate(shards):
+        made = attempt(run.shard(index), [batch for doc_id in documents for batch in whole(doc_id)])
+        assert commit_shard(run.shard(index), made.name, documents)
+    return run
