@@ -17,6 +17,7 @@ _RULE = re.compile(r" {0,3}([-*_])(?:[ \t]*\1){2,}[ \t]*$")
 MAX_TITLE = 500  # characters
 _SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 _MARKER = re.compile(r"[ \t]*(?:[-*+\u2022\u2023\u25aa\u25e6\u2013]|(\d{1,3})[.)])[ \t]+(?=\S)")
+_FIELD = re.compile(r" {0,3}:[A-Za-z][\w -]{0,40}:(?=\s)")  # ":Author: name", a field list of reStructuredText
 _SEPARATOR = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
 
 
@@ -54,7 +55,7 @@ def parse_blocks(markdown: str) -> list[Block]:
     scanner = _Scanner()
     for line in lines_between(markdown, 0, len(markdown)):
         scanner.feed(line)
-    scanner.close()
+    scanner.finish()
     return scanner.blocks
 
 
@@ -95,13 +96,14 @@ class _Scanner:
         self._kind: Kind | None = None
         self._lines: list[Line] = []
         self._fence = ""
+        self._fences_close = True
 
     def feed(self, line: Line) -> None:
         if self._kind == "fence":
             self._in_fence(line)
         elif not line.text.strip():
             self.close()
-        elif match := _FENCE.match(line.text):
+        elif self._fences_close and (match := _FENCE.match(line.text)):
             self._open("fence", line)
             self._fence = match.group(1)
         elif match := _HEADING.match(line.text):
@@ -109,6 +111,16 @@ class _Scanner:
             self._close_heading(len(match.group(1)), line.text[match.end() :].rstrip("# \t"))
         else:
             self._feed_text(line)
+
+    def finish(self) -> None:
+        """End the document. A fence that was never closed was none: what stood behind it is read again."""
+        if self._kind == "fence":
+            opening, *rest = self._lines
+            self._kind, self._lines, self._fences_close = None, [], False
+            self.blocks.append(Block("rule", opening.start, opening.end))
+            for line in rest:
+                self.feed(line)
+        self.close()
 
     def close(self) -> None:
         """End the open block."""
@@ -139,7 +151,7 @@ class _Scanner:
         """A wrapped line of a paragraph may begin with a number; only "1." then begins a list."""
         match = _MARKER.match(line.text)
         if match is None:
-            return False
+            return _FIELD.match(line.text) is not None
         return self._kind != "paragraph" or match.group(1) in (None, "1")
 
     def _in_fence(self, line: Line) -> None:

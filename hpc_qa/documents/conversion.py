@@ -123,7 +123,7 @@ def _extract(data: bytes, media_type: str, settings: Settings) -> Extracted:
     if media_type == "application/pdf":
         return read_pdf(data, max_pages=settings.max_pages, min_word_coverage=settings.min_word_coverage)
     if media_type == "text/html":
-        return read_html(data)
+        return read_html(data, min_word_coverage=settings.min_word_coverage)
     if media_type == "text/markdown":
         return read_markdown(data)
     if media_type in ("text/plain", "text/x-rst"):

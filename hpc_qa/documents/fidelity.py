@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 LOW_ASSOCIATION = 0.85
 EDGE_LINES = 4  # running headers and footers stand among so many lines from the top or the bottom
 MIN_PAGES_TO_REPEAT = 3
+MIN_RUNNING_WORDS = 4
 
 _WORD = re.compile(r"[^\W_]+")
 _BROKEN_WORD = re.compile(r"(?:(?<=[^\W\d_])-|[\u00ad\ufffe\x02])\r?\n(?=[^\W\d_])")
@@ -53,7 +54,20 @@ def without_running_lines(page: str, running: frozenset[str]) -> str:
     lines = page.splitlines()
     full = [index for index, line in enumerate(lines) if line.strip()]
     edges = {*full[:EDGE_LINES], *full[-EDGE_LINES:]}
-    return "\n".join(line for index, line in enumerate(lines) if index not in edges or masked(line) not in running)
+    return "\n".join(line for index, line in enumerate(lines) if not _is_running(line, running, at_edge=index in edges))
+
+
+def _is_running(line: str, running: frozenset[str], *, at_edge: bool) -> bool:
+    """At an edge a running line; anywhere else only a long one, or several that were put on one line."""
+    rest = masked(line)
+    if at_edge and rest in running:
+        return True
+    if rest.count(" ") + 1 < MIN_RUNNING_WORDS:
+        return False
+    for known in sorted(running, key=len, reverse=True):
+        if known.count(" ") > 0:
+            rest = rest.replace(known, "")
+    return not rest.strip(" #")
 
 
 def coverage(raw_pages: Iterable[str], markdown: str) -> float:

@@ -6,9 +6,11 @@ What a browser would hide is left out.
 
 import re
 from html import unescape
+from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
 from hpc_qa.documents.extracted import Extracted
+from hpc_qa.documents.fidelity import coverage
 from hpc_qa.documents.text import clean, decode, squeezed, without_escapes, without_padding
 from hpc_qa.errors import DocumentError
 
@@ -16,13 +18,15 @@ if TYPE_CHECKING:
     from html_to_markdown import ConversionOptions
 
 LEFT_OUT = ["nav", "footer", "script", "style", "noscript", "template", "[role=navigation]", "[role=contentinfo]"]
+VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())  # noqa: SIM905
+INLINE = frozenset("a abbr b cite code em i kbd mark q s samp small span strong sub sup tt u var wbr".split())  # noqa: SIM905
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([A-Za-z0-9_.:-]{1,40})""", re.IGNORECASE)
 _LINK_TAG = re.compile(r"</?a(?:\s[^<>]{0,4000})?>", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]{0,200}>(.{0,500}?)</title", re.IGNORECASE | re.DOTALL)
 
 
-def read_html(data: bytes) -> Extracted:
-    """A page's text.
+def read_html(data: bytes, *, min_word_coverage: float) -> Extracted:
+    """A page's text; without structure where the Markdown lost too many of its words.
 
     Raises:
         DocumentError: `empty`, `not_text`, or `malformed`.
@@ -31,13 +35,18 @@ def read_html(data: bytes) -> Extracted:
 
     text, encoding = _decode(data)
     cleaned, removed, suspicious = clean(text)
+    raw = _page_text(cleaned)
     try:
         content = html_to_markdown.convert(_LINK_TAG.sub("", cleaned), _options()).content
     except html_to_markdown.ConversionError as exc:
         raise DocumentError("malformed", f"the HTML cannot be read: {exc}") from exc
+    covered = coverage([raw], content or "")
+    kept = covered >= min_word_coverage
     return Extracted(
-        markdown=squeezed(without_padding(without_escapes(clean(content or "")[0]))),
-        engine="html-to-markdown",
+        markdown=squeezed(without_padding(without_escapes(clean(content or "")[0])) if kept else raw),
+        engine="html-to-markdown" if kept else "html.parser",
+        word_coverage=round(covered, 4) if kept else 1.0,
+        structure=kept,
         title=_title(cleaned),
         encoding=encoding,
         removed_characters=removed,
@@ -61,6 +70,48 @@ def _options() -> "ConversionOptions":
         "preprocessing": PreprocessingOptions(enabled=True, preset="standard", remove_forms=False),
     }
     return ConversionOptions(**choices)
+
+
+def _page_text(html: str) -> str:
+    parser = _TextOnly()
+    parser.feed(html)
+    parser.close()
+    return clean("".join(parser.parts))[0]
+
+
+class _TextOnly(HTMLParser):
+    """The words of a page without those that are left out, as a second opinion."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self._skipped = ""  # the element that is left out, and how often it is nested in itself
+        self._depth = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if self._skipped:
+            self._depth += tag == self._skipped
+        elif tag not in VOID and (tag in LEFT_OUT or tag in ("head", "button", "svg", "math") or _hidden(dict(attrs))):
+            self._skipped, self._depth = tag, 1
+        elif tag not in INLINE:
+            self.parts.append("\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._skipped:
+            self._depth -= tag == self._skipped
+            self._skipped = self._skipped if self._depth else ""
+        elif tag not in INLINE:
+            self.parts.append("\n\n" if tag in ("p", "div", "li", "tr", "section") else "\n")
+
+    def handle_data(self, data: str) -> None:
+        if not self._skipped:
+            self.parts.append(data)
+
+
+def _hidden(attributes: dict[str, str | None]) -> bool:
+    style = (attributes.get("style") or "").replace(" ", "").lower()
+    role = attributes.get("role") in ("navigation", "contentinfo")
+    return role or "hidden" in attributes or attributes.get("aria-hidden") == "true" or "display:none" in style
 
 
 def _decode(data: bytes) -> tuple[str, str]:

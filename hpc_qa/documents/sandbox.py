@@ -8,6 +8,7 @@ we made, never with pickled objects. The server dies with us. What the files mea
 
 import contextlib
 import ctypes
+import gc
 import json
 import os
 import resource
@@ -286,7 +287,10 @@ def _preload(tokenizer: Path) -> CountTokens:
 
     from hpc_qa.documents.tokens import token_counter
 
-    return token_counter(tokenizer)
+    count = token_counter(tokenizer)
+    gc.collect()
+    gc.freeze()  # a collection in a child would otherwise copy the pages that it shares with us
+    return count
 
 
 def _confine(limits: Limits, stderr: Path) -> None:

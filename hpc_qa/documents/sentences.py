@@ -14,6 +14,7 @@ Span = tuple[int, int]
 
 _END = re.compile(
     r"""(?<![.!?\u2026])[.!?\u2026]++["'\u201d\u2019)\]*_`]*+(?=\s)"""  # possessive: a long row of dots is linear
+    r"""|(?<=[a-z]{3})[.?!](?=[A-Z][a-z]*\s)"""  # a space was lost; decided by the word that follows
     r"""|[\u3002\uff01\uff1f]["\u201d\u300d\uff09]*"""
     r"""|(?<=\S)(?:  |\\)\n"""  # a hard line break
 )
@@ -21,6 +22,8 @@ _NEXT = re.compile(r"""\s*["'\u201c\u2018(\[*_`\u00a7]*(\w[\w'\u2019-]*)?""")
 _WORD_BEFORE = re.compile(r"[\w.&-]+$")
 _LOOK_BACK = 40
 _LEADERS = re.compile(r"(?:\. ?){5,}|_{6,}")
+_WORD = re.compile(r"[^\W\d_]{2}")
+_RST_MARKUP = re.compile(r"\.\. |__ ")  # targets, directives and comments of reStructuredText
 
 
 def _words(text: str) -> frozenset[str]:
@@ -57,7 +60,7 @@ def sentence_spans(kind: Kind, text: str, start: int, end: int) -> list[Span]:
     else:
         skip = marker_length(text[start:end]) if kind == "item" else 0
         spans = (_trimmed(text, low, high) for low, high in split_sentences(text, start + skip, end))
-    return [(low, high) for low, high in spans if _says_something(text[low:high])]
+    return [(low, high) for low, high in spans if _says_something(kind, text[low:high])]
 
 
 def split_sentences(text: str, start: int, end: int) -> Iterator[Span]:
@@ -73,6 +76,10 @@ def split_sentences(text: str, start: int, end: int) -> Iterator[Span]:
 
 def _ends_sentence(text: str, begin: int, match: re.Match[str], end: int) -> bool:
     mark = match.group()
+    if match.start() - begin <= _LOOK_BACK and not text[begin : match.start()].strip(" \n>"):
+        return False  # nothing yet: the ".." of a directive
+    if match.end() < end and text[match.end()].isupper():
+        return _first_word(text, match.end(), end) in _FIRST_WORDS
     if mark[0] not in ".\u2026":
         return mark[0] in "\u3002\uff01\uff1f" or _begins(text, match.end(), end)
     if not _begins(text, match.end(), end):
@@ -83,6 +90,11 @@ def _ends_sentence(text: str, begin: int, match: re.Match[str], end: int) -> boo
     if _NUMBERED.fullmatch(so_far.strip(" *_\n>")):
         return False  # "1. Scope", "Section 4. Benefits": the number belongs to what follows
     return not _abbreviates(text, begin, match, end)
+
+
+def _first_word(text: str, position: int, end: int) -> str:
+    match = _NEXT.match(text, position, end)
+    return (match.group(1) or "").lower() if match else ""
 
 
 def _begins(text: str, position: int, end: int) -> bool:
@@ -119,6 +131,8 @@ def _trimmed(text: str, start: int, end: int) -> Span:
     return start, end
 
 
-def _says_something(sentence: str) -> bool:
-    """Not only marks, not a line of a table of contents with its leader dots."""
-    return any(character.isalnum() for character in sentence) and not _LEADERS.search(sentence)
+def _says_something(kind: Kind, sentence: str) -> bool:
+    """Not only marks, no lone number, not a line of a table of contents with its leader dots."""
+    if kind == "table":
+        return any(character.isalnum() for character in sentence)
+    return bool(_WORD.search(sentence)) and not _LEADERS.search(sentence) and not _RST_MARKUP.match(sentence)

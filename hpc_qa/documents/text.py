@@ -33,7 +33,9 @@ _UNDERLINE = re.compile(r"""([=\-~^"'`#*+.:_])\1{2,}[ \t]*\Z""")
 def read_text(data: bytes) -> Extracted:
     """A plain text file; underlined and overlined titles become headings."""
     text, encoding = decode(data)
-    return _finished(underlined_headings(_SPACE_AT_LINE_END.sub("", clean(text)[0])), text, encoding, "text")
+    return _finished(
+        underlined_headings(fenced_literals(_SPACE_AT_LINE_END.sub("", clean(text)[0]))), text, encoding, "text"
+    )
 
 
 def read_markdown(data: bytes) -> Extracted:
@@ -123,6 +125,30 @@ def without_escapes(markdown: str) -> str:
     return _ESCAPE.sub(r"\1\2", markdown)
 
 
+def fenced_literals(text: str) -> str:
+    r"""Indented text behind a line that ends in "::" is an example, not prose; it gets a fence.
+
+    >>> fenced_literals("Like this::\n\n    a = 1\n\nMore.")
+    'Like this::\n\n```\n    a = 1\n```\n\nMore.'
+    """
+    result: list[str] = []
+    fenced, armed, indent = False, False, 0
+    for line in text.split("\n"):
+        depth = len(line) - len(line.lstrip())
+        if fenced and line and depth <= indent:
+            while result[-1] == "":
+                result.pop()
+            result += ["```", ""]
+            fenced = False
+        if armed and line:
+            armed, fenced = False, depth > indent
+            result += ["```"] if fenced else []
+        if not fenced and line.endswith("::") and not line.lstrip().startswith(".. "):
+            armed, indent = True, depth
+        result.append(line)
+    return "\n".join([*result, "```"] if fenced else result)
+
+
 def underlined_headings(text: str) -> str:
     r"""Titles underlined with a row of one character become `#` headings, as deep as the row's style is new.
 
@@ -133,8 +159,10 @@ def underlined_headings(text: str) -> str:
     styles: list[str] = []
     result: list[str] = []
     index = 0
+    fenced = False
     while index < len(lines):
-        used, style = _title_at(lines, index)
+        fenced ^= lines[index] == "```"
+        used, style = (1, "") if fenced else _title_at(lines, index)
         if style:
             if style not in styles:
                 styles.append(style)
