@@ -15,14 +15,12 @@ import psutil
 
 
 def marked(mark: str, folder: Path | None = None) -> list[psutil.Process]:
-    """Living processes of ours with `mark` ("NAME=value") in the environment, or with a working folder under `folder`."""
+    """Living processes of ours with `mark` ("NAME=value") in the environment, or working in or below `folder`."""
     needle = os.fsencode(mark)
     inside = None if folder is None else os.fsencode(folder)
-    found = []
-    for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) != os.getpid() and _is_ours(Path("/proc", name), needle, inside):
-            found.append(name)
-    return [process for name in found if (process := _process(int(name))) is not None]
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
+    found = [pid for pid in pids if _is_ours(Path("/proc", str(pid)), needle, inside)]
+    return [process for pid in found if (process := _process(pid)) is not None]
 
 
 def descendants(pid: int) -> list[psutil.Process]:

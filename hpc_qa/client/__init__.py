@@ -1,4 +1,4 @@
-"""The requests: Ray actors send them, the dispatcher decides which, when, how often, and whether the server is to blame.
+"""The requests: Ray actors send them, the dispatcher decides which, when and how often.
 
 Used by `worker` alone. Importing it does not import Ray; opening a `RaySession` does.
 """

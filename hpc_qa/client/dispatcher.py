@@ -109,7 +109,7 @@ class Dispatcher:
         self._check = check
         self._recover = recover
         self._max_actor_deaths = max_actor_deaths
-        self._rng = random.Random(seed)  # noqa: S311 - spreads waits, no secret
+        self._rng = random.Random(seed)
         self._clock = clock
         self._tickets = itertools.count()
         self._out: dict[int, _Item] = {}

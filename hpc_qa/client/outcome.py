@@ -36,7 +36,7 @@ def outcome_of(request: Request, status: int, body: bytes, *, latency_s: float, 
         choice = answer["choices"][0]
         text, finish_reason, usage = choice["message"]["content"], choice["finish_reason"], answer["usage"]
         prompt_tokens, completion_tokens = int(usage["prompt_tokens"]), int(usage["completion_tokens"])
-    except (ValueError, KeyError, TypeError, IndexError) as exc:
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as exc:
         return RequestError("bad_reply", f"{type(exc).__name__} in an answer of {len(body)} bytes", retryable=True)
     if finish_reason == "length":
         return RequestError("truncated", f"more than {request.max_tokens} completion tokens", retryable=True)
@@ -74,7 +74,7 @@ def _message(body: bytes) -> str:
         content = json.loads(text)
         error = content.get("error", content)
         text = str(error["message"] if isinstance(error, dict) else error)
-    except (ValueError, KeyError, AttributeError):
+    except (ValueError, KeyError, AttributeError, RecursionError):
         pass
     return " ".join(text.split())[:_DETAIL_CHARS]
 

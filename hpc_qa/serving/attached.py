@@ -1,7 +1,8 @@
-"""A vLLM server that somebody else runs, with the same surface as one of ours: used, watched, never started or stopped."""
+"""A vLLM server that somebody else runs: used and watched like one of ours, never started or stopped."""
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -46,7 +47,12 @@ class AttachedServer:
     def start(self) -> None:
         """Nothing to start."""
 
-    def wait_ready(self, timeout_s: float | None = None) -> None:
+    def wait_ready(
+        self,
+        timeout_s: float | None = None,  # noqa: ARG002 - the surface of VllmServer
+        *,
+        stop: Callable[[], bool] = lambda: False,  # noqa: ARG002 - it answers at once
+    ) -> bool:
         """Ask the server for its name.
 
         Raises:
@@ -59,6 +65,7 @@ class AttachedServer:
                 retryable=False,
             )
         self.served_model_name = names[0]
+        return True
 
     def death(self) -> str | None:
         """Why it is dead, or None while something listens on its socket."""

@@ -78,8 +78,8 @@ _TABLE: tuple[tuple[str, Cause], ...] = (
     ),
     (
         (
-            r"No CUDA GPUs are available|Found no NVIDIA driver|driver version is insufficient|Failed to infer device type"
-            r"|Can't initialize NVML|no kernel image is available"
+            r"No CUDA GPUs are available|Found no NVIDIA driver|driver version is insufficient"
+            r"|Failed to infer device type|Can't initialize NVML|no kernel image is available"
         ),
         Cause(
             "vLLM found no usable GPU, or the driver does not fit",
@@ -120,8 +120,9 @@ _TABLE: tuple[tuple[str, Cause], ...] = (
     ),
     (
         (
-            r"Repo id must be|is not a local folder|not a valid model identifier|LocalEntryNotFound|OfflineModeIsEnabled"
-            r"|couldn't connect to|Can't load the configuration|Can't load tokenizer|RepositoryNotFound"
+            r"Repo id must be|is not a local folder|not a valid model identifier|LocalEntryNotFound"
+            r"|OfflineModeIsEnabled|couldn't connect to|Can't load the configuration|Can't load tokenizer"
+            r"|RepositoryNotFound"
         ),
         Cause(
             "the model was not found",

@@ -187,7 +187,8 @@ def _plain(name: str) -> str:
 
 
 def _option(name: str, value: str | float | bool | None) -> list[str]:
-    """
+    """An option and its value as words of the command line.
+
     >>> _option("max_num_seqs", 32), _option("enforce_eager", True), _option("enable_prefix_caching", False)
     (['--max-num-seqs', '32'], ['--enforce-eager'], ['--no-enable-prefix-caching'])
     """

@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     grace_s, command = float(arguments[0]), arguments[1:]
     asked: list[int] = []
 
-    def on_signal(number: int, frame: FrameType | None) -> None:
+    def on_signal(number: int, _: FrameType | None) -> None:
         asked.append(number)
 
     signal.signal(signal.SIGTERM, on_signal)

@@ -35,8 +35,8 @@ def _config_faults(folder: Path, config: dict[str, Any], tensor_parallel_size: i
     heads = config.get("num_attention_heads")
     if isinstance(heads, int) and heads % tensor_parallel_size:
         yield (
-            f"{path}: {heads} attention heads cannot be divided among vllm.tensor_parallel_size {tensor_parallel_size}; "
-            f"possible: {', '.join(map(str, _divisors(heads)))}"
+            f"{path}: {heads} attention heads cannot be divided by vllm.tensor_parallel_size "
+            f"{tensor_parallel_size}; possible: {', '.join(map(str, _divisors(heads)))}"
         )
 
 

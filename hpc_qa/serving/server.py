@@ -131,8 +131,10 @@ class VllmServer:
             self._prepare_folder()
             self._spawn()
 
-    def wait_ready(self, timeout_s: float | None = None) -> None:
+    def wait_ready(self, timeout_s: float | None = None, *, stop: Callable[[], bool] = lambda: False) -> bool:
         """Wait until the server answers under its own name, at most `timeout_s` (default: vllm.startup_timeout).
+
+        Returns False, without waiting on, once `stop` says so.
 
         Raises:
             ServerError: it died (with the likely cause), or the time is over.
@@ -146,7 +148,9 @@ class VllmServer:
             if self.socket.exists() and healthy(self.socket):
                 self._check_identity()
                 self._enter_phase(phases.READY)
-                return
+                return True
+            if stop():
+                return False
             if elapsed > limit_s:
                 raise self._too_slow(limit_s)
             if elapsed >= said:
@@ -155,7 +159,7 @@ class VllmServer:
             self._closed.wait(0.25)
 
     def death(self) -> str | None:
-        """Why the server is dead, or None while its process runs. Any end is a death: the engine's may look like success."""
+        """Why the server is dead, or None while its process runs; any end is a death, also one with status 0."""
         process = self._process
         if process is None:
             return "it is not running"

@@ -85,17 +85,18 @@ class ServerWatch:
         with self._lock:
             self._tokens, self._moved = None, self._clock()
 
-    def _read_on(self) -> None:
-        while not self._stop.wait(self._interval_s):
-            try:
-                metrics = self._server.metrics(timeout_s=min(5.0, self._stall_timeout_s))
-            except ServerError:  # a busy server may miss a reading; a dead one is seen by `death` or by the stall
-                continue
-            self._note(metrics)
-
-    def _note(self, metrics: ServerMetrics) -> None:
+    def read(self) -> None:
+        """Take one reading; the thread does so all the time."""
+        try:
+            metrics = self._server.metrics(timeout_s=min(5.0, self._stall_timeout_s))
+        except ServerError:  # a busy server may miss a reading; a dead one is seen by `death` or by the stall
+            return
         with self._lock:
             self._last = metrics
             # without the counter a hang cannot be told from long work, so then only the process counts
             if metrics.iteration_tokens is None or metrics.iteration_tokens != self._tokens:
                 self._tokens, self._moved = metrics.iteration_tokens, self._clock()
+
+    def _read_on(self) -> None:
+        while not self._stop.wait(self._interval_s):
+            self.read()
