@@ -261,16 +261,9 @@ def _note(merged: Merged, segment: Segment, limit: int | None, *, last: bool) ->
 
 def _settle(merged: Merged, found: Mapping[str, Sequence[Record]]) -> None:
     """Choose the terminal record of each document: the first that its chunks bear out."""
-    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
-    for chunk in merged.chunks.values():
-        total = sums[chunk.doc_id]
-        total[0], total[1], total[2] = (
-            total[0] + 1,
-            total[1] + chunk.pairs,
-            total[2] + chunk.accepted,
-        )
+    chunks = Counter(chunk.doc_id for chunk in merged.chunks.values())
     for doc_id, records in found.items():
-        proven = [record for record in records if _disagreement(record, sums[doc_id]) is None]
+        proven = [record for record in records if record["state"] != "ok" or record["chunks"] == chunks[doc_id]]
         winner = (proven or records)[0]
         merged.documents[doc_id] = winner
         merged.recomputed += len(records) - 1
@@ -278,18 +271,8 @@ def _settle(merged: Merged, found: Mapping[str, Sequence[Record]]) -> None:
         if len(states) > 1:
             merged.conflicts[doc_id] = states
         if not proven:
-            merged.unproven[doc_id] = _disagreement(winner, sums[doc_id]) or ""
+            merged.unproven[doc_id] = f"says {winner['chunks']} chunks, and {chunks[doc_id]} are there"
             continue
         merged.counts.documents[winner["state"]] += 1
         if winner["state"] != "ok":
             merged.counts.reasons[f"{winner['state']}: {winner['reason']}"] += 1
-
-
-def _disagreement(document: Mapping[str, Any], sums: Sequence[int]) -> str | None:
-    """How the counts of an `ok` document differ from the records that count; None if they do not."""
-    if document["state"] != "ok":
-        return None
-    for name, there in zip(("chunks", "pairs", "accepted"), sums, strict=True):
-        if document[name] != there:
-            return f"says {document[name]} {name}, and {there} are there"
-    return None

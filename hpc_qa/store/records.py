@@ -62,7 +62,7 @@ class ChunkRecord(TypedDict):
 
 
 class DocumentRecord(TypedDict):
-    """The terminal state of a document; for `ok` its counts are those of its chunk records."""
+    """The terminal state of a document; an `ok` one is done when as many chunk records are there as it says."""
 
     kind: Literal["document"]
     key: str
@@ -70,7 +70,7 @@ class DocumentRecord(TypedDict):
     state: Literal["ok", "failed", "skipped"]
     reason: str | None
     chunks: int  # chunk records of this document, over all attempts
-    pairs: int  # their pair records
+    pairs: int  # as its attempt saw them; what counts is in the chunks
     accepted: int
     seconds: float
 
