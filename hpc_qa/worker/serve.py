@@ -123,7 +123,8 @@ class _Serving:
             server.start()
             self._stages.begin("model_load")
             with RaySession(scratch / "r", num_cpus=len(os.sched_getaffinity(0))) as session:
-                server.wait_ready()
+                if not server.wait_ready(stop=self._stopping.requested):
+                    return
                 self._stages.begin("warm_up")
                 limit = self._limit(server)
                 pool = session.pool(endpoint_of(server), actors=config.client.actors, concurrency=limit)
