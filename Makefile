@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 LOCKS := requirements/cpu.txt requirements/dev.txt requirements/torch-hashes.txt requirements/install.py
 
-.PHONY: help demo test test-all bench lint lock clean
+.PHONY: help demo test test-all bench lint lock audit clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make bench     the figures that we promise: asked and measured"
 	@echo "make lint      formatting, types, the direction of imports"
 	@echo "make lock      write the lock files anew after a change of pyproject.toml"
+	@echo "make audit     known holes in the locked packages (asks an advisory database)"
 	@echo "make clean     remove the environment and the tools' caches; runs and cache/ stay"
 
 $(READY): $(LOCKS)
@@ -46,6 +47,9 @@ lint: $(READY)
 
 lock: $(READY)
 	$(BIN)/python requirements/lock.py
+
+audit: $(READY)
+	$(BIN)/pip-audit --disable-pip --no-deps -r requirements/cpu.txt -r requirements/dev.txt
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info

@@ -24,8 +24,9 @@ from hpc_qa.serving.preflight import model_faults
 
 State = Literal["ok", "warn", "fail"]
 GIB = 2**30
-SOCKET_PATH_BYTES = 107  # of sockaddr_un
-OUR_SOCKET_BYTES = 70  # what Ray and vLLM add below the scratch folder, with some room
+# Socket paths hold 107 bytes (unix(7)), and Ray's own names below a task's private folder take most of them: 40 are
+# left for that folder, of which 13 are ours (/hqXXXXXXXX/r)
+MAX_SCRATCH_BYTES = 27
 LEAST_FREE_GIB = 2.0
 LEAST_SHM_GIB = 0.5  # Ray's object store and vLLM's worker queues
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "lustre", "gpfs", "beegfs", "cifs", "smb3", "ceph", "fuse.sshfs", "9p", "afs"}
@@ -231,12 +232,10 @@ def _scratch(machine: Machine) -> Iterator[Check]:
         yield Check("scratch", "fail", f"{scratch} cannot be written", "set TMPDIR to a folder of this node")
         return
     kind = file_system(scratch, machine.mounts())
-    room = SOCKET_PATH_BYTES - OUR_SOCKET_BYTES
-    if len(os.fsencode(scratch)) > room:
-        text = (
-            f"{scratch} is {len(os.fsencode(scratch))} bytes long; socket paths below it would pass {SOCKET_PATH_BYTES}"
-        )
-        yield Check("scratch", "fail", text, f"set TMPDIR to a path of at most {room} bytes, /tmp for example")
+    length = len(os.fsencode(scratch))
+    if length > MAX_SCRATCH_BYTES:
+        text = f"{scratch} has {length} bytes; sockets below it would have longer paths than the kernel takes"
+        yield Check("scratch", "fail", text, f"set TMPDIR to a path of at most {MAX_SCRATCH_BYTES} bytes, /tmp say")
     elif kind in NETWORK_FILE_SYSTEMS:
         yield Check(
             "scratch", "fail", f"{scratch} is on {kind}: sockets need a file system of this node", "TMPDIR=/tmp"

@@ -12,7 +12,8 @@ def only_fault(text: str) -> tuple[int | None, str]:
 @pytest.mark.parametrize(
     ("text", "value"),
     [("true", True), ("False", False), ("null", None), ("~", None), ("", None), ("7", 7), ("-3", -3), ("1_000", 1000),
-     ("0.25", 0.25), ("1.5e+3", 1500.0), ("04:00:00", "04:00:00"), ("1-12:00:00", "1-12:00:00"), ("gpu:a100:4", "gpu:a100:4"),
+     ("0.25", 0.25), ("1.5e+3", 1500.0), ("04:00:00", "04:00:00"), ("1-12:00:00", "1-12:00:00"),
+     ("gpu:a100:4", "gpu:a100:4"),
      ("0x10", 16), ("1e5", "1e5"), ("v1.2.3", "v1.2.3"), ("=", "=")],
 )  # fmt: skip
 def test_a_plain_value_is_what_people_mean(text, value):
