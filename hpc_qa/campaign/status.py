@@ -122,7 +122,7 @@ def _shard_status(
     counts, pairs, accepted = _produced(shard)
     elapsed = _elapsed_s(attempts, running=state == "running")
     finished = counts.total()
-    progress = last.progress if last and state == "running" else {}
+    progress = last.progress if last is not None and last.process is not None else {}
     return ShardStatus(
         shard=index,
         state=state,
@@ -137,7 +137,7 @@ def _shard_status(
         tokens_per_s=_tokens_per_s(attempts),
         gpu_hours=None if gpus is None else gpus * elapsed / 3600,
         elapsed_s=elapsed if attempts else None,
-        time_left_s=_time_left_s(progress, finished, len(documents)),
+        time_left_s=_time_left_s(progress),
         attempts=len(attempts),
         job_id=str(task["job_id"]) if task else None,
     )
@@ -177,11 +177,14 @@ def _tokens_per_s(attempts: list[Attempt]) -> float | None:
     return progress.get("computed_tokens", 0) / seconds if seconds else None
 
 
-def _time_left_s(progress: dict[str, Any], finished: int, documents: int) -> float | None:
-    here, seconds = progress.get("documents_done", 0), progress.get("serving_s")
-    if not here or not seconds:
+def _time_left_s(progress: dict[str, Any]) -> float | None:
+    """At the pace so far; what is done is the share of documents that were fed times the share of their chunks."""
+    todo, fed, done = (progress.get(name, 0) for name in ("documents_todo", "chunks_fed", "chunks_done"))
+    seconds = progress.get("serving_s")
+    if not (todo and fed and done and seconds):
         return None
-    return float(seconds) / float(here) * (documents - finished)
+    share = progress["documents_fed"] / todo * done / fed
+    return float(seconds) * (1 - share) / share if share else None
 
 
 def list_statuses(project: Path) -> list[dict[str, Any]]:

@@ -69,6 +69,10 @@ class ChunkWork:
 class Progress:
     """Counts of this attempt, for the progress file."""
 
+    documents_todo: int = 0
+    documents_fed: int = 0
+    chunks_fed: int = 0
+    chunks_done: int = 0
     documents_ok: int = 0
     documents_failed: int = 0
     documents_skipped: int = 0
@@ -118,7 +122,7 @@ class Pipeline:
         self._timeout_s = request_timeout_s
         self._clock = clock
         self._open: dict[str, tuple[ChunkWork, Ask | PairWork]] = {}
-        self.progress = Progress()
+        self.progress = Progress(documents_todo=len(entries))
         self.exhausted = False  # every document was fed
 
     # feeding
@@ -137,6 +141,7 @@ class Pipeline:
                 log.exception("%s", entry.doc_id)
                 document.failure = INTERNAL
             document.all_fed = True
+            self.progress.documents_fed += 1
             self._close_document(document)
         self.exhausted = True
 
@@ -157,6 +162,7 @@ class Pipeline:
             requests = [self._generation_request(work, ask) for ask in to_ask]
             work.out = len(requests)
             document.open_chunks += 1
+            self.progress.chunks_fed += 1
             for ask, request in zip(to_ask, requests, strict=True):
                 self._open[request.id] = (work, ask)
                 yield request
@@ -274,6 +280,7 @@ class Pipeline:
         document.pairs += len(work.pairs)
         document.accepted += accepted
         document.open_chunks -= 1
+        self.progress.chunks_done += 1
         self.progress.pairs += len(work.pairs)
         self.progress.accepted += accepted
         self._close_document(document)

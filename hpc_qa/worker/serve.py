@@ -182,14 +182,18 @@ class _Serving:
             )  # fmt: skip
             self._stages.begin("serving")
             self._serving_began = time.monotonic()
+
+            def tick() -> None:
+                self._tick(idle_slots=dispatcher.limit - dispatcher.outstanding)
+
             conservation = dispatcher.run(
-                self._pipeline.requests(), self._pipeline.on_done, tick=self._tick, stop=self._stopping.requested
+                self._pipeline.requests(), self._pipeline.on_done, tick=tick, stop=self._stopping.requested
             )
         _log_conservation(conservation)
 
-    def _tick(self) -> None:
+    def _tick(self, idle_slots: int) -> None:
         self._writer.flush_if_due()
-        if self._pipeline.exhausted and self._stages.current == "serving":
+        if self._pipeline.exhausted and idle_slots > 0 and self._stages.current == "serving":
             self._stages.begin("tail")
         self._progress.write_if_due(self._view)
         if time.monotonic() - self._fenced_at >= FENCE_EVERY_S:
