@@ -43,7 +43,7 @@ def made_run(project: Path, *, committed: bool) -> RunDirectory:
         "model": {"name": "m"},
         "gpus_per_server": 0,
     }
-    write_json_once(run.run_json, facts | {"plan_sha256": hashlib.sha256(text).hexdigest()})
+    write_json_once(run.run_json, facts | {"gpus_per_server": 0, "plan_sha256": hashlib.sha256(text).hexdigest()})
     shard = run.shard(0)
     attempt = shard.new_attempt(attempt_name("1", 0, 0))
     writer = SegmentWriter(attempt.path)
@@ -65,7 +65,7 @@ def chunk_records(name: str, chunk: int) -> list[dict[str, Any]]:
     pairs = [
         base | {
             "kind": "pair", "key": f"{name}-{chunk}-{item}", "item": item, "question": "When must the agency decide?",
-            "answer": "Within 45 days.", "evidence": [context[:58]], "evidence_numbers": [1], "question_type": "numeric",
+            "answer": "Within 45 days.", "evidence": [context[:58]], "evidence_numbers": [1], 
             "checks": {"grounded": True}, "clarity": 5, "accuracy": 5, "relevance": 5, "quality_score": 1.0,
             "accepted": True, "reject_reason": None, "judge": None, "created_at": "2026-01-01T00:00:00.000Z",
         }
