@@ -12,16 +12,16 @@ import heapq
 import itertools
 import logging
 import random
-import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from hpc_qa.client.request import Endpoint, Reply, Request
 from hpc_qa.client.retries import TOTAL_ATTEMPTS, wait_before
-from hpc_qa.errors import ClientError, HpcQaError, RequestError
+from hpc_qa.errors import ClientError, RequestError
 
 logger = logging.getLogger(__name__)
 
@@ -116,8 +116,9 @@ class Dispatcher:
         self._ready: deque[_Item] = deque()  # follow-ups and what is due again
         self._suspects: deque[_Item] = deque()
         self._on_trial: int | None = None  # ticket of the suspect that is out, alone
+        self._tried_last: _Item | None = None  # the suspect, if it was sent last: the next death is its own
         self._waiting: list[tuple[float, int, _Item]] = []  # heap by due time
-        self._recovery: _Recovery | None = None
+        self._recovery: Future[Endpoint] | None = None
         self._checked_at = float("-inf")
         self._admitted = self._ok = self._retries = 0
         self._failures: Counter[str] = Counter()
@@ -189,7 +190,7 @@ class Dispatcher:
             return dry
         if self._suspects:  # one at a time, and nothing else meanwhile
             if not self._out:
-                self._on_trial = self._send(self._suspects.popleft(), now)
+                self._on_trial = self._send(self._suspects.popleft(), now, alone=True)
             return dry
         while len(self._out) < self.limit:
             if self._ready:
@@ -202,7 +203,8 @@ class Dispatcher:
             self._send(_Item(request, request), now)
         return dry
 
-    def _send(self, item: _Item, now: float) -> int:
+    def _send(self, item: _Item, now: float, *, alone: bool = False) -> int:
+        self._tried_last = item if alone else None
         item.attempts += 1
         item.overdue_at = now + item.sent.deadline_s + OVERDUE_S
         ticket = next(self._tickets)
@@ -214,10 +216,12 @@ class Dispatcher:
         """What has waited long enough is ready again, or fails for good."""
         while self._waiting and self._waiting[0][0] <= now:
             item = heapq.heappop(self._waiting)[2]
-            if item.verdict is None:
-                self._ready.append(item)
-            else:
+            if item.verdict is not None:
                 self._finish(item, item.verdict, on_done)
+            elif item.deaths:
+                self._suspects.append(item)  # once under suspicion, it never again takes others down with it
+            else:
+                self._ready.append(item)
 
     # -- what came back
 
@@ -308,7 +312,7 @@ class Dispatcher:
         self._suspect_recently_failed(death, now)
         if self._recover is None:
             raise ClientError(f"the server is dead: {death}")
-        self._recovery = _Recovery(self._recover, death)
+        self._recovery = _in_thread(self._recover, death)
 
     def _suspect_recently_failed(self, death: str, now: float) -> None:
         """What failed just before the death failed of it: that costs it no try."""
@@ -318,7 +322,9 @@ class Dispatcher:
             if now - item.failed_at > SUSPICION_S:
                 others.append(entry)
                 continue
-            item.deaths, item.verdict = item.deaths + 1, None
+            if not item.deaths or item is self._tried_last:
+                item.deaths += 1
+            item.verdict = None
             item.tried.clear()
             if item.deaths >= DEATHS_TO_POISON:
                 item.verdict = RequestError("poison", f"{death} (attempt {item.attempts})")
@@ -329,11 +335,9 @@ class Dispatcher:
         self._waiting = others
 
     def _take_recovered(self) -> None:
-        if self._recovery is None or not self._recovery.finished():
-            return
-        endpoint = self._recovery.result()
-        self._pool.use(endpoint)
-        self._recovery = None
+        if self._recovery is not None and self._recovery.done():
+            self._pool.use(self._recovery.result())
+            self._recovery = None
 
     # -- the end
 
@@ -357,29 +361,9 @@ def _given_up(error: RequestError, item: _Item) -> RequestError:
     return RequestError(error.reason, f"{error.detail} (attempt {item.attempts})".strip())
 
 
-class _Recovery:
-    """Bringing a server back, in a thread of its own: it takes a minute, and the loop has to go on."""
-
-    def __init__(self, recover: Callable[[str], Endpoint], death: str) -> None:
-        self._endpoint: Endpoint | None = None
-        self._error: HpcQaError | None = None
-        self._thread = threading.Thread(target=self._work, args=(recover, death), name="recover", daemon=True)
-        self._thread.start()
-
-    def finished(self) -> bool:
-        """True when there is a server again, or there will be none."""
-        return not self._thread.is_alive()
-
-    def result(self) -> Endpoint:
-        """Where the server is; raises what `recover` raised."""
-        if self._error is not None:
-            raise self._error
-        if self._endpoint is None:
-            raise ClientError("bringing the server back failed without saying why")
-        return self._endpoint
-
-    def _work(self, recover: Callable[[str], Endpoint], death: str) -> None:
-        try:
-            self._endpoint = recover(death)
-        except HpcQaError as exc:
-            self._error = exc
+def _in_thread(recover: Callable[[str], Endpoint], death: str) -> Future[Endpoint]:
+    """Bring a server back in a thread of its own: it takes a minute, and the loop has to go on."""
+    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recover")
+    future = executor.submit(recover, death)
+    executor.shutdown(wait=False)
+    return future

@@ -9,6 +9,8 @@ import os
 import queue
 import secrets
 import stat
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import Any, Self
 import psutil
 
 from hpc_qa import processes
+from hpc_qa.client import reaper
 from hpc_qa.client.actors import Sender
 from hpc_qa.client.request import Endpoint, Reply, Request
 from hpc_qa.errors import ClientError, RequestError
@@ -25,7 +28,7 @@ from hpc_qa.errors import ClientError, RequestError
 MARK = "HPC_QA_RAY"
 OBJECT_STORE_BYTES = 100_000_000  # only small values cross Ray
 START_TIMEOUT_S = 120.0
-# <folder>/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store, and a socket path holds 107 bytes
+# <folder>/r/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store, and a socket path holds 107 bytes
 MAX_FOLDER_BYTES = 40
 
 _PASSED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
@@ -40,6 +43,7 @@ class RaySession:
         self._token_file = folder / "token"
         self._mark = f"{MARK}={secrets.token_hex(8)}"
         self._pools: list[ActorPool] = []
+        self._reaper: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         """Start Ray.
@@ -49,6 +53,11 @@ class RaySession:
         """
         _check_folder(self._folder)
         _write_token(self._token_file)
+        self._reaper = subprocess.Popen(
+            [sys.executable, "-P", str(Path(reaper.__file__)), self._mark],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
         ours = dict(os.environ)
         _replace_environment(self._scrubbed(ours))
         try:
@@ -74,6 +83,7 @@ class RaySession:
         pool = ActorPool(endpoint, actors=actors, concurrency=concurrency)
         self._pools.append(pool)
         pool.wait_started()
+        self._tell_reaper()
         return pool
 
     def _start(self) -> None:
@@ -89,12 +99,13 @@ class RaySession:
                 object_store_memory=OBJECT_STORE_BYTES,
                 log_to_driver=False,
                 configure_logging=False,
-                _temp_dir=str(self._folder),
+                _temp_dir=str(self._folder / "r"),  # Ray makes it 0777: not our private folder itself
             )
         except (ray.exceptions.RayError, RuntimeError, ValueError, OSError, TimeoutError) as exc:
             raise ClientError(
-                f"Ray did not start: {exc}", hint=f"its logs: {self._folder}/session_latest/logs"
+                f"Ray did not start: {exc}", hint=f"its logs: {self._folder}/r/session_latest/logs"
             ) from exc
+        self._tell_reaper()
 
     def _end(self) -> None:
         import ray
@@ -107,9 +118,22 @@ class RaySession:
             os.environ.pop(name, None)
         left = processes.wait_gone([*started, *processes.marked(self._mark)], timeout_s=5.0)
         left = processes.kill(left) if left else []
+        self._dismiss_reaper()
         self._token_file.unlink(missing_ok=True)
         if left:
             raise ClientError(f"processes of Ray cannot be ended: {', '.join(str(one.pid) for one in left)}")
+
+    def _tell_reaper(self) -> None:
+        """Name the processes that the mark does not find: a process title has overwritten their environment."""
+        if self._reaper is not None and self._reaper.stdin is not None:
+            lines = [f"{one.pid} {one.create_time()}\n" for one in processes.alive(self._processes())]
+            self._reaper.stdin.write("".join(lines).encode())
+            self._reaper.stdin.flush()
+
+    def _dismiss_reaper(self) -> None:
+        if self._reaper is not None and self._reaper.stdin is not None:
+            self._reaper.stdin.close()
+            self._reaper.wait(timeout=30.0)
 
     def _processes(self) -> list[psutil.Process]:
         """Ray's processes: children of ours that carry the mark or name the folder, and everything below them."""

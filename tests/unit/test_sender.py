@@ -108,7 +108,8 @@ def test_an_answer_that_is_no_completion_is_a_bad_reply(body):
 
 
 def test_a_server_that_does_not_tell_cached_tokens_leaves_them_unknown():
-    body = b'{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1}}'
+    body = b'{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}],"usage":%s}'
+    body %= b'{"prompt_tokens":1,"completion_tokens":1}'
     assert outcome_of(REQUEST, 200, body, latency_s=0.1, actor_pid=1).cached_tokens is None
 
 

@@ -5,13 +5,12 @@ from hpc_qa.serving.causes import likely_cause, telling_lines
 LOGS = [
     ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.", "out of GPU memory", False),
     (
-        "ValueError: Free memory on device cuda:0 (20.1/79.2 GiB) on startup is less than desired GPU memory utilization",
+        "Free memory on device cuda:0 (20.1/79.2 GiB) on startup is less than desired GPU memory utilization",
         "partly occupied",
         True,
     ),
     (
-        "ValueError: To serve at least one request with the model's max seq len (131072), (16.0 GiB KV cache is needed, "
-        "which is larger than the available KV cache memory (3.1 GiB).",
+        "(16.0 GiB KV cache is needed, which is larger than the available KV cache memory (3.1 GiB).",
         "KV cache is too small",
         False,
     ),
@@ -22,7 +21,11 @@ LOGS = [
         False,
     ),
     ("safetensors_rust.SafetensorError: Error while deserializing header: MetadataIncompleteBuffer", "damaged", False),
-    ("The checkpoint has model type `foo` but Transformers does not recognize this architecture", "architecture", False),
+    (
+        "The checkpoint has model type `foo` but Transformers does not recognize this architecture",
+        "architecture",
+        False,
+    ),
     ("ValueError: Model architectures ['Foo'] are not supported for now.", "architecture", False),
     ("No module named vllm.entrypoints", "not installed", False),
     ("RuntimeError: No CUDA GPUs are available", "no usable GPU", True),
@@ -53,7 +56,12 @@ def test_an_unknown_cause_is_said_to_be_unknown_and_may_be_tried_again():
 
 
 def test_the_lines_shown_hold_the_first_error_and_the_end():
-    lines = [f"INFO {n}" for n in range(50)] + ["ValueError: the reason"] + [f"  frame {n}" for n in range(50)] + ["the end"]
+    lines = (
+        [f"INFO {n}" for n in range(50)]
+        + ["ValueError: the reason"]
+        + [f"  frame {n}" for n in range(50)]
+        + ["the end"]
+    )
     shown = telling_lines(lines)
     assert "ValueError: the reason" in shown
     assert shown[-1] == "the end"

@@ -62,7 +62,9 @@ def test_the_key_is_in_the_environment_and_not_on_the_command_line():
     assert not any("key" in word for word in command())
 
 
-@pytest.mark.parametrize("name", ["trust_remote_code", "trust-remote-code", "no_trust_remote_code", "api_key", "host", "uds"])
+@pytest.mark.parametrize(
+    "name", ["trust_remote_code", "trust-remote-code", "no_trust_remote_code", "api_key", "host", "uds"]
+)
 def test_what_would_break_the_seal_cannot_be_set(name):
     (fault,) = setting_faults(Vllm(model="m", extra_args={name: True}))
     assert name in fault
@@ -77,10 +79,24 @@ def test_ordinary_settings_have_no_faults():
 
 
 def test_the_server_sees_an_allow_list_of_our_environment():
-    ours = {"PATH": "/bin", "OMP_NUM_THREADS": "4", "LC_ALL": "C", "HF_TOKEN": "s", "SLURM_JWT": "s", "RAY_ADDRESS": "x"}
+    ours = {
+        "PATH": "/bin",
+        "OMP_NUM_THREADS": "4",
+        "LC_ALL": "C",
+        "HF_TOKEN": "s",
+        "SLURM_JWT": "s",
+        "RAY_ADDRESS": "x",
+    }
     passed = environment({**ours, "VLLM_TRACE_FUNCTION": "1", "https_proxy": "p", "PYTHONPATH": "/evil"})
     assert passed.items() >= {"PATH": "/bin", "OMP_NUM_THREADS": "4", "LC_ALL": "C"}.items()
-    assert not passed.keys() & {"HF_TOKEN", "SLURM_JWT", "RAY_ADDRESS", "VLLM_TRACE_FUNCTION", "https_proxy", "PYTHONPATH"}
+    assert not passed.keys() & {
+        "HF_TOKEN",
+        "SLURM_JWT",
+        "RAY_ADDRESS",
+        "VLLM_TRACE_FUNCTION",
+        "https_proxy",
+        "PYTHONPATH",
+    }
 
 
 def test_a_model_in_a_folder_means_no_network():
