@@ -63,7 +63,7 @@ def _convert(gguf: Path, target: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
     from transformers.utils import logging
 
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has few types
     tokenizer = AutoTokenizer.from_pretrained(str(gguf), gguf_file="model.gguf")
     model = AutoModelForCausalLM.from_pretrained(
         str(gguf),
