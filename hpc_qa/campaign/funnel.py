@@ -77,7 +77,7 @@ class Funnel:
             ("passed the checks", self.failed_check),
             ("judged", self.not_judged),
             ("accepted", self.below_scores),
-            ("of documents that ended ok", self.document_lost),
+            ("in documents that ended ok", self.document_lost),
             ("published, no near-duplicates", self.repeated),
         ]
         steps = [Step("asked for", self.asked, {})]

@@ -96,7 +96,9 @@ class Verification:
     def _verdict(self) -> str:
         if self.exit_code == ExitCode.OUTSIDE:
             faults = len(self.damage) + len(self.doubles)
-            return f"damaged: {faults} faults; hpc-qa resume RUN computes again what they touch"
+            if self.damaged_shards:
+                return f"damaged: {faults} faults; hpc-qa resume RUN computes again what they touch"
+            return f"damaged: {faults} faults in what was frozen at the start; restore it, or submit a new run"
         if self.left:
             return f"incomplete: {len(self.left)} documents left; hpc-qa resume RUN continues"
         if self.exit_code == ExitCode.INCOMPLETE:

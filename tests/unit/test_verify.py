@@ -124,6 +124,7 @@ def test_any_change_of_a_finished_run_is_found(tmp_path, fault):
     assert proof.exit_code == ExitCode.OUTSIDE
     assert any(why in line for line in (*proof.damage, *proof.doubles))
     assert proof.lines()[-1].startswith("damaged")
+    assert ("resume" in proof.lines()[-1]) == (proof.damaged_shards == [0])
 
 
 def test_damage_is_named_with_file_and_line(tmp_path):
