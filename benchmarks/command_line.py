@@ -50,8 +50,9 @@ def made_run(project: Path, *, committed: bool) -> RunDirectory:
     for name in names:
         for chunk in range(CHUNKS):
             writer.add(chunk_records(name, chunk))
-        writer.add([{"kind": "document", "key": f"{name}", "doc_id": name, "state": "ok", "reason": None,
-                     "chunks": CHUNKS, "pairs": CHUNKS * PAIRS, "accepted": CHUNKS * PAIRS, "seconds": 1.0}])  # fmt: skip
+        writer.add([{"kind": "document", "key": name, "doc_id": name, "state": "ok", "reason": None,
+                     "chunks": CHUNKS, "pairs": CHUNKS * PAIRS, "accepted": CHUNKS * PAIRS,
+                     "seconds": 1.0}])  # fmt: skip
     writer.close()
     if committed:
         commit_shard(shard, attempt.name, names)
@@ -65,7 +66,7 @@ def chunk_records(name: str, chunk: int) -> list[dict[str, Any]]:
     pairs = [
         base | {
             "kind": "pair", "key": f"{name}-{chunk}-{item}", "item": item, "question": "When must the agency decide?",
-            "answer": "Within 45 days.", "evidence": [context[:58]], "evidence_numbers": [1], 
+            "answer": "Within 45 days.", "evidence": [context[:58]], "evidence_numbers": [1],
             "checks": {"grounded": True}, "clarity": 5, "accuracy": 5, "relevance": 5, "quality_score": 1.0,
             "accepted": True, "reject_reason": None, "judge": None, "created_at": "2026-01-01T00:00:00.000Z",
         }

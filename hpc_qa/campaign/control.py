@@ -72,6 +72,17 @@ def _signal(process: psutil.Process, send: Callable[[psutil.Process], None]) -> 
         return  # it ended by itself in the meantime
 
 
+def last_words(run: RunDirectory, shard: int, *, lines: int = 8) -> list[str]:
+    """Why a shard stopped: the errors and warnings of its last attempt, else the end of what its job printed."""
+    files = log_files(run, shard)
+    attempts = [path for path in files if path.name == "worker.log"]
+    said = attempts[-1].read_text(errors="backslashreplace").splitlines() if attempts else []
+    marked = [line for line in said if " ERROR " in line or " WARNING " in line]
+    if marked or not files:
+        return marked[-lines:]
+    return files[-1].read_text(errors="backslashreplace").splitlines()[-lines:]
+
+
 def log_files(run: RunDirectory, shard: int) -> list[Path]:
     """The logs of a shard, attempt by attempt: worker, then server; then what submitit wrote.
 

@@ -134,7 +134,7 @@ def _start_and_follow(run: "RunDirectory", config: "Config", shards: list[int], 
             last = follow(run, starters(run), show)
     except KeyboardInterrupt:
         return _interrupted(run)
-    _print_end(last)
+    _print_end(run, last)
     return ExitCode.DONE if last.state == "complete" else ExitCode.INCOMPLETE
 
 
@@ -147,14 +147,20 @@ def _interrupted(run: "RunDirectory") -> int:
     return ExitCode.INCOMPLETE
 
 
-def _print_end(last: "RunStatus") -> None:
+def _print_end(run: "RunDirectory", last: "RunStatus") -> None:
+    from hpc_qa.campaign.control import last_words
     from hpc_qa.campaign.follow import describe
 
     click.echo(f"{last.state}: {describe(last)}", err=True)
     if last.state == "complete":
         click.echo(f"  next: hpc-qa verify {last.run}; hpc-qa collect {last.run}", err=True)
         return
-    click.echo(f"  try: hpc-qa resume {last.run}; the reason is in hpc-qa logs {last.run} 0", err=True)
+    for shard in (one.shard for one in last.shards if one.state != "done"):
+        for line in last_words(run, shard):
+            click.echo(f"  shard {shard} | {printable(line)}", err=True)
+    click.echo(
+        f"  try: hpc-qa resume {last.run}; everything that was said is in hpc-qa logs {last.run} SHARD", err=True
+    )
 
 
 @click.command()
