@@ -40,6 +40,7 @@ def parse(ask: Ask, text: str, finish_reason: str | None) -> list[Draft]:
         raise RequestError("bad_output", f"{len(text)} characters", retryable=ask.temperature > 0)
     if ask.target is not None:
         return [_extractive(ask, ask.target, _load(ask, text, finish_reason))]
+    items: Any
     if finish_reason == "length":
         items = _complete_items(text)
         if not items:

@@ -43,12 +43,14 @@ class Ask:
 
     def messages(self, prompts: Prompts) -> tuple[Message, ...]:
         """The chat of this request."""
-        return prompts.messages(self.document(prompts), self._instruction(prompts))
-
-    def _instruction(self, prompts: Prompts) -> str:
+        document = self.document(prompts)
         if self.target is None:
-            return prompts.fill("abstractive", count=str(self.count), question_types=", ".join(QUESTION_TYPES))
-        return prompts.fill("extractive", number=str(self.target), sentence=plain(self.chunk.sentence(self.target)))
+            types = ", ".join(QUESTION_TYPES)
+            return prompts.messages(document, prompts.fill("abstractive", count=str(self.count), question_types=types))
+        # Without double quotes: a small model ends its JSON string at the first one it repeats.
+        sentence = plain(self.chunk.sentence(self.target)).replace('"', "")
+        instruction = prompts.fill("extractive", number=str(self.target), sentence=sentence)
+        return prompts.messages(document, instruction, prompts.extractive_examples())
 
     @property
     def schema(self) -> dict[str, Any]:

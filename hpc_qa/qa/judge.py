@@ -54,11 +54,15 @@ def parse(text: str) -> Verdict | None:
         return None
     if not isinstance(reply, dict):
         return None
-    scores = [reply.get(name) for name in SCORES]
-    if not all(type(score) is int and 1 <= score <= 5 for score in scores):
+    clarity, accuracy, relevance = (_score(reply.get(name)) for name in SCORES)
+    if clarity is None or accuracy is None or relevance is None:
         return None
     reason = reply.get("reason")
-    return Verdict(*scores, reason=reason if isinstance(reason, str) and reason else None)  # type: ignore[arg-type]
+    return Verdict(clarity, accuracy, relevance, reason if isinstance(reason, str) and reason else None)
+
+
+def _score(value: object) -> int | None:
+    return value if type(value) is int and 1 <= value <= 5 else None
 
 
 def quality_score(verdict: Verdict | None) -> float | None:
@@ -69,7 +73,8 @@ def quality_score(verdict: Verdict | None) -> float | None:
     """
     if verdict is None:
         return None
-    return sum((getattr(verdict, name) - 1) / 4 for name in SCORES) / len(SCORES)
+    scores = (verdict.clarity, verdict.accuracy, verdict.relevance)
+    return sum((score - 1) / 4 for score in scores) / len(scores)
 
 
 def accepted(

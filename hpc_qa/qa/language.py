@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
-# Candidates beside the wanted language. With all 97 of the identifier a technical English sentence is often Latin or Welsh.
+# Candidates beside the wanted language. Among all 97 of the identifier a technical English sentence is often Latin.
 COMMON = ("ar", "de", "en", "es", "fr", "hi", "it", "ja", "ko", "nl", "pl", "pt", "ru", "tr", "uk", "vi", "zh")
 CONFIDENT = 0.95
 MIN_LETTERS = 24
@@ -40,7 +40,7 @@ def is_language(text: str, language: str | None) -> bool:
     if identifier is None:
         return True
     found, confidence = identifier.classify(text)
-    return found == language or confidence < CONFIDENT
+    return str(found) == language or float(confidence) < CONFIDENT
 
 
 def foreign_share(letters: list[str], scripts: set[str]) -> float:

@@ -36,8 +36,10 @@ class Placeholders:
 TEMPLATES: Mapping[str, Placeholders] = {
     "system": Placeholders(frozenset()),
     "document": Placeholders(frozenset({"sentences"}), frozenset({"headings", "boundary"})),
+    "reply": Placeholders(frozenset()),
     "abstractive": Placeholders(frozenset({"count"}), frozenset({"question_types"})),
     "extractive": Placeholders(frozenset({"sentence"}), frozenset({"number"})),
+    "examples": Placeholders(frozenset()),
     "judge": Placeholders(frozenset({"question", "answer"}), frozenset({"evidence"})),
 }
 
@@ -50,7 +52,7 @@ class Prompts:
     templates: Mapping[str, str]
     control_tokens: Sequence[str]  # broken up in every value that is put in
     sha256: str  # of the templates alone
-    examples: frozenset[str]  # questions that the templates themselves show
+    examples: frozenset[str]  # the questions of the examples, in lower case
 
     def fill(self, template: str, **values: str) -> str:
         """The template with its placeholders replaced."""
@@ -63,12 +65,44 @@ class Prompts:
         headings = " > ".join(chunk.headings) or "-"
         return self.fill("document", sentences=sentences, headings=headings, boundary=boundary(chunk.text))
 
-    def messages(self, document: str, instruction: str) -> tuple[Message, ...]:
-        """One request: the rules, then one turn with the document first and the instruction last."""
-        system = self.templates["system"]
-        turns: list[Message] = [{"role": "system", "content": system}] if system.strip() else []
-        parts = [part for part in (document, instruction) if part.strip()]
-        return (*turns, {"role": "user", "content": "\n\n".join(parts)})
+    def messages(
+        self, document: str, instruction: str, examples: Sequence[tuple[str, str]] = ()
+    ) -> tuple[Message, ...]:
+        """One request: the rules, the document, examples as turns of their own, and the instruction last."""
+        turns = [_turn("system", self.templates["system"]), _turn("user", document)]
+        turns.append(_turn("assistant", self.templates["reply"]))
+        for asked, answered in examples:
+            turns += [_turn("user", asked), _turn("assistant", answered)]
+        turns.append(_turn("user", instruction))
+        return _alternating([turn for turn in turns if turn["content"].strip()])
+
+    def extractive_examples(self) -> tuple[tuple[str, str], ...]:
+        """What is asked and answered in the turns that show the extractive style."""
+        return tuple(
+            (self.fill("extractive", sentence=sentence, number="1"), json.dumps({"question": question}))
+            for sentence, question in _pairs(self.templates["examples"])
+        )
+
+
+def _turn(role: str, content: str) -> Message:
+    return {"role": role, "content": content}
+
+
+def _alternating(turns: Sequence[Message]) -> tuple[Message, ...]:
+    """Neighbouring turns of one role as one, because chat templates want roles to alternate."""
+    merged: list[Message] = []
+    for turn in turns:
+        if merged and merged[-1]["role"] == turn["role"]:
+            merged[-1] = _turn(turn["role"], f"{merged[-1]['content']}\n\n{turn['content']}")
+        else:
+            merged.append(turn)
+    return tuple(merged)
+
+
+def _pairs(examples: str) -> list[tuple[str, str]]:
+    """Every other line is a sentence, the line after it its question; empty lines do not count."""
+    lines = [line.strip() for line in examples.splitlines() if line.strip()]
+    return list(zip(lines[::2], lines[1::2], strict=False))
 
 
 def one_line(text: str) -> str:
@@ -90,8 +124,13 @@ def load(path: Path | None = None, *, control_tokens: Sequence[str] = ()) -> Pro
     templates = _builtin()
     if path is not None:
         templates |= _read(path)
-    digest = hashlib.sha256(json.dumps(templates, sort_keys=True).encode()).hexdigest()
-    return Prompts(str(path or "built-in"), templates, tuple(control_tokens), digest, _examples(templates))
+    return of(templates, source=str(path or "built-in"), control_tokens=control_tokens)
+
+
+def of(templates: Mapping[str, str], *, source: str, control_tokens: Sequence[str] = ()) -> Prompts:
+    """The set of these templates, which were checked before: those that a run has frozen, for example."""
+    digest = hashlib.sha256(json.dumps(dict(templates), sort_keys=True).encode()).hexdigest()
+    return Prompts(source, templates, tuple(control_tokens), digest, _examples(templates))
 
 
 def _builtin() -> dict[str, str]:
@@ -124,6 +163,8 @@ def _faults(name: str, text: object) -> list[str]:
         return [f"is not a prompt{_near(name, TEMPLATES)}"]
     if not isinstance(text, str):
         return ["must be text"]
+    if name == "examples" and len([line for line in text.splitlines() if line.strip()]) % 2:
+        return ["has a sentence without a question: the lines are a sentence and its question by turns"]
     known = TEMPLATES[name].required | TEMPLATES[name].optional
     used = set(PLACEHOLDER.findall(text))
     faults = [f"has an unknown placeholder {{{{{bad}}}}}{_near(bad, known)}" for bad in sorted(used - known)]
@@ -137,6 +178,5 @@ def _near(word: str, known: Mapping[str, object] | frozenset[str]) -> str:
 
 
 def _examples(templates: Mapping[str, str]) -> frozenset[str]:
-    """Questions in the templates: a small model likes to give them back."""
-    found = re.findall(r"[^\n\"?:]{8,}\?", "\n".join(templates.values()))
-    return frozenset(one_line(question).casefold() for question in found)
+    """The example questions, folded: a small model likes to give them back."""
+    return frozenset(one_line(question).casefold() for _, question in _pairs(templates.get("examples", "")))

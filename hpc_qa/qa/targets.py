@@ -15,26 +15,38 @@ MIN_WORDS, MAX_WORDS = 6, 60
 MAX_MARKUP_SHARE = 0.08
 
 _LEADING_REFERENCE = re.compile(
-    r"(?:this|that|these|those|it|its|they|their|them|he|she|his|her|we|our|i|you|your|such|here|there|both|either"
-    r"|neither|some|others|another|one|so|but|and|or|yet|however|therefore|thus|hence|also|moreover|furthermore"
-    r"|otherwise|instead|then|similarly|likewise|see|note|nb|example|examples|as (?:above|before|a result|mentioned)"
-    r"|for (?:example|instance|this|these|that)|in (?:this|these|that|addition|such|other words)|to do (?:this|so)"
-    r"|the (?:following|above|former|latter|same|next|previous|second|third|other|first)|e\.g|i\.e|if (?:so|not|this|it)"
-    r"|when (?:this|it)|because (?:of )?(?:this|it)|at this|by this|with this|on the other hand)\b",
-    re.IGNORECASE,
+    r"""
+    (?: this|that|these|those|it|its|they|their|them|he|she|his|her|we|our|i|you|your|such|here|there|both|either
+      | neither|some|others|another|one|so|but|and|or|yet|however|therefore|thus|hence|also|moreover|furthermore
+      | otherwise|instead|then|similarly|likewise|see|note|nb|example|examples|e\.g|i\.e
+      | as\ (?:above|before|a\ result|mentioned) | for\ (?:example|instance|this|these|that|more)
+      | in\ (?:this|these|that|addition|such|other\ words|fact) | to\ do\ (?:this|so)
+      | the\ (?:following|above|former|latter|same|next|previous|second|third|other|first)
+      | if\ (?:so|not|this|it) | when\ (?:this|it) | because\ (?:of\ )?(?:this|it)
+      | (?:at|by|with)\ this | on\ the\ other\ hand
+    )\b
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
 _POINTING = re.compile(
-    r"\b(?:the following|as follows|above|below|see also|(?:this|next|previous) (?:section|chapter|page|table|figure|example"
-    r"|document|list|paragraph|step|option|case)|table \d|figure \d)\b",
-    re.IGNORECASE,
+    r"""
+    \b(?: the\ following|as\ follows|above|below|see\ also|table\ \d|figure\ \d
+        | (?:this|next|previous)\ (?:section|chapter|page|table|figure|example|document|list|paragraph|step|option|case)
+    )\b
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
-_REFERENCE_MARKUP = re.compile(r"`[^`]*`_|\w_(?=[\s.,;]|$)|::|\|[^|]+\||:\w+:`|https?://|<[^>]+>|\[\d+\]_|\.\. ")
+# What is left of reStructuredText and HTML in text that was never rendered.
+_REFERENCE_MARKUP = re.compile(r"`[^`]*`_|[\w\]]_(?=[\s.,;:\"'”’`)]|$)|::|\|[^|]+\||:\w+:`|https?://|<[^>]+>|\.\. ")
+_AUXILIARY = "is|are|was|were|has|have|had|does|do|did|can|could|may|might|must|shall|should|will|would"
+_FINITE = re.compile(rf"\b(?:{_AUXILIARY})\b")
+# Other finite verbs by their ending and what follows: "marks its content", "depended on", "applies to every".
 _VERB = re.compile(
-    r"\b(?:is|are|was|were|be|been|has|have|had|does|do|did|can|could|may|might|must|shall|should|will|would"
-    r"|[a-z]{3,}(?:s|ed))\b"
+    r"(?<!^)\b[a-z]{2,}(?:s|ed)\ "
+    r"(?:the|an?|its|their|his|her|all|any|no|every|each|to|as|by|into|that|from|for|on|up|only|not|[a-z]+ly|\d+)\b"
 )
 _DEFINITION = re.compile(r"^(?:An?|The)?\s*(?:[\w\-()]+\s){1,6}(?:is|are|means|refers to|denotes) (?:an?|the|any)\b")
-_FINITE = re.compile(r"\b(?:is|are|was|were|has|have|had|does|do|did|can|could|may|might|must|shall|should|will|would)\b")
+_TALK = re.compile(r"\b(?:you|your|we|our|us|i|me|my|it|they|this|these)\b", re.IGNORECASE)
 
 
 def targets(chunk: Chunk, count: int, *, seed: int) -> list[int]:
@@ -43,7 +55,9 @@ def targets(chunk: Chunk, count: int, *, seed: int) -> list[int]:
     if len(candidates) <= count:
         return candidates
     bands = [candidates[len(candidates) * i // count : len(candidates) * (i + 1) // count] for i in range(count)]
-    return [max(band, key=lambda number: (weight(chunk.sentence(number)), _draw(seed, chunk, number))) for band in bands]
+    return [
+        max(band, key=lambda number: (weight(chunk.sentence(number)), _draw(seed, chunk, number))) for band in bands
+    ]
 
 
 def stands_alone(sentence: str) -> bool:
@@ -54,7 +68,9 @@ def stands_alone(sentence: str) -> bool:
         return False
     if _LEADING_REFERENCE.match(text) or _POINTING.search(text) or _REFERENCE_MARKUP.search(sentence):
         return False
-    return markup_share(text) <= MAX_MARKUP_SHARE and bool(_VERB.search(text)) and _balanced(text)
+    return (
+        markup_share(text) <= MAX_MARKUP_SHARE and bool(_FINITE.search(text) or _VERB.search(text)) and _balanced(text)
+    )
 
 
 def _is_sentence(text: str) -> bool:
@@ -76,8 +92,8 @@ def weight(sentence: str) -> int:
     text = plain(sentence)
     words = len(text.split())
     points = 2 * bool(numbers(text)) + bool(modality(text) & {"shall", "must", "may", "should"})
-    points += 2 * bool(_DEFINITION.match(text)) + bool(_FINITE.search(text))
-    return points + (8 <= words <= 30)
+    points += 2 * bool(_DEFINITION.match(text)) + 2 * bool(_FINITE.search(text))
+    return points + (8 <= words <= 30) - 2 * bool(_TALK.search(text))
 
 
 def question_type(sentence: str) -> str:
