@@ -14,7 +14,7 @@ Kind = Literal["heading", "table", "fence", "item", "paragraph", "rule"]
 _HEADING = re.compile(r" {0,3}(#{1,6})[ \t]+(?=\S)")
 _FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})")
 _RULE = re.compile(r" {0,3}([-*_])(?:[ \t]*\1){2,}[ \t]*$")
-MAX_TITLE = 500  # characters
+MAX_TITLE = 500  # characters; a longer line is no heading
 _SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 _MARKER = re.compile(r"[ \t]*(?:[-*+\u2022\u2023\u25aa\u25e6\u2013]|(\d{1,3})[.)])[ \t]+(?=\S)")
 _FIELD = re.compile(r" {0,3}:[A-Za-z][\w -]{0,40}:(?=\s)")  # ":Author: name", a field list of reStructuredText
@@ -106,7 +106,7 @@ class _Scanner:
         elif self._fences_close and (match := _FENCE.match(line.text)):
             self._open("fence", line)
             self._fence = match.group(1)
-        elif match := _HEADING.match(line.text):
+        elif (match := _HEADING.match(line.text)) and len(line.text) <= MAX_TITLE:
             self._open("heading", line)
             self._close_heading(len(match.group(1)), line.text[match.end() :].rstrip("# \t"))
         else:

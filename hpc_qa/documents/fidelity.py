@@ -8,12 +8,14 @@ words of each raw line that are still neighbours in the Markdown. Running header
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 LOW_ASSOCIATION = 0.85
 EDGE_LINES = 4  # running headers and footers stand among so many lines from the top or the bottom
 MIN_PAGES_TO_REPEAT = 3
 MIN_RUNNING_WORDS = 4
+LONG_LINE_WORDS, LONG_LINE_SHARE = 5, 0.2  # a long line says the same on a fifth of the pages only if it is no content
 
 _WORD = re.compile(r"[^\W_]+")
 _BROKEN_WORD = re.compile(r"(?:(?<=[^\W\d_])-|[\u00ad\ufffe\x02])\r?\n(?=[^\W\d_])")
@@ -26,48 +28,81 @@ def words(text: str) -> list[str]:
     return _WORD.findall(_BROKEN_WORD.sub("", text).lower())
 
 
+def normalised(line: str) -> str:
+    """A line in lower case and without markup."""
+    return " ".join(_MARKUP.sub(" ", line).lower().split())
+
+
 def masked(line: str) -> str:
-    """A line without markup and with its numbers hidden, so that "Page 7 of 9" equals "Page 8 of 9".
+    """A line with its numbers hidden, so that "Page 7 of 9" equals "Page 8 of 9".
 
     >>> masked("**Page 7** of 9"), masked("GeoBase iv")
     ('page # of #', 'geobase #')
     """
-    plain = " ".join(_MARKUP.sub(" ", line).lower().split())
-    return _ROMAN.sub("#", re.sub(r"\d+", "#", plain))
+    return _ROMAN.sub("#", re.sub(r"\d+", "#", normalised(line)))
 
 
-def running_lines(pages: Sequence[str]) -> frozenset[str]:
-    """The masked lines at the edges of pages that repeat on at least half of them."""
-    if len(pages) < MIN_PAGES_TO_REPEAT:
-        return frozenset()
-    seen: Counter[str] = Counter()
-    for page in pages:
-        seen.update({masked(line) for line in _edges(page)})
-    seen.pop("", None)
-    return frozenset(line for line, count in seen.items() if count >= max(MIN_PAGES_TO_REPEAT, len(pages) / 2))
+@dataclass(frozen=True, slots=True)
+class RunningLines:
+    """The headers and footers of a document."""
+
+    fixed: frozenset[str]  # as they are, on at least half of the pages
+    numbered: Mapping[str, int]  # masked, with what has to be added to the page's place to give the number in it
+
+    def holds(self, line: str, page: int, *, at_edge: bool = True) -> bool:
+        """Whether a line of a page (from 1) is one of these. Table rows are not, headings only if they never change."""
+        text = line.lstrip()
+        if text.startswith("|") or not text:
+            return False
+        if not at_edge:
+            return self._consists_of_fixed(text)
+        if normalised(text) in self.fixed or self._consists_of_fixed(text):
+            return True
+        offset = None if text.startswith("#") else self.numbered.get(masked(text))
+        return offset is not None and (page + offset in _numbers(text) or not _numbers(text))
+
+    def _consists_of_fixed(self, text: str) -> bool:
+        """Whether a long line is one or several of the fixed ones, put on one line."""
+        rest = normalised(text)
+        if rest.count(" ") + 1 < MIN_RUNNING_WORDS:
+            return False
+        for known in sorted(self.fixed, key=len, reverse=True):
+            if " " in known:
+                rest = rest.replace(known, "")
+        return not rest.strip()
 
 
-def without_running_lines(page: str, running: frozenset[str]) -> str:
-    """A page without its header and footer."""
-    if not running:
+def running_lines(pages: Sequence[str]) -> RunningLines:
+    """What repeats at the edges of the raw pages: the same on half of them, or counting with them."""
+    same: Counter[str] = Counter()
+    counting: Counter[tuple[str, int]] = Counter()
+    for place, page in enumerate(pages, start=1):
+        edges = set(_edges(page))
+        same.update({normalised(line) for line in edges})
+        counting.update({(masked(line), number - place) for line in edges for number in _numbers(line)})
+    return RunningLines(
+        frozenset(line for line, count in same.items() if line and count >= _needed(line, len(pages))),
+        {line: offset for (line, offset), count in counting.items() if count >= _needed("", len(pages))},
+    )
+
+
+def _needed(line: str, pages: int) -> float:
+    is_long = line.count(" ") + 1 >= LONG_LINE_WORDS
+    return max(MIN_PAGES_TO_REPEAT, pages * (LONG_LINE_SHARE if is_long else 0.5))
+
+
+def without_running_lines(page: str, place: int, running: RunningLines) -> str:
+    """A page (the place-th, from 1) without its header and footer."""
+    if not (running.fixed or running.numbered):
         return page
     lines = page.splitlines()
     full = [index for index, line in enumerate(lines) if line.strip()]
     edges = {*full[:EDGE_LINES], *full[-EDGE_LINES:]}
-    return "\n".join(line for index, line in enumerate(lines) if not _is_running(line, running, at_edge=index in edges))
+    return "\n".join(line for index, line in enumerate(lines) if not running.holds(line, place, at_edge=index in edges))
 
 
-def _is_running(line: str, running: frozenset[str], *, at_edge: bool) -> bool:
-    """At an edge a running line; anywhere else only a long one, or several that were put on one line."""
-    rest = masked(line)
-    if at_edge and rest in running:
-        return True
-    if rest.count(" ") + 1 < MIN_RUNNING_WORDS:
-        return False
-    for known in sorted(running, key=len, reverse=True):
-        if known.count(" ") > 0:
-            rest = rest.replace(known, "")
-    return not rest.strip(" #")
+def _numbers(line: str) -> list[int]:
+    return [int(digits) for digits in re.findall(r"\d{1,6}", line, re.ASCII)]
 
 
 def coverage(raw_pages: Iterable[str], markdown: str) -> float:

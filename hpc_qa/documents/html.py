@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from html_to_markdown import ConversionOptions
 
 LEFT_OUT = ["nav", "footer", "script", "style", "noscript", "template", "[role=navigation]", "[role=contentinfo]"]
-VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())  # noqa: SIM905
-INLINE = frozenset("a abbr b cite code em i kbd mark q s samp small span strong sub sup tt u var wbr".split())  # noqa: SIM905
+VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
+INLINE = frozenset("a abbr b cite code em i kbd mark q s samp small span strong sub sup tt u var wbr".split())
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([A-Za-z0-9_.:-]{1,40})""", re.IGNORECASE)
 _LINK_TAG = re.compile(r"</?a(?:\s[^<>]{0,4000})?>", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]{0,200}>(.{0,500}?)</title", re.IGNORECASE | re.DOTALL)

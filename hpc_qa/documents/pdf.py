@@ -51,13 +51,14 @@ def read_pdf(data: bytes, *, max_pages: int, min_word_coverage: float) -> Extrac
     data, raw, repaired = _open(data, max_pages)
     _check_text(raw)
     running = running_lines(raw.pages)
-    bodies = [without_running_lines(page, running) for page in raw.pages]
+    bodies = [without_running_lines(page, place, running) for place, page in enumerate(raw.pages, start=1)]
     markdown_pages = _parse(data, max_pages)
     if markdown_pages is None and not repaired:
         data, repaired = _repair(data), True
         markdown_pages = _parse(data, max_pages)
     if markdown_pages is not None and len(markdown_pages) == len(bodies):
-        pages, low = _checked_pages(bodies, [without_running_lines(page, running) for page in markdown_pages])
+        cleaned = [without_running_lines(page, place, running) for place, page in enumerate(markdown_pages, start=1)]
+        pages, low = _checked_pages(bodies, cleaned)
         covered = coverage(bodies, "\n".join(pages))
         if covered >= min_word_coverage:
             return _joined(pages, "liteparse", raw, covered, low, repaired)

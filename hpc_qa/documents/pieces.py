@@ -54,6 +54,15 @@ def _heading_paths(blocks: Sequence[Block]) -> Iterator[tuple[str, ...]]:
         yield tuple(title for _, title in path if title)
 
 
+def _trimmed(text: str, piece: Piece) -> Piece:
+    start, end = piece.start, piece.end
+    while start < end and text[start].isspace():
+        start += 1
+    while start < end and text[end - 1].isspace():
+        end -= 1
+    return replace(piece, start=start, end=end)
+
+
 Cutter = Callable[[str, Piece], list[Piece]]
 
 
@@ -74,7 +83,7 @@ def _cut_long(
         if tokens <= chunk_size or piece.end - piece.start <= 1:
             result.append(replace(piece, tokens=max(1, tokens)))
         else:
-            result += finer(text, piece)
+            result += (part for each in finer(text, piece) if (part := _trimmed(text, each)).end > part.start)
             done = False
     return result, done
 

@@ -78,7 +78,7 @@ def _ends_sentence(text: str, begin: int, match: re.Match[str], end: int) -> boo
     mark = match.group()
     if match.start() - begin <= _LOOK_BACK and not text[begin : match.start()].strip(" \n>"):
         return False  # nothing yet: the ".." of a directive
-    if match.end() < end and text[match.end()].isupper():
+    if mark[0] in ".?!" and match.end() < end and text[match.end()].isupper():
         return _first_word(text, match.end(), end) in _FIRST_WORDS
     if mark[0] not in ".\u2026":
         return mark[0] in "\u3002\uff01\uff1f" or _begins(text, match.end(), end)

@@ -22,11 +22,10 @@ _SPACES = re.compile("[\u00a0\u2000-\u200a\u202f\u205f\u3000]")
 _LIGATURES = {ord(c): unicodedata.normalize("NFKC", c) for c in "\ufb00\ufb01\ufb02\ufb03\ufb04\ufb05\ufb06"}
 _SYMBOL_BULLETS = {0xF0B7: "\u2022", 0xF0A7: "\u2022", 0xF0D8: "\u2022", 0xF0FC: "\u2022"}  # fonts Symbol, Wingdings
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(?:.*\n){0,200}?(?:---|\.\.\.)[ \t]*(?:\n|\Z)")
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _CELL_PADDING = re.compile(r"(?<=\S) {2,}(?=\||\S)|(?<=\|) {2,}")
 _ESCAPE = re.compile(r"(?<=[^\n\\ ])( *)\\([_*\[\]#<>~&`.()+!-])")
 _LONG_DASHES = re.compile(r"-{4,}")
-_SPACE_AT_LINE_END = re.compile(r"[ \t]+(?=\n|\Z)")
+_SPACE_AT_LINE_END = re.compile(r"(?<![ \t])[ \t]++(?=\n|\Z)")
 _UNDERLINE = re.compile(r"""([=\-~^"'`#*+.:_])\1{2,}[ \t]*\Z""")
 
 
@@ -41,7 +40,7 @@ def read_text(data: bytes) -> Extracted:
 def read_markdown(data: bytes) -> Extracted:
     """A Markdown file, without front matter and comments."""
     text, encoding = decode(data)
-    cleaned = _COMMENT.sub("", _FRONT_MATTER.sub("", clean(text)[0]))
+    cleaned = without_comments(_FRONT_MATTER.sub("", clean(text)[0]))
     return _finished(without_padding(cleaned), text, encoding, "markdown")
 
 
@@ -107,6 +106,16 @@ def squeezed(markdown: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", lines).strip("\n") + "\n"
 
 
+def without_comments(markdown: str) -> str:
+    """Without `<!-- comments -->`; one that is never closed is text."""
+    parts = []
+    position = 0
+    while (start := markdown.find("<!--", position)) >= 0 and (end := markdown.find("-->", start)) >= 0:
+        parts.append(markdown[position:start])
+        position = end + len("-->")
+    return "".join([*parts, markdown[position:]])
+
+
 def without_padding(markdown: str) -> str:
     """Tables without the spaces and dashes that only align their columns."""
     lines = markdown.split("\n")
@@ -119,7 +128,7 @@ def without_padding(markdown: str) -> str:
 def without_escapes(markdown: str) -> str:
     r"""Without backslashes that no reader of the plain text needs; those at the start of a line are kept.
 
-    >>> without_escapes("CL\_Type 0..\* of [1\]")
+    >>> without_escapes(r"CL\_Type 0..\* of [1\]")
     'CL_Type 0..* of [1]'
     """
     return _ESCAPE.sub(r"\1\2", markdown)

@@ -1,0 +1,135 @@
+"""Documents whose truth is known, good and bad ones, and a tokenizer to measure them: made here, never committed."""
+
+import io
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pikepdf
+from reportlab.lib.pagesizes import A4
+from reportlab.lib.styles import getSampleStyleSheet
+from reportlab.pdfgen import canvas
+from reportlab.platypus import Paragraph, SimpleDocTemplate, Table, TableStyle
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from hpc_qa.config import Config, DocumentLimits, Documents, Qa, Vllm
+
+SENTENCES = (
+    "The State Medicaid agency must redetermine eligibility every 12 months under 42 CFR 435.916. "
+    "A beneficiary may ask for a fair hearing within 90 days of the notice. "
+    "The agency shall not end coverage before the hearing, e.g. when the appeal is late for a good cause. "
+    "Copayments are limited to $4.00 for a preferred drug and to $8.00 for any other drug. "
+)
+ROWS = [["State", "Limit", "Year"], ["Ohio", "138", "2024"], ["Texas", "17", "2023"], ["Maine", "133", "2022"]]
+
+
+def write_tokenizer(folder: Path) -> Path:
+    """A small byte-level BPE tokenizer, of the kind that served models have."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=600, special_tokens=["<|im_start|>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+    )
+    tokenizer.train_from_iterator([SENTENCES, " | --- | ", "\n\n## "], trainer)
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder / "tokenizer.json"
+
+
+def config(chunk_size: int = 200, limits: DocumentLimits | None = None, processes: int | None = None) -> Config:
+    """A run whose model folder is `model` in the project folder."""
+    return Config(
+        name="made",
+        manifest="manifest.jsonl",
+        documents=Documents(limits=limits or DocumentLimits(), processes=processes),
+        qa=Qa(chunk_size=chunk_size, max_tokens=64),
+        vllm=Vllm(model="model"),
+    )
+
+
+def manual(chapters: int = 8) -> bytes:
+    """A manual with a running header and footer, headings of two levels, prose and a ruled table."""
+    styles = getSampleStyleSheet()
+    story: list[object] = []
+    for chapter in range(1, chapters + 1):
+        story += [
+            Paragraph(f"Chapter {chapter}", styles["Heading1"]),
+            Paragraph(SENTENCES, styles["BodyText"]),
+            Paragraph(f"Limits of chapter {chapter}", styles["Heading2"]),
+            Paragraph(SENTENCES * 3, styles["BodyText"]),
+            Table(ROWS, style=TableStyle([("GRID", (0, 0), (-1, -1), 0.5, "black")])),
+        ]
+    target = io.BytesIO()
+    SimpleDocTemplate(target, pagesize=A4, title="Made manual").build(
+        story, onFirstPage=_running_lines, onLaterPages=_running_lines
+    )
+    return target.getvalue()
+
+
+def _running_lines(drawing: canvas.Canvas, _: object) -> None:
+    drawing.drawString(72, A4[1] - 40, "Provider Handbook of Nowhere")
+    drawing.drawString(72, 40, f"Page {drawing.getPageNumber()}")
+
+
+def plain_pdf(lines: Sequence[str]) -> bytes:
+    """One page with these lines."""
+    target = io.BytesIO()
+    drawing = canvas.Canvas(target, pagesize=A4)
+    for index, line in enumerate(lines):
+        drawing.drawString(72, 750 - 14 * index, line)
+    drawing.save()
+    return target.getvalue()
+
+
+def scan() -> bytes:
+    """A page that is nothing but a picture."""
+    document = pikepdf.new()
+    page = document.add_blank_page(page_size=(600, 800))
+    image = pikepdf.Stream(document, bytes(64 * 64))
+    image.update({"/Type": pikepdf.Name.XObject, "/Subtype": pikepdf.Name.Image, "/Width": 64, "/Height": 64,
+                  "/ColorSpace": pikepdf.Name.DeviceGray, "/BitsPerComponent": 8})  # fmt: skip
+    page.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(Scan=image))
+    page.Contents = document.make_stream(b"600 0 0 800 0 0 cm /Scan Do")
+    return _saved(document)
+
+
+def encrypted() -> bytes:
+    """A good file that needs a password."""
+    document = pikepdf.open(io.BytesIO(manual(1)))
+    target = io.BytesIO()
+    document.save(target, encryption=pikepdf.Encryption(user="secret", owner="secret"))
+    return target.getvalue()
+
+
+def blank() -> bytes:
+    """A page with nothing on it."""
+    document = pikepdf.new()
+    document.add_blank_page()
+    return _saved(document)
+
+
+def form_bomb() -> bytes:
+    """A form that draws itself twice: readers that follow it without end use up all memory."""
+    document = pikepdf.new()
+    page = document.add_blank_page()
+    form = document.make_indirect(pikepdf.Stream(document, b"/F Do /F Do"))
+    form.update({"/Type": pikepdf.Name.XObject, "/Subtype": pikepdf.Name.Form, "/BBox": [0, 0, 100, 100]})
+    form.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(F=form))
+    page.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(F=form))
+    page.Contents = document.make_stream(b"/F Do")
+    return _saved(document)
+
+
+def _saved(document: pikepdf.Pdf) -> bytes:
+    target = io.BytesIO()
+    document.save(target)
+    return target.getvalue()
+
+
+def write_zip(path: Path, members: dict[str, bytes]) -> Path:
+    """A ZIP archive with these members."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return path

@@ -1,0 +1,79 @@
+"""What always holds of chunks, whatever the document, with a real byte-level tokenizer."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hpc_qa.documents.blocks import parse_blocks
+from hpc_qa.documents.chunks import Chunk
+from hpc_qa.documents.packing import chunk_blocks
+from hpc_qa.documents.pieces import CountTokens
+from hpc_qa.documents.tokens import token_counter
+from tests.made_documents import SENTENCES, write_tokenizer
+
+SIZE = 64
+WORDS = st.sampled_from(
+    ["agency", "42", "CFR", "431.10.", "the", "The", "é漢字。", "x" * 90, "U.S.", "|", "**a**", "-"]
+)
+LINES = st.lists(WORDS, max_size=40).map(" ".join)
+BLOCKS = st.one_of(
+    LINES,
+    LINES.map(lambda line: "# " + line),
+    LINES.map(lambda line: "- " + line),
+    st.lists(LINES, min_size=1, max_size=9).map(
+        lambda rows: "| a | b |\n|---|---|\n" + "\n".join(f"| {r} |" for r in rows)
+    ),
+    LINES.map(lambda line: f"```\n{line}\n```"),
+    st.sampled_from(["***", "~~~", "```", "Title\n=====", SENTENCES]),
+    st.text(max_size=300),
+)
+DOCUMENTS = st.lists(BLOCKS, max_size=15).map("\n\n".join).filter(lambda text: "\r" not in text)
+
+
+@pytest.fixture(scope="module")
+def count(tmp_path_factory: pytest.TempPathFactory) -> CountTokens:
+    return token_counter(write_tokenizer(Path(tmp_path_factory.mktemp("model"))))
+
+
+def chunked(text: str, count: CountTokens) -> list[Chunk]:
+    return chunk_blocks(
+        text, parse_blocks(text), document_sha256="0" * 64, page_starts=[0], chunk_size=SIZE, count=count
+    )
+
+
+@settings(deadline=None, max_examples=150)
+@given(text=DOCUMENTS)
+def test_chunks_are_verbatim_slices_in_order_and_within_the_size(text: str, count: CountTokens) -> None:
+    end = 0
+    for index, chunk in enumerate(chunked(text, count)):
+        assert chunk.index == index
+        assert chunk.text == text[chunk.char_start : chunk.char_end]
+        assert chunk.char_start >= end
+        assert chunk.tokens == count([chunk.text])[0] <= SIZE
+        end = chunk.char_end
+
+
+@settings(deadline=None, max_examples=150)
+@given(text=DOCUMENTS)
+def test_sentences_are_numbered_ordered_and_without_overlap(text: str, count: CountTokens) -> None:
+    for chunk in chunked(text, count):
+        end = 0
+        for number, sentence in enumerate(chunk.sentences, start=1):
+            assert sentence.number == number
+            assert end <= sentence.start < sentence.end <= len(chunk.text)
+            assert chunk.sentence(number) == chunk.sentence(number).strip()
+            end = sentence.end
+
+
+@settings(deadline=None, max_examples=100)
+@given(paragraphs=st.lists(st.integers(1, 12), min_size=1, max_size=12))
+def test_no_word_and_no_heading_of_a_document_is_lost(paragraphs: list[int], count: CountTokens) -> None:
+    text = "\n\n".join(f"## Part {index}\n\n{SENTENCES * size}" for index, size in enumerate(paragraphs))
+    chunks = chunked(text, count)
+    body = [word for chunk in chunks for line in chunk.text.splitlines() if line[:2] != "##" for word in line.split()]
+    assert body == [word for size in paragraphs for word in (SENTENCES * size).split()]
+    # A heading that does not fit beside what follows it stands in that chunk's path alone.
+    for index in range(len(paragraphs)):
+        assert any(f"## Part {index}" in chunk.text or f"Part {index}" in chunk.headings for chunk in chunks)
