@@ -9,7 +9,9 @@ import psutil
 
 from hpc_qa.campaign.attempts import attempts_of, live_process
 from hpc_qa.campaign.status import ShardStatus, status
+from hpc_qa.campaign.verify import verify
 from hpc_qa.errors import ConfigError, SlurmError
+from hpc_qa.store.commits import set_aside
 from hpc_qa.store.run_directory import RunDirectory
 
 DRAIN_S = 75.0  # the worker takes up to 30 s for what is in flight, its server up to 20
@@ -70,6 +72,17 @@ def _signal(process: psutil.Process, send: Callable[[psutil.Process], None]) -> 
         send(process)
     except psutil.NoSuchProcess:
         return  # it ended by itself in the meantime
+
+
+def repair(run: RunDirectory) -> list[int]:
+    """Open again the shards whose commit is not true any more, so that they are among the missing; which these are.
+
+    The damaged commit is kept beside. Records that are whole are not computed again.
+    """
+    damaged = verify(run).damaged_shards
+    for shard in damaged:
+        set_aside(run.shard(shard))
+    return damaged
 
 
 def last_words(run: RunDirectory, shard: int, *, lines: int = 8) -> list[str]:

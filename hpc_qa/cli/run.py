@@ -254,11 +254,13 @@ def resume(run: str, detach: bool, *, project: Path, as_json: bool) -> int:
 
     Example: hpc-qa resume latest
     """
-    from hpc_qa.campaign.control import missing_shards
+    from hpc_qa.campaign.control import missing_shards, repair
     from hpc_qa.config import Config
     from hpc_qa.store.run_directory import find
 
     directory = find(project, run)
+    for shard in repair(directory):
+        click.echo(f"shard {shard} is damaged: what is not whole is computed again", err=True)
     missing = missing_shards(directory)
     if not missing:
         if as_json:
