@@ -189,6 +189,8 @@ class _Server:
                 pass
         for child in self._children.values():
             _kill_group(child.pid)
+        for child in self._children.values():
+            os.waitpid(child.pid, 0)
 
     def _step(self, selector: selectors.BaseSelector) -> bool:
         """Wait for a job, an end or a deadline; false when the client is gone."""
