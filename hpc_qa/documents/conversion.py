@@ -27,6 +27,7 @@ from hpc_qa.errors import DocumentError
 
 FACTS, MARKDOWN, PAGES, CHUNKS = "facts.json", "document.md", "pages.json", "chunks.jsonl"
 MAX_DETAIL = 500
+FIRST_PAGE = 2_000  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,13 @@ def _extract(data: bytes, media_type: str, settings: Settings) -> Extracted:
 
 
 def _title(found: Extracted, blocks: Sequence[Block]) -> str | None:
-    """The first top heading; the title in the file's properties is often the name of a template."""
+    """The title of the file's properties where its first page says it too (it may be a template's), else a heading."""
+    if (
+        found.title
+        and words(found.title)
+        and " ".join(words(found.title)) in " ".join(words(found.markdown[:FIRST_PAGE]))
+    ):
+        return found.title
     headings = [block for block in blocks[:50] if block.kind == "heading" and block.title]
     top = min((block.level for block in headings), default=0)
     return next((block.title for block in headings if block.level == top), found.title)
