@@ -87,9 +87,7 @@ class RaySession:
         return pool
 
     def _start(self) -> None:
-        # Ray reads RAY_* when it is imported, so not before the environment is clean
-        import ray
-
+        ray = _ray()
         try:
             ray.init(
                 address="local",
@@ -108,8 +106,7 @@ class RaySession:
         self._tell_reaper()
 
     def _end(self) -> None:
-        import ray
-
+        ray = _ray()
         for pool in self._pools:
             pool.close()
         started = self._processes()  # they are below us now; some would be orphans afterwards
@@ -174,9 +171,7 @@ class ActorPool:
     """
 
     def __init__(self, endpoint: Endpoint, *, actors: int, concurrency: int) -> None:
-        import ray
-
-        self._ray = ray
+        ray = self._ray = _ray()
         self._endpoint = endpoint
         self._concurrency = concurrency
         # no CPUs are reserved: a sender waits most of the time
@@ -264,6 +259,15 @@ class ActorPool:
             return
         self._actors[self._actors.index(actor)] = self._new_actor()
         self.replaced += 1
+
+
+def _ray() -> Any:
+    """The module. Ray reads RAY_* when it is imported, so not before the environment is clean."""
+    try:
+        import ray
+    except ImportError as exc:
+        raise ClientError(f"Ray cannot be imported: {exc}", hint="install the `gpu` extra") from exc
+    return ray
 
 
 def _check_folder(folder: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from hpc_qa.errors import ServerError
+from hpc_qa.serving.probe import get
 
 _SAMPLE = re.compile(r"^(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})?\s+(?P<value>\S+)")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
@@ -64,15 +65,8 @@ def scrape(socket: Path, key: str | None = None, *, timeout_s: float = 5.0) -> S
     Raises:
         ServerError: it did not answer in time, or not with metrics.
     """
-    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
     try:
-        with httpx.Client(
-            transport=httpx.HTTPTransport(uds=str(socket)),
-            timeout=timeout_s,
-            trust_env=False,
-        ) as client:
-            response = client.get("http://vllm/metrics", headers=headers)
-            response.raise_for_status()
+        response = get(socket, "/metrics", key=key or "", timeout_s=timeout_s).raise_for_status()
     except httpx.HTTPError as exc:
         raise ServerError(f"the server's metrics could not be read: {exc or type(exc).__name__}") from exc
     return parse_metrics(response.text)

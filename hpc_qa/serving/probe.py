@@ -3,6 +3,7 @@
 Each opens a connection of its own and has a short deadline. Completions are not asked for here; that is `client`.
 """
 
+import logging
 import socket as sockets
 from pathlib import Path
 
@@ -10,8 +11,11 @@ import httpx
 
 from hpc_qa.errors import ServerError
 
+logging.getLogger("httpx").setLevel(logging.WARNING)  # its line for each request would drown everything else
 
-def _get(socket: Path, path: str, *, key: str = "", timeout_s: float = 5.0) -> httpx.Response:
+
+def get(socket: Path, path: str, *, key: str = "", timeout_s: float = 5.0) -> httpx.Response:
+    """One GET over a connection of its own; raises what httpx raises."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     transport = httpx.HTTPTransport(uds=str(socket))
     with httpx.Client(transport=transport, timeout=timeout_s, trust_env=False) as client:
@@ -21,7 +25,7 @@ def _get(socket: Path, path: str, *, key: str = "", timeout_s: float = 5.0) -> h
 def healthy(socket: Path) -> bool:
     """True when `/health` says 200. A hanging engine says so too; see `watch.py`."""
     try:
-        return _get(socket, "/health", timeout_s=2.0).status_code == httpx.codes.OK
+        return get(socket, "/health", timeout_s=2.0).status_code == httpx.codes.OK
     except httpx.HTTPError:
         return False
 
@@ -46,7 +50,7 @@ def served_names(socket: Path, key: str) -> list[str]:
         ServerError: no answer, or the key is refused (not retryable).
     """
     try:
-        response = _get(socket, "/v1/models", key=key, timeout_s=10.0)
+        response = get(socket, "/v1/models", key=key, timeout_s=10.0)
         if response.status_code == httpx.codes.UNAUTHORIZED:
             raise ServerError(
                 f"{socket}: the server refuses our key",

@@ -17,6 +17,10 @@ from hpc_qa.serving.metrics import ServerMetrics
 class Watched(Protocol):
     """A server that can be watched."""
 
+    @property
+    def restarts(self) -> int:
+        """How often it was restarted so far."""
+
     def death(self) -> str | None:
         """Why it is dead, or None while it is not."""
 
@@ -48,6 +52,7 @@ class ServerWatch:
         self._last: ServerMetrics | None = None
         self._tokens: float | None = None
         self._moved = clock()  # when the token count changed last, or nothing was out
+        self._restarts = server.restarts
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -73,17 +78,12 @@ class ServerWatch:
         if death is not None:
             return death
         with self._lock:
-            if outstanding == 0:
-                self._moved = self._clock()
+            if outstanding == 0 or self._server.restarts != self._restarts:
+                self._moved, self._restarts = self._clock(), self._server.restarts
             stalled_s = self._clock() - self._moved
         if stalled_s <= self._stall_timeout_s:
             return None
         return f"it hangs: no token for {stalled_s:.0f} s while {outstanding} requests were out"
-
-    def reset(self) -> None:
-        """Begin anew, after a restart."""
-        with self._lock:
-            self._tokens, self._moved = None, self._clock()
 
     def read(self) -> None:
         """Take one reading; the thread does so all the time."""
