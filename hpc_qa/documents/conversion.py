@@ -5,6 +5,7 @@ ends in facts.json with a reason; what goes wrong with the machine ends the chil
 """
 
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -142,7 +143,8 @@ def _title(found: Extracted, blocks: Sequence[Block]) -> str | None:
         return found.title
     headings = [block for block in blocks[:50] if block.kind == "heading" and block.title]
     top = min((block.level for block in headings), default=0)
-    return next((block.title for block in headings if block.level == top), found.title)
+    is_file_name = found.title is not None and re.search(r"\.\w{2,5}$", found.title) is not None
+    return next((block.title for block in headings if block.level == top), None if is_file_name else found.title)
 
 
 def _write(out: Path, found: Extracted, chunks: Sequence[Chunk]) -> None:
