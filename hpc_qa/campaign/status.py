@@ -152,8 +152,9 @@ def _produced(shard: ShardDirectory) -> tuple[Counter[str], int, int]:
 def _live_state(last: Attempt | None, task: dict[str, Any] | None) -> str:
     if last is not None and last.process is not None:
         return "running"
-    if task is not None and live_process(task.get("pid"), task.get("process_start_s")) is not None:
-        return "running"
+    ended = last is not None and task is not None and last.identity.get("job_id") == str(task["job_id"])
+    if not ended and task is not None and live_process(task.get("pid"), task.get("process_start_s")) is not None:
+        return "running"  # started, and its worker has not said who it is yet
     return "interrupted" if last is not None or task is not None else "pending"
 
 
