@@ -5,17 +5,16 @@ judge's affair, near-duplicates are found over the whole run (`duplicates.py`).
 """
 
 import re
-from collections import Counter
 from collections.abc import Collection
 
 from hpc_qa.config import Qa
 from hpc_qa.documents.chunks import Chunk
 from hpc_qa.qa.answers import Draft
-from hpc_qa.qa.facts import modality, numbers
+from hpc_qa.qa.facts import modality, numbers, supported_numbers
 from hpc_qa.qa.fit import MIN_RUN, shares_words, suits
 from hpc_qa.qa.language import is_language
 from hpc_qa.qa.standalone import points_at_the_text, stands_alone
-from hpc_qa.qa.words import common_run, has_spaces, repeats, words
+from hpc_qa.qa.words import common_run, content_words, has_spaces, repeats, words
 
 
 def check(draft: Draft, chunk: Chunk, qa: Qa, *, examples: Collection[str] = ()) -> dict[str, bool]:
@@ -78,14 +77,17 @@ def is_question(draft: Draft, examples: Collection[str], *, english: bool) -> bo
 
 
 def gives_itself_away(draft: Draft) -> bool:
-    """The answer stands in the question: as a whole, or word for word over most of its length."""
+    """The answer stands in the question as a whole, or adds no word to it that is about anything."""
     question, answer = words(draft.question), words(draft.answer)
     if not answer:
         return True
     if len(answer) >= 3 and f" {' '.join(answer)} " in f" {' '.join(question)} ":
         return True
-    new = Counter(answer) - Counter(question)
-    return len(answer) >= 6 and sum(new.values()) <= 0.15 * len(answer)
+    return len(answer) >= 6 and not _new_words(draft)
+
+
+def _new_words(draft: Draft) -> set[str]:
+    return content_words(draft.answer) - content_words(draft.question)
 
 
 def grounded(draft: Draft, chunk: Chunk) -> bool:
@@ -95,10 +97,10 @@ def grounded(draft: Draft, chunk: Chunk) -> bool:
     the chunk, so nothing comes in that way either.
     """
     evidence = " \n".join(draft.evidence)
-    asked = numbers(draft.question).keys()
-    if not asked <= numbers(" \n".join((*chunk.headings, chunk.text))).keys():
+    asked = set(numbers(draft.question))
+    if not asked <= supported_numbers(" \n".join((*chunk.headings, chunk.text))):
         return False
-    if not numbers(draft.answer).keys() <= numbers(evidence).keys() | asked:
+    if not set(numbers(draft.answer)) <= supported_numbers(evidence) | asked:
         return False
     return modality(draft.answer) <= modality(evidence)
 

@@ -26,8 +26,10 @@ _NUMBER_WORDS = (
 _NEGATIONS = frozenset("not no never none nor neither nothing nobody without cannot".split())
 _MODALS = frozenset("shall must may might should can could will would".split())
 
-# A run of letters, digits and the signs that join them, when it holds a digit: 42, 1,000.50, RFC-3339, 2024-11-04, 5%.
-_CODE = re.compile(r"[^\W_]*\d(?:[^\W_]|[.,:/_\-](?=[^\W_]))*%?")
+# A run of letters and digits and the signs that join them; a code when it holds a digit: 42, 1,000.50, CMS-64, 5%.
+_CODE = re.compile(r"[^\W_]+(?:[.,:/_\-]+(?=[^\W_])[^\W_]+)*%?")
+_PIECE = re.compile(r"[^\W_]*\d(?:[^\W_]|[.,](?=\d))*")
+_PERCENT = re.compile(r"(?<=\d)\s*(?:percent|per\s+cent|%)", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+(?:['’]t)?")
 _MONTH_MAY = re.compile(r"\bMay(?=,?\s+\d)|(?<=\d\s)May\b|(?<=\dst\s)May\b|(?<=\dth\s)May\b")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
@@ -39,16 +41,22 @@ def numbers(text: str) -> Counter[str]:
     >>> sorted(numbers("Two forms (CMS-64) cost $1,000.00 by 5 May 2024."))
     ['1000.00', '2', '2024', '5', 'cms-64', 'may']
     """
-    found: Counter[str] = Counter()
+    text = _PERCENT.sub("%", text)
     months = len(_MONTH_MAY.findall(text))
-    if months:
-        found["may"] = months
-    found.update(_code(token) for token in _CODE.findall(text))
-    for word in _WORD.findall(_CODE.sub(" ", text)):
+    found: Counter[str] = Counter({"may": months} if months else {})
+    codes = [token for token in _CODE.findall(text) if any(c.isdigit() for c in token)]
+    found.update(_code(token) for token in codes)
+    for word in _WORD.findall(text):
         token = _word(word)
         if token:
             found[token] += 1
     return found
+
+
+def supported_numbers(source: str) -> set[str]:
+    """What a text may repeat of its source: the source's numbers and codes, and their parts ("30" of "30-day")."""
+    found = set(numbers(source))
+    return found | {_code(piece) for token in found for piece in _PIECE.findall(token)}
 
 
 def _code(token: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from hpc_qa.config import Qa
 from hpc_qa.documents.chunks import Chunk
 from hpc_qa.qa.markup import plain
+from hpc_qa.qa.openings import opening
 from hpc_qa.qa.prompts import Message, Prompts
 from hpc_qa.qa.targets import targets
 
@@ -32,6 +33,7 @@ class Ask:
     item: int  # which of the chunk's asks
     count: int  # pairs asked for
     target: int | None  # extractive: the number of the source sentence
+    begins: str | None  # extractive: a pattern of the whole question, which fixes its first words
     max_tokens: int
     temperature: float
     max_question_chars: int
@@ -47,15 +49,16 @@ class Ask:
         if self.target is None:
             types = ", ".join(QUESTION_TYPES)
             return prompts.messages(document, prompts.fill("abstractive", count=str(self.count), question_types=types))
-        # Without double quotes: a small model ends its JSON string at the first one it repeats.
-        sentence = plain(self.chunk.sentence(self.target)).replace('"', "")
+        sentence = _sentence(self.chunk, self.target)
         instruction = prompts.fill("extractive", number=str(self.target), sentence=sentence)
         return prompts.messages(document, instruction, prompts.extractive_examples())
 
     @property
     def schema(self) -> dict[str, Any]:
-        """What the reply must look like. Only what xgrammar keeps to: types, enums, bounds, no patterns."""
-        question = {"type": "string", "minLength": 12, "maxLength": self.max_question_chars}
+        """What the reply must look like. Only what xgrammar keeps to: types, enums, bounds, patterns without counts."""
+        question: dict[str, Any] = {"type": "string", "minLength": 12, "maxLength": self.max_question_chars}
+        if self.begins is not None:  # xgrammar drops length bounds beside a pattern, so none are given
+            return _closed({"question": {"type": "string", "pattern": self.begins}})
         if self.target is not None:
             return _closed({"question": question})
         number = {"type": "integer", "minimum": 1, "maximum": len(self.chunk.sentences)}
@@ -91,18 +94,24 @@ def asks(chunk: Chunk, qa: Qa, *, limit: int | None = None, seed: int = 0) -> li
 
 
 def _ask(chunk: Chunk, qa: Qa, *, item: int, count: int, target: int | None) -> Ask:
-    extractive = target is not None
+    begins = opening(_sentence(chunk, target)) if target is not None and qa.language == "en" else None
     return Ask(
         style=qa.answer_style,
         chunk=chunk,
         item=item,
         count=count,
         target=target,
-        max_tokens=min(qa.max_tokens, EXTRACTIVE_MAX_TOKENS) if extractive else qa.max_tokens,
+        begins=begins,
+        max_tokens=qa.max_tokens if target is None else min(qa.max_tokens, EXTRACTIVE_MAX_TOKENS),
         temperature=qa.temperature,
         max_question_chars=qa.checks.max_question_chars,
         max_answer_chars=qa.checks.max_answer_chars,
     )
+
+
+def _sentence(chunk: Chunk, number: int) -> str:
+    """A source sentence as it is shown: a small model ends its JSON string at the first double quote it repeats."""
+    return plain(chunk.sentence(number)).replace('"', "")
 
 
 def choose_chunks(chunks: Sequence[Chunk], qa: Qa, *, seed: int, doc_id: str) -> list[tuple[Chunk, int]]:

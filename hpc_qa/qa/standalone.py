@@ -28,7 +28,9 @@ _POINTS_AT_THE_TEXT = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _POINTS_AT_NOTHING = re.compile(
-    r"\b(?:this|these|those)\b|\bthat (?:is|was|does|do|did|mean)\b(?=\W*$)|\bthe (?:former|latter)\b", re.IGNORECASE
+    r"\b(?:this|these|those)\b|\bthat (?:is|was|does|do|did|mean)\b(?=\W*$)"
+    r"|\bhere\b(?=\W*$)|\bthe (?:former|latter)\b",
+    re.IGNORECASE,
 )
 _PRONOUN_SUBJECT = re.compile(
     r"""

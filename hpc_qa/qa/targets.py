@@ -10,6 +10,7 @@ import re
 from hpc_qa.documents.chunks import Chunk
 from hpc_qa.qa.facts import modality, numbers
 from hpc_qa.qa.markup import markup_share, plain
+from hpc_qa.qa.openings import AUXILIARY, opening
 
 MIN_WORDS, MAX_WORDS = 6, 60
 MAX_MARKUP_SHARE = 0.08
@@ -38,8 +39,7 @@ _POINTING = re.compile(
 )
 # What is left of reStructuredText and HTML in text that was never rendered.
 _REFERENCE_MARKUP = re.compile(r"`[^`]*`_|[\w\]]_(?=[\s.,;:\"'”’`)]|$)|::|\|[^|]+\||:\w+:`|https?://|<[^>]+>|\.\. ")
-_AUXILIARY = "is|are|was|were|has|have|had|does|do|did|can|could|may|might|must|shall|should|will|would"
-_FINITE = re.compile(rf"\b(?:{_AUXILIARY})\b")
+_FINITE = re.compile(rf"\b(?:{AUXILIARY})\b")
 # Other finite verbs by their ending and what follows: "marks its content", "depended on", "applies to every".
 _VERB = re.compile(
     r"(?<!^)\b[a-z]{2,}(?:s|ed)\ "
@@ -88,12 +88,13 @@ def _balanced(text: str) -> bool:
 
 
 def weight(sentence: str) -> int:
-    """How much a sentence has to ask about: facts, duties, definitions; long ones make vague questions."""
+    """How well a sentence can be asked about: its form first, then facts, duties, definitions; not too long."""
     text = plain(sentence)
     words = len(text.split())
     points = 2 * bool(numbers(text)) + bool(modality(text) & {"shall", "must", "may", "should"})
     points += 2 * bool(_DEFINITION.match(text)) + 2 * bool(_FINITE.search(text))
-    return points + (8 <= words <= 30) - 2 * bool(_TALK.search(text))
+    points += (8 <= words <= 30) - 2 * bool(_TALK.search(text))
+    return points + 6 * (opening(text.replace('"', "")) is not None)
 
 
 def question_type(sentence: str) -> str:

@@ -10,7 +10,7 @@ _STOP_WORDS = frozenset(
     " what which who whom whose when where why how it its they their them he she his her we our us you your i me my"
     " this that these those there here one ones any some all each every other such same only also more most less least"
     " very just made used use using purpose main following way kind type sort thing name mean means called many much"
-    " happens happen example difference between".split()
+    " happens happen example difference between though although itself therefore thus however".split()
 )
 
 
