@@ -104,7 +104,7 @@ class SandboxError(HpcQaError):
 
 
 class DocumentError(HpcQaError):
-    """One document cannot be used. `reason` is a short stable word: `encrypted`, `malformed`, `empty`, `timeout`, ..."""
+    """One document cannot be used; `reason` is a short word: `encrypted`, `malformed`, `empty`, `timeout`, ..."""
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)

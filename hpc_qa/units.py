@@ -62,7 +62,7 @@ def duration(seconds: float | None) -> str:
 
 
 def size_class(size_bytes: int) -> str:
-    """small < 1 MB <= medium < 10 MB <= large."""
+    """The size class of a file: small < 1 MB <= medium < 10 MB <= large."""
     if size_bytes < SMALL_BYTES:
         return "small"
     return "medium" if size_bytes < LARGE_BYTES else "large"

@@ -20,6 +20,8 @@ from hpc_qa.documents.tokens import file_sha256, tokenizer_file
 from hpc_qa.errors import ConfigError
 from hpc_qa.manifest import entry_json
 from hpc_qa.qa import prompts
+from hpc_qa.serving.command import setting_faults
+from hpc_qa.serving.preflight import model_faults
 from hpc_qa.slurm.submission import Submitted, submit_local
 from hpc_qa.store.files import write_json_once, write_once
 from hpc_qa.store.run_directory import RunDirectory, create
@@ -68,7 +70,27 @@ def freeze(plan: RunPlan, *, project: Path, limit: int | None = None) -> RunDire
     return run
 
 
-def check_startable(config: Config) -> None:
+def check_startable(config: Config, project: Path) -> None:
+    """What would fail for certain once a server is started is said before anything is.
+
+    Raises:
+        ConfigError: the config asks for Slurm, or its server could not start; all faults at once.
+    """
+    check_executor(config)
+    faults = setting_faults(config.vllm)
+    if config.vllm.attach is not None:
+        if not (project / config.vllm.attach).is_socket():
+            faults.append(f"vllm.attach: {config.vllm.attach} is not a socket; is the server running?")
+    elif (project / config.model).is_dir():
+        parallel = config.vllm.tensor_parallel_size
+        faults += [
+            f"vllm.model: {fault}" for fault in model_faults(project / config.model, tensor_parallel_size=parallel)
+        ]
+    if faults:
+        raise ConfigError(*faults, hint=f"hpc-qa doctor {config._source or 'CONFIG'} looks at everything")
+
+
+def check_executor(config: Config) -> None:
     """Whether this version can start such a run at all.
 
     Raises:
@@ -88,7 +110,7 @@ def start(run: RunDirectory, config: Config, shards: Sequence[int]) -> list[Subm
         ConfigError: the config asks for Slurm.
         SlurmError: a process could not be started.
     """
-    check_startable(config)
+    check_executor(config)
     os.umask(0o077)
     gpus = gpus_per_server(config)
     submitted = submit_local(

@@ -105,7 +105,7 @@ def submit(
     from hpc_qa.campaign.submit import check_startable, freeze
 
     settings = load_config(config, project, manifest=manifest_option(manifest), executor=executor)
-    check_startable(settings)
+    check_startable(settings, project)
     planned = make_plan(settings, project, limit)
     if dry_run:
         print_json(planned.to_json()) if as_json else print_plan(planned)
