@@ -146,7 +146,7 @@ class Dispatcher:
         """
         try:
             self._run(source, on_done, tick, stop)
-        except BaseException:
+        except BaseException:  # closed, and raised again
             self._pool.close()
             raise
         return self._conservation(skipped=self._skip_rest())

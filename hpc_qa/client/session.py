@@ -62,7 +62,7 @@ class RaySession:
         _replace_environment(self._scrubbed(ours))
         try:
             self._start()
-        except BaseException:
+        except BaseException:  # ended, and raised again
             self._end()
             raise
         finally:

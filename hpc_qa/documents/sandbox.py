@@ -237,7 +237,7 @@ class _Server:
             code = 0
         except MemoryError:
             code = EXIT_MEMORY
-        except BaseException:  # noqa: BLE001  # it is the end of this document alone, and read from its standard error
+        except BaseException:  # noqa: BLE001 # it is the end of this document alone, and read from its standard error
             traceback.print_exc()
         finally:
             os._exit(code)
@@ -282,10 +282,10 @@ class _Server:
 
 def _preload(tokenizer: Path) -> CountTokens:
     """Import what children need, and the tokenizer; nothing here may start a thread."""
-    import html_to_markdown  # noqa: F401
-    import liteparse  # noqa: F401
-    import pikepdf  # noqa: F401
-    import pypdfium2  # noqa: F401
+    import html_to_markdown  # noqa: F401 - loaded once, before any fork
+    import liteparse  # noqa: F401 - loaded once, before any fork
+    import pikepdf  # noqa: F401 - loaded once, before any fork
+    import pypdfium2  # noqa: F401 - loaded once, before any fork
 
     from hpc_qa.documents.tokens import token_counter
 

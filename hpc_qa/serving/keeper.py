@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     # the keeper has one thread, so preexec_fn is safe here, and the signal comes when the keeper itself is killed
-    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)  # noqa: PLW1509
+    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)  # noqa: PLW1509 - it makes one system call
     while server.poll() is None and not asked and not _lifeline_closed(timeout_s=0.2):
         _reap_orphans(server.pid)
     if server.poll() is None:
