@@ -25,7 +25,7 @@ def plain(markdown: str) -> str:
     text = _LINK.sub(r"\1", text)
     text = _CODE.sub(lambda match: match.group(2).strip(), text)
     for pattern, group in ((_STRONG, 2), (_EMPHASIS, 1), (_UNDERLINE, 1)):
-        text = pattern.sub(lambda match, group=group: match.group(group), text)  # type: ignore[misc]
+        text = pattern.sub(lambda match, group=group: match.group(group), text)  # type: ignore[misc] # bound in the loop
     return " ".join(_ESCAPE.sub(r"\1", text).split())
 
 
