@@ -24,11 +24,13 @@ _NUMBER_WORDS = (
 )
 
 _NEGATIONS = frozenset("not no never none nor neither nothing nobody without cannot".split())
-_MODALS = frozenset("shall must may might should can could will would".split())
+# May and can permit alike; will and would are mostly tense.
+_MODALS = {word: word for word in ("shall", "must", "should")} | dict.fromkeys(("may", "might", "can", "could"), "may")
 
 # A run of letters and digits and the signs that join them; a code when it holds a digit: 42, 1,000.50, CMS-64, 5%.
 _CODE = re.compile(r"[^\W_]+(?:[.,:/_\-]+(?=[^\W_])[^\W_]+)*%?")
-_PIECE = re.compile(r"[^\W_]*\d(?:[^\W_]|[.,](?=\d))*")
+# "30-day" supports "30 days", "19-64" supports "19 to 64"; "AB-10" is a name and supports no 10.
+_JOINED = re.compile(r"(\d+)-(?:[^\W\d_]+|(\d+))")
 _PERCENT = re.compile(r"(?<=\d)\s*(?:percent|per\s+cent|%)", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+(?:['’]t)?")
 _MONTH_MAY = re.compile(r"\bMay(?=,?\s+\d)|(?<=\d\s)May\b|(?<=\dst\s)May\b|(?<=\dth\s)May\b")
@@ -41,7 +43,7 @@ def numbers(text: str) -> Counter[str]:
     >>> sorted(numbers("Two forms (CMS-64) cost $1,000.00 by 5 May 2024."))
     ['1000.00', '2', '2024', '5', 'cms-64', 'may']
     """
-    text = _PERCENT.sub("%", text)
+    text = _PERCENT.sub("%", text.replace("–", "-"))
     months = len(_MONTH_MAY.findall(text))
     found: Counter[str] = Counter({"may": months} if months else {})
     codes = [token for token in _CODE.findall(text) if any(c.isdigit() for c in token)]
@@ -56,7 +58,8 @@ def numbers(text: str) -> Counter[str]:
 def supported_numbers(source: str) -> set[str]:
     """What a text may repeat of its source: the source's numbers and codes, and their parts ("30" of "30-day")."""
     found = set(numbers(source))
-    return found | {_code(piece) for token in found for piece in _PIECE.findall(token)}
+    parts = (match.groups() for match in map(_JOINED.fullmatch, found) if match)
+    return found | {part for pair in parts for part in pair if part}
 
 
 def _code(token: str) -> str:
@@ -76,18 +79,18 @@ def _word(word: str) -> str | None:
 
 
 def modality(text: str) -> set[str]:
-    """Which of shall, must, may, should, can, will, would and of negation occur; the month of May does not count.
+    """Which of shall, must, should, may (or can) and not occur; the month of May does not count.
 
-    >>> sorted(modality("A State may not claim it in May 2024, and can't appeal."))
-    ['can', 'may', 'not']
+    >>> sorted(modality("A State may not claim it in May 2024, and must appeal.")), modality("in May 2024")
+    (['may', 'must', 'not'], set())
     """
     found = set()
     for word in _WORD.findall(_MONTH_MAY.sub(" ", text)):
         folded = word.casefold().replace("’", "'")
         if folded in _MODALS:
-            found.add(folded)
+            found.add(_MODALS[folded])
         if folded in _NEGATIONS or folded.endswith("n't"):
             found.add("not")
         if folded in ("cannot", "can't"):
-            found.add("can")
+            found.add("may")
     return found

@@ -27,8 +27,9 @@ _NO_SUBJECT = re.compile(
     re.IGNORECASE,
 )
 _CONDITION = re.compile(r"^(If|When|Whenever|Once) ([^,;:]+),")
+_PRONOUN = re.compile(r"\b(?:it|its|they|them|their|this|these|he|she|him|his|her|we|us|our)\b", re.IGNORECASE)
 _DEFINES = re.compile(r"^(is|are|was|were) (?:an?|the) ")
-_PART = re.compile(r"\s(?:of|for|in|from|to|on|with|by|at|about|between|under|within|[a-z]+ed|[a-z]+ing)\s.*")
+_PART = re.compile(r"\s(?:of|for|in|from|to|on|with|by|at|about|between|under|within)\s.*")
 _LINKING_WORD = re.compile(r"(?:therefore|thus|hence|however|consequently) ")
 _PLAIN_WORD = re.compile(r"[A-Za-z][A-Za-z'-]*")
 _NOUN = re.compile(r"(?!.*(?:self|selves|ing|ly)$|ones?$|others?$|same$)[a-z][a-z-]{2,}")
@@ -42,7 +43,7 @@ def opening(sentence: str) -> str | None:
     """
     condition = _CONDITION.match(sentence)
     if condition:
-        lead = _lead(condition.group(2))
+        lead = None if _PRONOUN.search(condition.group(2)) else _lead(condition.group(2))
         return f"^What happens {condition.group(1).lower()} {lead}{REST}" if lead else None
     parts = _split(sentence)
     if parts is None:

@@ -40,10 +40,10 @@ _POINTING = re.compile(
 # What is left of reStructuredText and HTML in text that was never rendered.
 _REFERENCE_MARKUP = re.compile(r"`[^`]*`_|[\w\]]_(?=[\s.,;:\"'”’`)]|$)|::|\|[^|]+\||:\w+:`|https?://|<[^>]+>|\.\. ")
 _FINITE = re.compile(rf"\b(?:{AUXILIARY})\b")
-# Other finite verbs by their ending and what follows: "marks its content", "depended on", "applies to every".
+# Other finite verbs by their ending and what follows: "marks its content", "depended on".
+_DETERMINER = "the|an?|its|their|his|her|all|any|no|every|each|only|both|not|several|two|three"
 _VERB = re.compile(
-    r"(?<!^)\b[a-z]{2,}(?:s|ed)\ "
-    r"(?:the|an?|its|their|his|her|all|any|no|every|each|to|as|by|into|that|from|for|on|up|only|not|[a-z]+ly|\d+)\b"
+    rf"(?<=\w )[a-z]{{2,}}(?:(?:s|ed) (?:{_DETERMINER})|s that|ed (?:to|as|by|into|from|for|on|up|[a-z]+ly|\d+))\b"
 )
 _DEFINITION = re.compile(r"^(?:An?|The)?\s*(?:[\w\-()]+\s){1,6}(?:is|are|means|refers to|denotes) (?:an?|the|any)\b")
 _TALK = re.compile(r"\b(?:you|your|we|our|us|i|me|my|it|they|this|these)\b", re.IGNORECASE)
