@@ -12,7 +12,7 @@ MIN_PREDICATE_WORDS = 4
 MAX_SUBJECT_WORDS = 7
 REST = r"[^\"?\\\n]*\?$"
 
-AUXILIARY = "is|are|was|were|has|have|had|does|do|did|can|could|may|might|must|shall|should|will|would"
+AUXILIARY = "is|are|was|were|has|have|had|does|do|did|can|could|may|might|must|shall|should|will|would|cannot"
 # Other verbs only where their ending and a determiner behind them leave little doubt: "assigns every job".
 _VERB = re.compile(
     rf"\b(?:{AUXILIARY})\b"

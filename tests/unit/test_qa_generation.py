@@ -105,6 +105,7 @@ def test_the_type_of_a_question_follows_the_form_of_its_sentence(sentence, kind)
         ("Applicants must submit the form in May.", "Who must submit the form in May?"),
         ("If the valve is closed, the pump stops.", "What happens if the valve is closed?"),
         ("An option spec is a mapping of names to functions.", "What is an option spec?"),
+        ("Money cannot do us much good here.", "What cannot do us much good here?"),
         ("The scheduler assigns every job to a node.", "What assigns every job to a node?"),
         ("The model must therefore contain two levels.", "Which model must contain two levels?"),
     ],
