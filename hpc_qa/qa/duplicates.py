@@ -24,9 +24,10 @@ def near_duplicates(items: Sequence[tuple[str, str]], threshold: float) -> dict[
     lsh = MinHashLSH(threshold=max(0.1, threshold - 0.15), num_perm=PERMUTATIONS)
     kept: dict[str, tuple[frozenset[str], object]] = {}
     dropped: dict[str, str] = {}
+    empty = MinHash(num_perm=PERMUTATIONS, seed=1)  # its permutations are the same for all, and slow to make
     for key, question in sorted(set(items)):
         signature = shingles(question)
-        minhash = MinHash(num_perm=PERMUTATIONS, seed=1)
+        minhash = empty.copy()
         minhash.update_batch([shingle.encode("utf-8", "surrogatepass") for shingle in signature])
         facts = numbers(question)
         same = [

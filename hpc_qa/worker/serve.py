@@ -46,7 +46,7 @@ log = logging.getLogger("hpc_qa.worker")
 
 FENCE_EVERY_S = 10.0
 DRAIN_S = 30.0  # for what is in flight, once a stop was asked for
-INSTRUCTION_TOKENS = 400  # rules, headings, instruction and chat template around a chunk, at most
+INSTRUCTION_TOKENS = 600  # rules, headings, examples, instruction and chat template around a chunk, at most
 Server = VllmServer | AttachedServer
 
 
@@ -150,6 +150,8 @@ class _Serving:
             model_path=_folder_or_name(attempt.project, config.model),
             tokenizer_path=_folder_or_name(attempt.project, tokenizer) if tokenizer else None,
             folder=scratch / "v",
+            # what vLLM finds out about a model it keeps; on a cluster several tasks would share the folder
+            cache=attempt.project / "cache" / "vllm" if config.executor == "local" else None,
             log=attempt.directory.server_log,
             served_model_name=f"{attempt.run.run_id}-{attempt.directory.name[-8:]}",
             on_phase=self._on_phase,
