@@ -134,9 +134,8 @@ def _assemble(
         indices = None if chosen is None else tuple(chosen[entry.doc_id])
         facts = _part(converted[entry.doc_id], indices)
         asked = estimate.demand(facts.chunks, facts.tokens, config.qa)
-        total, total_every = total + asked, total_every + estimate.demand(
-            facts.chunks, facts.tokens, config.qa, every_chunk=True
-        )  # fmt: skip
+        total += asked
+        total_every += estimate.demand(facts.chunks, facts.tokens, config.qa, every_chunk=True)
         work.append(Work(entry.doc_id, indices, asked.tokens))
     gpus = gpus_per_server(config)
     shards = tuple(cut(work, config.client.local_servers))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpc_qa.cli.options import common, print_json, print_table
+from hpc_qa.cli.options import common, load_config, manifest_option, print_json, print_table
 from hpc_qa.errors import ConfigError, ExitCode
 from hpc_qa.units import duration
 
@@ -147,7 +147,6 @@ def convert(config: str, manifest: str | None, *, project: Path, as_json: bool) 
 
     Example: hpc-qa convert configs/demo_cpu.yaml
     """
-    from hpc_qa.cli.run import load_config, manifest_option
     from hpc_qa.documents.convert import convert_all
     from hpc_qa.manifest import read
 
@@ -200,7 +199,6 @@ def prompt_show(config: str, doc: str, manifest: str | None, *, project: Path, a
     Example: hpc-qa prompt show configs/demo_cpu.yaml quickref
     """
     from hpc_qa.campaign.prompt import first_prompt
-    from hpc_qa.cli.run import load_config, manifest_option
 
     settings = load_config(config, project, manifest=manifest_option(manifest))
     shown = first_prompt(settings, doc, project=project)

@@ -1,15 +1,18 @@
-"""Options and printing that every command shares: --project, --json, tables, one JSON document."""
+"""What commands share: --project and --json, reading the config, tables, one JSON document."""
 
 import functools
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hpc_qa.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hpc_qa.config import Config
 
 
 def common(function: Callable[..., int]) -> Callable[..., int]:
@@ -30,6 +33,19 @@ def common(function: Callable[..., int]) -> Callable[..., int]:
         return function(*args, project=project, **kwargs)
 
     return wrapped
+
+
+def load_config(path: str, project: Path, **overrides: Any) -> "Config":
+    """The config with what the command line says instead; options that were not given are left out."""
+    from hpc_qa.config_file import load
+
+    return load(Path(path), project=project, overrides={k: v for k, v in overrides.items() if v is not None})
+
+
+def manifest_option(manifest: str | None) -> str | None:
+    """The manifest given on the command line, as the config would name it."""
+    # paths on the command line count from the current folder, paths in a config from the project
+    return str(Path(manifest).resolve()) if manifest else None
 
 
 def print_json(document: object) -> None:

@@ -3,11 +3,11 @@
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from hpc_qa.cli.options import common, print_json, print_table
+from hpc_qa.cli.options import common, load_config, manifest_option, print_json, print_table
 from hpc_qa.errors import ExitCode
 from hpc_qa.units import duration
 
@@ -18,19 +18,6 @@ if TYPE_CHECKING:
     from hpc_qa.store.run_directory import RunDirectory
 
 CONFIG = click.argument("config", type=click.Path(dir_okay=False))
-
-
-def load_config(path: str, project: Path, **overrides: Any) -> "Config":
-    """The config with what the command line says instead; options that were not given are left out."""
-    from hpc_qa.config_file import load
-
-    return load(Path(path), project=project, overrides={k: v for k, v in overrides.items() if v is not None})
-
-
-def manifest_option(manifest: str | None) -> str | None:
-    """The manifest given on the command line, as the config would name it."""
-    # paths on the command line count from the current folder, paths in a config from the project
-    return str(Path(manifest).resolve()) if manifest else None
 
 
 def make_plan(config: "Config", project: Path, limit: int | None) -> "RunPlan":

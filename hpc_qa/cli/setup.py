@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from hpc_qa.cli.options import common, print_json
+from hpc_qa.cli.options import common, load_config, print_json
 from hpc_qa.errors import ExitCode
 
 
@@ -17,7 +17,6 @@ def doctor(config: str | None, *, project: Path, as_json: bool) -> int:
     Example: hpc-qa doctor configs/demo_cpu.yaml
     """
     from hpc_qa.campaign.doctor import checks
-    from hpc_qa.cli.run import load_config
 
     results = checks(load_config(config, project) if config else None, project)
     if as_json:
