@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from hpc_qa.campaign.attempts import live_process
-from hpc_qa.campaign.status import RunStatus, status
+from hpc_qa.campaign.status import RunStatus, ShardStatus, status
 from hpc_qa.store.run_directory import RunDirectory
 from hpc_qa.units import duration
 
@@ -52,7 +52,7 @@ def describe(now: RunStatus) -> str:
     """One line: documents, pairs, accepted, tokens per second, time left."""
     finished = now.documents - now.count("left")
     speeds = [shard.tokens_per_s for shard in now.shards if shard.tokens_per_s and shard.state == "running"]
-    stages = sorted({shard.stage for shard in now.shards if shard.stage})
+    stages = sorted({_where(shard) for shard in now.shards if shard.stage})
     left = [shard.time_left_s for shard in now.shards if shard.time_left_s is not None and shard.state == "running"]
     parts = [
         f"{finished}/{now.documents} documents",
@@ -63,6 +63,12 @@ def describe(now: RunStatus) -> str:
         ", ".join(stages),
     ]
     return ", ".join(part for part in parts if part)
+
+
+def _where(shard: ShardStatus) -> str:
+    """The stage, and while the server loads what it is doing."""
+    loading = shard.stage in ("setup", "model_load") and shard.phase
+    return f"{shard.stage}: {shard.phase}" if loading else str(shard.stage)
 
 
 @contextmanager
@@ -85,7 +91,7 @@ class _Lines:
         self._began = time.monotonic()
 
     def __call__(self, now: RunStatus) -> None:
-        stages = tuple(shard.stage for shard in now.shards)
+        stages = tuple(_where(shard) if shard.stage else None for shard in now.shards)
         moment = time.monotonic()
         if moment - self._last >= LINE_EVERY_S or stages != self._stages:
             sys.stderr.write(f"[{duration(moment - self._began)}] {describe(now)}\n")

@@ -27,6 +27,7 @@ class ShardStatus:
     shard: int
     state: str  # pending | running | done | interrupted
     stage: str | None
+    phase: str | None  # of the server's start
     documents: int
     ok: int
     failed: int
@@ -127,6 +128,7 @@ def _shard_status(
         shard=index,
         state=state,
         stage=progress.get("stage"),
+        phase=progress.get("phase"),
         documents=len(documents),
         ok=counts["ok"],
         failed=counts["failed"],
