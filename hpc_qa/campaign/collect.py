@@ -59,7 +59,9 @@ class Collected:
                 f"incomplete   {self.documents_left} documents are left; nothing was published",
                 "next         hpc-qa resume RUN continues, hpc-qa collect RUN --partial publishes what there is",
             ]
-        lines = [f"dataset      {self.path}"]
+        here = Path.cwd()
+        shown = self.path.relative_to(here) if self.path.is_relative_to(here) else self.path
+        lines = [f"dataset      {shown}"]
         lines += [f"{name:<12} {count} pairs" for name, count in self.rows.items()]
         for step in self.funnel.steps():
             lost = ", ".join(f"{count} {reason}" for reason, count in step.lost.items())
