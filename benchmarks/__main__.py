@@ -3,7 +3,8 @@
 import importlib
 import sys
 
-from benchmarks.figure import read_all, write
+from benchmarks.figure import ROOT, read_all, write
+from hpc_qa.campaign.provenance import commit_sha
 
 BENCHES = ("command_line", "demo")
 
@@ -16,7 +17,8 @@ def main(names: list[str]) -> int:
         return 2
     for name in names or BENCHES:
         print(f"running {name}", file=sys.stderr, flush=True)
-        write(name, importlib.import_module(f"benchmarks.{name}").run())
+        commit = commit_sha(ROOT)  # what is measured, whatever is committed meanwhile
+        write(name, importlib.import_module(f"benchmarks.{name}").run(), commit)
     met = True
     for document in read_all():
         for figure in document["figures"]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hpc_qa.campaign.provenance import commit_sha, hardware, versions
+from hpc_qa.campaign.provenance import hardware, versions
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -28,14 +28,14 @@ class Figure:
     raw: Mapping[str, Any] = field(default_factory=dict)
 
 
-def write(bench: str, figures: Sequence[Figure]) -> None:
-    """Keep these figures in results/BENCH.json, with commit, machine and versions."""
+def write(bench: str, figures: Sequence[Figure], commit: str | None) -> None:
+    """Keep these figures in results/BENCH.json, with the commit that was measured, machine and versions."""
     RESULTS.mkdir(exist_ok=True)
     machine = {key: value for key, value in hardware().items() if key != "host"}
     document = {
         "bench": bench,
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit_sha(ROOT),
+        "commit": commit,
         "hardware": machine,
         "versions": versions(),
         "figures": [asdict(figure) for figure in figures],

@@ -7,7 +7,8 @@ which is removed at the end.
 
 import logging
 import os
-import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,6 +37,7 @@ from hpc_qa.store.merge import ChunkDone
 from hpc_qa.store.run_directory import AttemptDirectory, RunDirectory, ShardDirectory, superseded
 from hpc_qa.store.segments import SegmentWriter
 from hpc_qa.units import iso, parse_clock, utc_now
+from hpc_qa.worker import janitor
 from hpc_qa.worker.pipeline import Pipeline
 from hpc_qa.worker.progress import ProgressFile
 from hpc_qa.worker.records import RecordMaker
@@ -292,7 +294,10 @@ def _folder_or_name(project: Path, model: str) -> str:
 def _scratch() -> Iterator[Path]:
     """A private folder on the node; the path is short because sockets lie in it."""
     folder = Path(tempfile.mkdtemp(prefix="hq"))
+    command = [sys.executable, "-P", janitor.__file__, str(folder)]
+    # a session of its own: a signal to our process group is not for it
+    watcher = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        watcher.communicate()  # closes its input and waits until the folder is gone

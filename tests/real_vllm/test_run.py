@@ -2,6 +2,7 @@
 
 import json
 import signal
+import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -121,6 +122,7 @@ def test_a_worker_that_is_killed_loses_nothing_that_was_written(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, undisturbed = submitted(project, capsys)
+    folders = set(Path(tempfile.gettempdir()).glob("hq*"))
     code, run = submitted(project, capsys, "--detach")
     assert code == 0
     segment = run.path / "shards" / "0000"
@@ -130,6 +132,7 @@ def test_a_worker_that_is_killed_loses_nothing_that_was_written(
     family = worker.children(recursive=True)
     worker.send_signal(signal.SIGKILL)
     wait_for(lambda: not any(p.is_running() and p.status() != "zombie" for p in family), 30)  # nothing is left behind
+    wait_for(lambda: set(Path(tempfile.gettempdir()).glob("hq*")) <= folders, 30)
     written = keys(run)
     if not (segment / "COMMIT.json").exists():  # it was struck before its end
         assert call(project, "verify", run.run_id) == 3
