@@ -121,6 +121,7 @@ def planned_run(
     plan = json.dumps({"converter_key": converter, "shards": planned, "settled": list(settled)}).encode()
     write_once(run.manifest, manifest)
     write_once(run.plan, plan)
+    write_once(run.prompts, b"{}")
     facts = {
         "run": run.run_id,
         "created_at": CREATED_AT,
@@ -128,7 +129,7 @@ def planned_run(
         "manifest_sha256": hashlib.sha256(manifest).hexdigest(),
         "plan_sha256": hashlib.sha256(plan).hexdigest(),
         "model": {"name": "models/small", "revision": None},
-        "prompts": {"sha256": key("prompts")},
+        "prompts": {"sha256": key("prompts"), "file_sha256": hashlib.sha256(b"{}").hexdigest()},
         "gpus_per_server": 0,
     }
     write_json_once(run.run_json, facts)

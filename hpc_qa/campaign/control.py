@@ -103,6 +103,10 @@ def log_files(run: RunDirectory, shard: int) -> list[Path]:
         ConfigError: the run has no such shard.
     """
     known = [one.shard for one in status(run).shards]
+    if not known:
+        raise ConfigError(
+            f"{run.run_id} has no shards", hint=f"every document was settled before: hpc-qa verify {run.run_id}"
+        )
     if shard not in known:
         raise ConfigError(f"{run.run_id} has no shard {shard}", hint=f"shards are {known[0]} to {known[-1]}")
     logs = [p for a in attempts_of(run.shard(shard)) for p in (a.directory.worker_log, a.directory.server_log)]

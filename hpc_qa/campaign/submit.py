@@ -23,7 +23,7 @@ from hpc_qa.qa import prompts
 from hpc_qa.serving.command import setting_faults
 from hpc_qa.serving.preflight import model_faults
 from hpc_qa.slurm.submission import Submitted, submit_local
-from hpc_qa.store.files import write_json_once, write_once
+from hpc_qa.store.files import json_bytes, write_json_once, write_once
 from hpc_qa.store.run_directory import RunDirectory, create
 from hpc_qa.units import iso, utc_now
 
@@ -37,14 +37,15 @@ def freeze(plan: RunPlan, *, project: Path, limit: int | None = None) -> RunDire
     """
     os.umask(0o077)
     config = plan.config
-    chosen = prompts.load(project / config.qa.prompts if config.qa.prompts else None)
+    chosen = frozen_prompts(config, project)
     now = utc_now()
     run = create(project, config.name, now=now)
     manifest = "".join(entry_json(entry) + "\n" for entry in plan.entries).encode()
     plan_json = (json.dumps(plan.to_json(), indent=2, ensure_ascii=False) + "\n").encode()
     write_once(run.manifest, manifest)
     write_once(run.plan, plan_json)
-    write_json_once(run.path / "prompts.json", {"sha256": chosen.sha256, "templates": dict(chosen.templates)})
+    templates = json_bytes({"sha256": chosen.sha256, "templates": dict(chosen.templates)})
+    write_once(run.prompts, templates)
     facts: dict[str, Any] = {
         "run": run.run_id,
         "created_at": iso(now),
@@ -62,7 +63,11 @@ def freeze(plan: RunPlan, *, project: Path, limit: int | None = None) -> RunDire
             "revision": config.vllm.revision,
             "tokenizer_sha256": file_sha256(tokenizer_file(config, project)),
         },
-        "prompts": {"source": chosen.source, "sha256": chosen.sha256},
+        "prompts": {
+            "source": chosen.source,
+            "sha256": chosen.sha256,
+            "file_sha256": hashlib.sha256(templates).hexdigest(),
+        },
         "executor": config.executor,
         "gpus_per_server": plan.gpus_per_server,
     }
@@ -71,12 +76,12 @@ def freeze(plan: RunPlan, *, project: Path, limit: int | None = None) -> RunDire
 
 
 def check_startable(config: Config, project: Path) -> None:
-    """What would fail for certain once a server is started is said before anything is.
+    """What would fail for certain once a run is started is said before anything is.
 
     Raises:
-        ConfigError: the config asks for Slurm, or its server could not start; all faults at once.
+        ConfigError: the prompts cannot be used, or the server could not start; all faults of the server at once.
     """
-    check_executor(config)
+    frozen_prompts(config, project)
     faults = setting_faults(config.vllm)
     if config.vllm.attach is not None:
         if not (project / config.vllm.attach).is_socket():
@@ -86,8 +91,30 @@ def check_startable(config: Config, project: Path) -> None:
         faults += [
             f"vllm.model: {fault}" for fault in model_faults(project / config.model, tensor_parallel_size=parallel)
         ]
+        faults += context_faults(config, project / config.model)
     if faults:
         raise ConfigError(*faults, hint=f"hpc-qa doctor {config._source or 'CONFIG'} looks at everything")
+
+
+def context_faults(config: Config, model: Path) -> list[str]:
+    """A context that is longer than the model was made for; vLLM would refuse it only after a minute."""
+    try:
+        longest = json.loads((model / "config.json").read_text()).get("max_position_embeddings")
+    except (OSError, ValueError, AttributeError):
+        return []  # said by the check of the model's files
+    asked = config.vllm.max_model_len
+    if asked is None or not isinstance(longest, int) or asked <= longest or "hf_overrides" in config.vllm.extra_args:
+        return []
+    return [f"vllm.max_model_len: {asked} is more than the {longest} positions of {config.model}"]
+
+
+def frozen_prompts(config: Config, project: Path) -> prompts.Prompts:
+    """The prompts that a run of this config freezes.
+
+    Raises:
+        ConfigError: the file cannot be used.
+    """
+    return prompts.load(project / config.qa.prompts if config.qa.prompts else None)
 
 
 def check_executor(config: Config) -> None:

@@ -115,7 +115,7 @@ def verify(run: RunDirectory) -> Verification:
         found.damage += exc.faults
         return found
     except (KeyError, TypeError) as exc:
-        found.damage.append(f"manifest.jsonl or plan.json: {exc} is missing or not what it should be")
+        found.damage.append(f"run.json, manifest.jsonl or plan.json: {exc} is missing or not what it should be")
         return found
     for index, documents in plan.items():
         found.shards += 1
@@ -136,6 +136,7 @@ def _check_frozen(found: Verification, run: RunDirectory) -> dict[int, list[str]
     facts = run.facts()
     _check_sha256(found, run.manifest, facts.get("manifest_sha256"))
     _check_sha256(found, run.plan, facts.get("plan_sha256"))
+    _check_sha256(found, run.prompts, facts["prompts"]["file_sha256"])
     plan = read_json(run.plan)
     shards = {int(planned["index"]): list(planned["documents"]) for planned in plan["shards"]}
     _check_places(found, _manifest_documents(found, run), shards, [settled["doc_id"] for settled in plan["settled"]])

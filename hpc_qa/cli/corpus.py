@@ -39,11 +39,14 @@ def manifest_build(sources: tuple[str, ...], output: str, *, project: Path, as_j
     from hpc_qa.manifest import build, write
     from hpc_qa.manifest.build import describe_rest
 
+    if Path(output).suffix != ".jsonl":
+        raise ConfigError(f"-o {output}: a manifest is a .jsonl file", hint=f"-o {Path(output).with_suffix('.jsonl')}")
     result = build([Path(source) for source in sources], project=project)
     write(Path(output), result.entries)
     for path, reason in result.refused:
         click.echo(f"refused: {path}: {reason}", err=True)
-    click.echo(describe_rest(result), err=True)
+    if result.unsupported or result.refused:
+        click.echo(describe_rest(result), err=True)
     if as_json:
         print_json(
             {
@@ -119,12 +122,13 @@ def parse_sizes(text: str) -> dict[str, int]:
 def conversion_progress() -> "Iterator[Callable[[Conversion], None]]":
     """Says on stderr how conversion goes on; quiet while everything comes from the cache."""
     began = time.monotonic()
-    counts = {"done": 0, "fresh": 0}
+    counts = {"done": 0, "fresh": 0, "failed": 0}
     last = [began]
 
     def show(one: "Conversion") -> None:
         counts["done"] += 1
         counts["fresh"] += not one.cached
+        counts["failed"] += one.status != "ok"
         now = time.monotonic()
         pause = 0.2 if sys.stderr.isatty() else LINE_EVERY_S
         if counts["fresh"] and now - last[0] >= pause:
@@ -134,8 +138,9 @@ def conversion_progress() -> "Iterator[Callable[[Conversion], None]]":
 
     yield show
     if counts["fresh"]:
+        good, cached = counts["done"] - counts["failed"], counts["done"] - counts["fresh"]
         seconds = duration(time.monotonic() - began)
-        click.echo(f"converted {counts['fresh']} of {counts['done']} documents in {seconds}", err=True)
+        click.echo(f"documents: {good} ok, {counts['failed']} failed, {cached} from the cache; {seconds}", err=True)
 
 
 @click.command()

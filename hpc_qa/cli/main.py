@@ -133,4 +133,8 @@ def main() -> None:
         # the reader of a pipe went away (`hpc-qa status | head`): not an error of ours
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = int(ExitCode.DONE)
+    except OSError as error:  # ours are turned into errors of ours where they happen; this is stdout itself
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stderr.write(f"error: the output could not be written: {error.strerror or error}\n")
+        code = int(ExitCode.OUTSIDE)
     sys.exit(code)

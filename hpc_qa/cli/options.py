@@ -21,7 +21,12 @@ def common(function: Callable[..., int]) -> Callable[..., int]:
     `--project` may stand before or after the command; the one after it wins.
     """
 
-    @click.option("--project", "project_here", type=click.Path(file_okay=False), help="Project folder.")
+    @click.option(
+        "--project",
+        "project_here",
+        type=click.Path(file_okay=False),
+        help="Project folder; paths in a config count from it.",
+    )
     @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
     @click.pass_context
     @functools.wraps(function)

@@ -62,7 +62,10 @@ def plan(
 
     Example: hpc-qa plan configs/demo_cpu.yaml
     """
+    from hpc_qa.campaign.submit import check_startable
+
     settings = load_config(config, project, manifest=manifest_option(manifest), executor=executor)
+    check_startable(settings, project)
     planned = make_plan(settings, project, limit)
     if as_json:
         print_json(planned.to_json())
@@ -89,9 +92,10 @@ def submit(
 
     Example: hpc-qa submit configs/demo_cpu.yaml --executor local
     """
-    from hpc_qa.campaign.submit import check_startable, freeze
+    from hpc_qa.campaign.submit import check_executor, check_startable, freeze
 
     settings = load_config(config, project, manifest=manifest_option(manifest), executor=executor)
+    check_executor(settings)
     check_startable(settings, project)
     planned = make_plan(settings, project, limit)
     if dry_run:

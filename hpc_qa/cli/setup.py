@@ -45,4 +45,6 @@ def init(directory: str, *, project: Path, as_json: bool) -> int:  # noqa: ARG00
     else:
         for path in written:
             click.echo(str(path))
+        if not written:
+            click.echo(f"{directory}: everything is there already", err=True)
     return ExitCode.DONE

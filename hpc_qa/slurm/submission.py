@@ -38,7 +38,10 @@ class ArrayTask:
         # after submitit's own handlers, which ignore TERM
         for number in PASSED_ON:
             signal.signal(number, pass_on)
-        return worker.wait()
+        status = worker.wait()
+        if status < 0:  # submitit says next that all went well
+            sys.stderr.write(f"hpc_qa: {signal.Signals(-status).name} ended the worker; hpc-qa resume continues\n")
+        return status
 
     def checkpoint(self, *_args: Any, **_kwargs: Any) -> Any:
         """A requeued task is the same task: what is done lies in the run directory."""

@@ -145,6 +145,10 @@ class RunDirectory:
         return self.path / "plan.json"
 
     @property
+    def prompts(self) -> Path:
+        return self.path / "prompts.json"
+
+    @property
     def logs(self) -> Path:
         return self.path / "logs"
 
@@ -211,6 +215,9 @@ def find(project: Path, text: str) -> RunDirectory:
     path = Path(text)
     if (path / "run.json").is_file():
         return RunDirectory(path.resolve())
+    if path.is_dir() and ("/" in text.rstrip("/") or RUN_ID.fullmatch(path.resolve().name)):
+        raise ConfigError(f"{text} has no run.json", hint="it is no run, or what was frozen at its start is lost")
+    text = text.rstrip("/")
     runs = list_runs(project)
     if text == "latest" and runs:
         return runs[-1]

@@ -262,7 +262,7 @@ def _pipeline(
 ) -> Pipeline:  # fmt: skip
     config, project = attempt.config, attempt.project
     cache = DocumentCache(project / config.documents.cache, attempt.converter_key)
-    frozen = attempt.run.path / "prompts.json"
+    frozen = attempt.run.prompts
     tokens = control_tokens(project / (config.vllm.tokenizer or config.model))
     templates = prompts.of(read_json(frozen)["templates"], source=str(frozen), control_tokens=tokens)
 

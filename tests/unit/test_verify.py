@@ -108,6 +108,8 @@ FAULTS = {
     ),
     "a changed manifest": (lambda run: change(run.manifest, b"in/a.pdf", b"in/z.pdf"), "SHA-256"),
     "a removed manifest": (lambda run: run.manifest.unlink(), "cannot be read"),
+    "a changed prompt": (lambda run: run.prompts.write_bytes(b"{ }"), "SHA-256"),
+    "removed prompts": (lambda run: run.prompts.unlink(), "cannot be read"),
     "a changed plan": (lambda run: change(run.plan, b'["a"]', b'["x"]'), "not in the manifest"),
     "a torn plan": (lambda run: change(run.plan, b"}", b""), "not JSON"),
     "a plan without shards": (lambda run: change(run.plan, b'"shards"', b'"sharts"'), "missing"),
