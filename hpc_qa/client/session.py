@@ -28,6 +28,7 @@ from hpc_qa.errors import ClientError, RequestError
 MARK = "HPC_QA_RAY"
 OBJECT_STORE_BYTES = 100_000_000  # only small values cross Ray
 START_TIMEOUT_S = 120.0
+_TOKEN = secrets.token_hex(32)  # Ray reads it once in the life of a process, so a second session has to use the same
 # <folder>/r/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store, and a socket path holds 107 bytes
 MAX_FOLDER_BYTES = 40
 
@@ -291,7 +292,7 @@ def _write_token(path: Path) -> None:
     """A token of this session alone: Ray's own is shared by all sessions of a user, and readable by others."""
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secrets.token_hex(32))
+        file.write(_TOKEN)
 
 
 def _replace_environment(environment: Mapping[str, str]) -> None:

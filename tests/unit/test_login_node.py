@@ -22,7 +22,7 @@ sys.exit(code)
     "arguments",
     [
         ["--help"], ["--version"], ["doctor", "configs/demo_cpu.yaml"], ["status"],
-        ["manifest", "build", "docs", "README.md", "-o", "{tmp}/m.jsonl"],
+        ["manifest", "build", "manifests", "README.md", "-o", "{tmp}/m.jsonl"],
         ["plan", "configs/demo_cpu.yaml", "--manifest", "{tmp}/list.txt"],
     ],
     ids=lambda words: words[0],
