@@ -25,6 +25,7 @@ from typing import Any, Self
 MODEL = "echo"
 KEY = "echo-key"
 _FAULT = re.compile(r"\[\[(\w+)(?: (\d+))?\]\]")
+_RULE = re.compile(r"^\[(\d+)\] The (\w+) office must (.+)$", re.MULTILINE)
 
 
 class EchoServer:
@@ -173,15 +174,35 @@ class EchoServer:
 
 
 def answer_to(request: dict[str, Any]) -> str:
-    """The text of the answer: the hash of the last message, in the shape that the schema asks for."""
+    """The text of the answer, in the shape that the schema asks for: a function of the messages alone.
+
+    Of rules like "The Alder office must answer every letter within 17 days." in a numbered document it makes pairs that
+    pass every check; without them, and without a schema, it gives the hash of the last message.
+    """
     digest = hashlib.sha256(request["messages"][-1]["content"].encode()).hexdigest()
     schema = request.get("response_format", {}).get("json_schema", {}).get("schema")
-    return f"echo {digest}" if schema is None else json.dumps(_instance(schema, digest))
+    if schema is None:
+        return f"echo {digest}"
+    if "items" in schema.get("properties", {}):
+        rules = _RULE.findall("\n".join(message["content"] for message in request["messages"]))
+        most = schema["properties"]["items"].get("maxItems", 1)
+        if rules:
+            return json.dumps({"items": [_pair(*rule) for rule in rules[:most]]})
+    return json.dumps(_instance(schema, digest))
+
+
+def _pair(number: str, name: str, duty: str) -> dict[str, Any]:
+    return {
+        "evidence": [int(number)],
+        "question_type": "requirement",
+        "question": f"What must the {name} office do?",
+        "answer": f"The {name} office must {duty}",
+    }
 
 
 def _instance(schema: dict[str, Any], digest: str) -> Any:
     if "enum" in schema:
-        return schema["enum"][0]
+        return schema["enum"][-1]
     kind = schema.get("type", "string")
     if kind == "object":
         return {name: _instance(part, digest) for name, part in schema.get("properties", {}).items()}
