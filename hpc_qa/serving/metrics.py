@@ -43,6 +43,16 @@ class ServerMetrics:
             changed[name] = None if now is None or then is None else now - then
         return replace(self, **changed)
 
+    def plus(self, earlier: "ServerMetrics | None") -> "ServerMetrics":
+        """Counters added to those of a server that was restarted since, and began to count anew."""
+        if earlier is None:
+            return self
+        changed: dict[str, Any] = {}
+        for name in _COUNTERS:
+            now, then = getattr(self, name), getattr(earlier, name)
+            changed[name] = None if now is None or then is None else now + then
+        return replace(self, **changed)
+
 
 _COUNTERS = {
     "prompt_tokens": "vllm:prompt_tokens_total",

@@ -50,6 +50,7 @@ class ServerWatch:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._read_on, name="server-watch", daemon=True)
         self._last: ServerMetrics | None = None
+        self._peak_kv_cache_usage: float | None = None
         self._tokens: float | None = None
         self._moved = clock()  # when the token count changed last, or nothing was out
         self._restarts = server.restarts
@@ -69,8 +70,13 @@ class ServerWatch:
 
     @property
     def last(self) -> ServerMetrics | None:
-        """The last metrics read; None before the first reading."""
+        """The last metrics read of the server that runs now; None before the first reading."""
         return self._last
+
+    @property
+    def peak_kv_cache_usage(self) -> float | None:
+        """The largest share of the KV cache that any reading has shown; None before the first."""
+        return self._peak_kv_cache_usage
 
     def check(self, outstanding: int) -> str | None:
         """Why the server is dead, or None. `outstanding` is the number of requests that wait for an answer."""
@@ -78,8 +84,10 @@ class ServerWatch:
         if death is not None:
             return death
         with self._lock:
-            if outstanding == 0 or self._server.restarts != self._restarts:
-                self._moved, self._restarts = self._clock(), self._server.restarts
+            if self._server.restarts != self._restarts:
+                self._moved, self._restarts, self._last = self._clock(), self._server.restarts, None
+            if outstanding == 0:
+                self._moved = self._clock()
             stalled_s = self._clock() - self._moved
         if stalled_s <= self._stall_timeout_s:
             return None
@@ -93,6 +101,8 @@ class ServerWatch:
             return
         with self._lock:
             self._last = metrics
+            if metrics.kv_cache_usage is not None:
+                self._peak_kv_cache_usage = max(metrics.kv_cache_usage, self._peak_kv_cache_usage or 0.0)
             # without the counter a hang cannot be told from long work, so then only the process counts
             if metrics.iteration_tokens is None or metrics.iteration_tokens != self._tokens:
                 self._tokens, self._moved = metrics.iteration_tokens, self._clock()

@@ -115,7 +115,9 @@ class _Serving:
         self._phase: str | None = None
         self._serving_began: float | None = None
         self._fenced_at = float("-inf")
-        self._first_metrics: ServerMetrics | None = None
+        self._first_metrics: ServerMetrics | None = None  # of the server that runs now
+        self._earlier_metrics: ServerMetrics | None = None  # what servers before it have counted
+        self._watch: ServerWatch | None = None
 
     def hold(self, scratch: Path) -> None:
         """Bring server and Ray up, work, take both down."""
@@ -176,10 +178,12 @@ class _Serving:
         config = self._attempt.config
 
         def recover(reason: str) -> Endpoint:
+            self._keep_counters(watch.last)
             server.restart(reason)
             return endpoint_of(server)
 
         with ServerWatch(server, stall_timeout_s=parse_clock(config.vllm.stall_timeout)) as watch:
+            self._watch = watch
             dispatcher = Dispatcher(
                 pool, limit=limit, max_retries=config.client.max_retries, check=watch.check, recover=recover,
                 seed=config.seed, drain_s=DRAIN_S,
@@ -194,6 +198,15 @@ class _Serving:
                 self._pipeline.requests(), self._pipeline.on_done, tick=tick, stop=self._stopping.requested
             )
         _log_conservation(conservation)
+
+    def _keep_counters(self, last: ServerMetrics | None) -> None:
+        """A server that is started again counts from zero; what the last reading of the dead one missed is lost."""
+        if last is not None:
+            self._earlier_metrics = self._since_first(last).plus(self._earlier_metrics)
+        self._first_metrics = None
+
+    def _since_first(self, now: ServerMetrics) -> ServerMetrics:
+        return now.since(self._first_metrics) if self._first_metrics else now
 
     def _tick(self, idle_slots: int) -> None:
         self._writer.flush_if_due()
@@ -224,9 +237,10 @@ class _Serving:
     def _write_summary(self, server: Server) -> None:
         """What this attempt took: the plan of the next run reads it."""
         attempt, stages = self._attempt, self._stages.seconds
-        now = server.metrics()
-        since = now.since(self._first_metrics) if self._first_metrics else now
-        done = self._pipeline.progress.documents
+        spent = self._since_first(server.metrics()).plus(self._earlier_metrics)
+        peak = self._watch.peak_kv_cache_usage if self._watch else None
+        client = self._pipeline.progress
+        done = client.documents
         startup = sum(stages.get(name, 0.0) for name in ("setup", "model_load", "warm_up"))
         ProgressFile(attempt.directory.path / "summary.json", clock=time.monotonic).write(
             {
@@ -237,8 +251,10 @@ class _Serving:
                 "stages": {name: round(seconds, 3) for name, seconds in stages.items()},
                 "predicted_tokens": round(attempt.predicted_tokens * done / max(1, attempt.documents)),
                 "server_restarts": server.restarts,
-                "server": asdict(since),
-                "client": asdict(self._pipeline.progress),
+                "server": asdict(spent) | {"peak_kv_cache_usage": peak},
+                "prefix_cache_hit_share": _share(spent.prefix_cache_hits, spent.prefix_cache_queries),
+                "judge_cached_share": _share(client.judge_cached_tokens, client.judge_prompt_tokens),
+                "client": asdict(client),
             }
         )
 
@@ -246,6 +262,10 @@ class _Serving:
 def endpoint_of(server: Server) -> Endpoint:
     """Where requests go now."""
     return Endpoint(socket=server.socket, key=server.key, served_model_name=server.served_model_name)
+
+
+def _share(part: float | None, whole: float | None) -> float | None:
+    return part / whole if part is not None and whole else None
 
 
 def _log_conservation(result: Conservation) -> None:

@@ -15,6 +15,7 @@ class Clock:
 class Server:
     dead = None
     tokens = 0.0
+    kv_cache_usage = None
     restarts = 0
 
     def death(self):
@@ -23,7 +24,7 @@ class Server:
     def metrics(self, *, timeout_s=5.0):
         if self.tokens < 0:
             raise ServerError("no answer")
-        return ServerMetrics(iteration_tokens=self.tokens)
+        return ServerMetrics(iteration_tokens=self.tokens, kv_cache_usage=self.kv_cache_usage)
 
 
 @pytest.fixture
@@ -84,3 +85,19 @@ def test_after_a_restart_the_watch_begins_anew(watched):
     assert watch.check(outstanding=1) is None
     clock.now += 121
     assert "hangs" in watch.check(outstanding=1)
+
+
+def test_the_largest_use_of_the_kv_cache_is_kept(watched):
+    watch, server, _, _ = watched
+    assert watch.peak_kv_cache_usage is None
+    for server.kv_cache_usage in (0.2, 0.7, 0.1):
+        watch.read()
+    assert watch.peak_kv_cache_usage == 0.7
+
+
+def test_readings_of_the_server_before_a_restart_are_forgotten(watched):
+    watch, server, _, _ = watched
+    assert watch.last is not None
+    server.restarts = 1
+    watch.check(outstanding=1)
+    assert watch.last is None

@@ -64,6 +64,13 @@ def test_the_difference_of_two_readings_counts_what_happened_between():
     assert later.since(ServerMetrics()).prompt_tokens is None
 
 
+def test_the_counters_of_a_restarted_server_are_added_to_those_before_it():
+    before, after = ServerMetrics(prompt_tokens=100, kv_cache_usage=0.5), ServerMetrics(prompt_tokens=30, preemptions=1)
+    both = after.plus(before)
+    assert (both.prompt_tokens, both.preemptions, both.kv_cache_usage) == (130, None, None)
+    assert after.plus(None) == after
+
+
 def test_no_more_requests_are_out_than_the_kv_cache_holds():
     assert requests_that_fit(93_184, 4_096) == 22
     assert concurrency(64, 93_184, 4_096) == 22
