@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpc_qa.cli.options import common, load_config, manifest_option, print_json, print_table
+from hpc_qa.cli.options import common, load_config, manifest_option, print_json, print_table, say
 from hpc_qa.errors import ConfigError, ExitCode
 from hpc_qa.units import duration
 
@@ -44,9 +44,9 @@ def manifest_build(sources: tuple[str, ...], output: str, *, project: Path, as_j
     result = build([Path(source) for source in sources], project=project)
     write(Path(output), result.entries)
     for path, reason in result.refused:
-        click.echo(f"refused: {path}: {reason}", err=True)
+        say(f"refused: {path}: {reason}", err=True)
     if result.unsupported or result.refused:
-        click.echo(describe_rest(result), err=True)
+        say(describe_rest(result), err=True)
     if as_json:
         print_json(
             {
@@ -59,7 +59,7 @@ def manifest_build(sources: tuple[str, ...], output: str, *, project: Path, as_j
         )
     else:
         megabytes = sum(entry.bytes for entry in result.entries) / 1e6
-        click.echo(f"{output}: {len(result.entries):,} documents, {megabytes:,.1f} MB")
+        say(f"{output}: {len(result.entries):,} documents, {megabytes:,.1f} MB")
     return ExitCode.DONE
 
 
@@ -140,7 +140,7 @@ def conversion_progress() -> "Iterator[Callable[[Conversion], None]]":
     if counts["fresh"]:
         good, cached = counts["done"] - counts["failed"], counts["done"] - counts["fresh"]
         seconds = duration(time.monotonic() - began)
-        click.echo(f"documents: {good} ok, {counts['failed']} failed, {cached} from the cache; {seconds}", err=True)
+        say(f"documents: {good} ok, {counts['failed']} failed, {cached} from the cache; {seconds}", err=True)
 
 
 @click.command()
@@ -167,7 +167,7 @@ def convert(config: str, manifest: str | None, *, project: Path, as_json: bool) 
         print_table(rows, {column: column for column in columns})
         for result in results:
             if result.status != "ok" and result.detail:
-                click.echo(f"{result.doc_id}: {result.reason}: {result.detail}", err=True)
+                say(f"{result.doc_id}: {result.reason}: {result.detail}", err=True)
     return ExitCode.DONE if any(result.status == "ok" for result in results) else ExitCode.OUTSIDE
 
 
@@ -210,6 +210,7 @@ def prompt_show(config: str, doc: str, manifest: str | None, *, project: Path, a
     if as_json:
         print_json({"doc_id": shown.doc_id, "chunk_id": shown.chunk_id, "prompt": shown.text, "tokens": shown.tokens})
     else:
-        click.echo(shown.text)
-        click.echo(f"{shown.tokens} tokens, document {shown.doc_id}, chunk {shown.chunk_id}", err=True)
+        for line in shown.text.split("\n"):
+            say(line)
+        say(f"{shown.tokens} tokens, document {shown.doc_id}, chunk {shown.chunk_id}", err=True)
     return ExitCode.DONE

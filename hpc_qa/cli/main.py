@@ -5,7 +5,6 @@ below. Every command returns an exit code; errors of ours become messages that e
 """
 
 import importlib
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from typing import Any
 import click
 
 from hpc_qa import __version__
+from hpc_qa.cli.options import print_json, printable
 from hpc_qa.errors import ExitCode, HpcQaError
 
 # name -> (module, function, help line). The help line stands here so that --help imports nothing.
@@ -88,20 +88,30 @@ def cli(ctx: click.Context, project: str | None) -> None:
 
     Example: hpc-qa submit configs/demo_cpu.yaml --executor local
     """
+    os.umask(0o077)  # before any command makes a file; who shares one says so with chmod
     ctx.obj = {"project": project}
 
 
 def report_error(error: HpcQaError, *, as_json: bool) -> None:
     """The faults on stderr, one a line, the next step last; with --json the same on stdout as one document."""
     for fault in error.faults or ("unknown error",):
-        click.echo(f"error: {fault}", err=True)
+        click.echo(f"error: {printable(fault)}", err=True)
     for line in getattr(error, "log_tail", ()):
-        click.echo(f"  | {line}", err=True)
+        click.echo(f"  | {printable(line)}", err=True)
     if error.hint:
-        click.echo(f"  try: {error.hint}", err=True)
+        click.echo(f"  try: {printable(error.hint)}", err=True)
     if as_json:
         document = {"error": {"faults": list(error.faults), "hint": error.hint, "exit_code": int(error.exit_code)}}
-        click.echo(json.dumps(document, ensure_ascii=False))
+        print_json(document)
+
+
+def _show_usage(error: click.ClickException) -> None:
+    """Click's own words about wrong usage; they repeat what was typed, or what a file is called."""
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        click.echo(context.get_usage(), err=True)
+        click.echo(f"Try '{context.command_path} --help' for help.\n", err=True)
+    click.echo(f"Error: {printable(error.format_message())}", err=True)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -113,10 +123,10 @@ def run(arguments: Sequence[str]) -> int:
         report_error(error, as_json=as_json)
         return int(error.exit_code)
     except click.ClickException as error:
-        error.show()
+        _show_usage(error)
         if as_json:
             document = {"error": {"faults": [error.format_message()], "hint": None, "exit_code": int(ExitCode.USAGE)}}
-            click.echo(json.dumps(document, ensure_ascii=False))
+            print_json(document)
         return int(ExitCode.USAGE)
     except click.exceptions.Abort:
         click.echo("interrupted; what was written stays", err=True)

@@ -1,8 +1,14 @@
-"""What commands share: --project and --json, reading the config, tables, one JSON document."""
+"""What commands share: --project and --json, reading the config, tables, one JSON document.
+
+Everything that is printed goes through `say`, `print_table` or `print_json`: names of files, documents and logs come
+from other people, and a terminal obeys what is in them.
+"""
 
 import functools
 import json
+import re
 import sys
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,9 +59,37 @@ def manifest_option(manifest: str | None) -> str | None:
     return str(Path(manifest).resolve()) if manifest else None
 
 
+def printable(line: str) -> str:
+    r"""The line with everything spelled out that is no visible character: a document cannot steer the terminal.
+
+    >>> printable("naïve\u00a0\x1b[2Jtext\u202e\n")
+    'naïve\xa0\\x1b[2Jtext\\u202e\\n'
+    """
+    return "".join(c if _visible(c) or c == "\t" else c.encode("unicode_escape").decode() for c in line)
+
+
+def say(line: str, *, err: bool = False) -> None:
+    """One line for people, on stdout or stderr; nothing in it reaches the terminal but visible characters."""
+    click.echo(printable(line), err=err)
+
+
+def as_json_text(document: object) -> str:
+    r"""One JSON document in one line, without NaN; what is not visible is escaped, which changes no value.
+
+    >>> as_json_text({"a": "\u202e\u009b\U000e0041é"})
+    '{"a": "\\u202e\\u009b\\udb40\\udc41é"}'
+    """
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, default=str)
+    return re.sub(r"[^\x20-\x7e]", lambda found: found[0] if _visible(found[0]) else json.dumps(found[0])[1:-1], text)
+
+
 def print_json(document: object) -> None:
-    """One JSON document on stdout, without NaN."""
-    click.echo(json.dumps(document, ensure_ascii=False, allow_nan=False, default=str))
+    """One JSON document on stdout."""
+    click.echo(as_json_text(document))
+
+
+def _visible(character: str) -> bool:
+    return character.isprintable() or unicodedata.category(character) == "Zs"
 
 
 def print_table(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str]) -> None:
@@ -81,4 +115,4 @@ def _cell(value: object) -> str:
         return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3g}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return str(value)
+    return printable(str(value))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from hpc_qa.cli.options import common, print_json
+from hpc_qa.cli.options import common, print_json, say
 from hpc_qa.errors import ExitCode
 
 
@@ -26,7 +26,7 @@ def verify(run: str, *, project: Path, as_json: bool) -> int:
         print_json(proof.to_json())
     else:
         for line in proof.lines():
-            click.echo(line)
+            say(line)
     return int(proof.exit_code)
 
 
@@ -49,7 +49,7 @@ def collect(runs: tuple[str, ...], output: str | None, partial: bool, *, project
         print_json(result.to_json())
     else:
         for line in result.lines():
-            click.echo(line)
+            say(line)
     return int(result.exit_code)
 
 

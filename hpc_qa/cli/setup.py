@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from hpc_qa.cli.options import common, load_config, print_json
+from hpc_qa.cli.options import common, load_config, print_json, say
 from hpc_qa.errors import ExitCode
 
 
@@ -23,9 +23,9 @@ def doctor(config: str | None, *, project: Path, as_json: bool) -> int:
         print_json([{"name": c.name, "state": c.state, "text": c.text, "fix": c.fix} for c in results])
     else:
         for check in results:
-            click.echo(f"{check.state:<5}{check.name:<14}{check.text}")
+            say(f"{check.state:<5}{check.name:<14}{check.text}")
             if check.fix and check.state != "ok":
-                click.echo(f"{'':<19}fix: {check.fix}")
+                say(f"{'':<19}fix: {check.fix}")
     return ExitCode.OUTSIDE if any(check.state == "fail" for check in results) else ExitCode.DONE
 
 
@@ -44,7 +44,7 @@ def init(directory: str, *, project: Path, as_json: bool) -> int:  # noqa: ARG00
         print_json({"project": directory, "written": [str(path) for path in written]})
     else:
         for path in written:
-            click.echo(str(path))
+            say(str(path))
         if not written:
-            click.echo(f"{directory}: everything is there already", err=True)
+            say(f"{directory}: everything is there already", err=True)
     return ExitCode.DONE

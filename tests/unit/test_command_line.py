@@ -9,7 +9,7 @@ import pytest
 
 from hpc_qa.cli.corpus import parse_sizes
 from hpc_qa.cli.main import COMMANDS, run
-from hpc_qa.cli.run import printable
+from hpc_qa.cli.options import printable
 from hpc_qa.errors import ConfigError
 
 
