@@ -26,6 +26,7 @@ from hpc_qa.store.merge import Merged, merge_shard
 from hpc_qa.store.records import Record
 from hpc_qa.store.run_directory import RunDirectory
 from hpc_qa.store.segments import Batch, read_batch
+from hpc_qa.store.trust import check_run
 
 VALIDATION_SHARE = 0.1
 DOCUMENTS_TO_SPLIT = 5  # below it every document is for training
@@ -99,12 +100,14 @@ def collect(run_directories: Sequence[RunDirectory], *, out: Path | None = None,
     """Publish these runs, together, at `out` (one run: its own `dataset` folder).
 
     Raises:
-        ConfigError: several runs and no `out`.
+        ConfigError: several runs and no `out`, or the run is not ours to write to.
         StoreError: a run is damaged, or the dataset cannot be written.
     """
     runs = sorted({run.path: run for run in run_directories}.values(), key=lambda run: run.run_id)
     if out is None and len(runs) != 1:
         raise ConfigError("several runs are published together", hint="say where with -o DIR")
+    if out is None:
+        check_run(runs[0])
     left, complete = _check(runs)
     ids = [run.run_id for run in runs]
     if not complete and not partial:

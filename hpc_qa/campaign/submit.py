@@ -25,6 +25,7 @@ from hpc_qa.serving.preflight import model_faults
 from hpc_qa.slurm.submission import Submitted, submit_local
 from hpc_qa.store.files import json_bytes, write_json_once, write_once
 from hpc_qa.store.run_directory import RunDirectory, create
+from hpc_qa.store.trust import check_project, check_run
 from hpc_qa.units import iso, utc_now
 
 
@@ -32,11 +33,12 @@ def freeze(plan: RunPlan, *, project: Path, limit: int | None = None) -> RunDire
     """Make the run directory of this plan.
 
     Raises:
-        ConfigError: the prompts cannot be used.
+        ConfigError: the prompts cannot be used, or others can write the project's runs or caches.
         StoreError: a file could not be written.
     """
     os.umask(0o077)
     config = plan.config
+    check_project(project, project / config.documents.cache)
     chosen = frozen_prompts(config, project)
     now = utc_now()
     run = create(project, config.name, now=now)
@@ -82,6 +84,7 @@ def check_startable(config: Config, project: Path) -> None:
         ConfigError: the prompts cannot be used, or the server could not start; all faults of the server at once.
     """
     frozen_prompts(config, project)
+    check_project(project, project / config.documents.cache)
     faults = setting_faults(config.vllm)
     if config.vllm.attach is not None:
         if not (project / config.vllm.attach).is_socket():
@@ -134,11 +137,12 @@ def start(run: RunDirectory, config: Config, shards: Sequence[int]) -> list[Subm
     """Start these shards of a run on this machine and write down what was started.
 
     Raises:
-        ConfigError: the config asks for Slurm.
+        ConfigError: the config asks for Slurm, or the run is not ours alone.
         SlurmError: a process could not be started.
     """
     check_executor(config)
     os.umask(0o077)
+    check_run(run)
     gpus = gpus_per_server(config)
     submitted = submit_local(
         run.path, run.submit, shards, gpus_per_server=gpus or 0, visible_gpus=_gpu_indices() if gpus else ()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpc_qa.cli.options import common, load_config, manifest_option, print_json, print_table
+from hpc_qa.cli.options import common, load_config, manifest_option, print_json, print_table, say
 from hpc_qa.errors import ExitCode
 from hpc_qa.units import duration
 
@@ -46,7 +46,7 @@ def print_plan(plan: "RunPlan") -> None:
         "GPU-hours": "unknown" if gpu_hours is None else f"{gpu_hours:.2f}",
     }  # fmt: skip
     for name, text in lines.items():
-        click.echo(f"{name:<11}{text}")
+        say(f"{name:<11}{text}")
 
 
 @click.command()
@@ -100,7 +100,7 @@ def submit(
     planned = make_plan(settings, project, limit)
     if dry_run:
         print_json(planned.to_json()) if as_json else print_plan(planned)
-        click.echo("nothing started (--dry-run)", err=True)
+        say("nothing started (--dry-run)", err=True)
         return ExitCode.DONE
     run = freeze(planned, project=project, limit=limit)
     return _start_and_follow(run, settings, [shard.index for shard in planned.shards], detach=detach, as_json=as_json)
@@ -114,9 +114,9 @@ def _start_and_follow(run: "RunDirectory", config: "Config", shards: list[int], 
     if as_json:
         print_json({"run": run.run_id, "path": str(run.path), "job_ids": [one.job_id for one in submitted]})
     else:
-        click.echo(f"run {run.run_id}")
+        say(f"run {run.run_id}")
         for one in submitted:
-            click.echo(f"job {one.job_id}")
+            say(f"job {one.job_id}")
     sys.stdout.flush()
     if detach:
         return ExitCode.DONE
@@ -132,9 +132,9 @@ def _start_and_follow(run: "RunDirectory", config: "Config", shards: list[int], 
 def _interrupted(run: "RunDirectory") -> int:
     from hpc_qa.campaign.control import cancel
 
-    click.echo("stopping: what is in flight is finished or dropped, what is written stays", err=True)
+    say("stopping: what is in flight is finished or dropped, what is written stays", err=True)
     cancel(run)
-    click.echo(f"stopped; hpc-qa resume {run.run_id} continues", err=True)
+    say(f"stopped; hpc-qa resume {run.run_id} continues", err=True)
     return ExitCode.INCOMPLETE
 
 
@@ -142,16 +142,14 @@ def _print_end(run: "RunDirectory", last: "RunStatus") -> None:
     from hpc_qa.campaign.control import last_words
     from hpc_qa.campaign.follow import describe
 
-    click.echo(f"{last.state}: {describe(last)}", err=True)
+    say(f"{last.state}: {describe(last)}", err=True)
     if last.state == "complete":
-        click.echo(f"  next: hpc-qa verify {last.run}; hpc-qa collect {last.run}", err=True)
+        say(f"  next: hpc-qa verify {last.run}; hpc-qa collect {last.run}", err=True)
         return
     for shard in (one.shard for one in last.shards if one.state != "done"):
         for line in last_words(run, shard):
-            click.echo(f"  shard {shard} | {printable(line)}", err=True)
-    click.echo(
-        f"  try: hpc-qa resume {last.run}; everything that was said is in hpc-qa logs {last.run} SHARD", err=True
-    )
+            say(f"  shard {shard} | {line}", err=True)
+    say(f"  try: hpc-qa resume {last.run}; everything that was said is in hpc-qa logs {last.run} SHARD", err=True)
 
 
 @click.command()
@@ -190,7 +188,7 @@ def status(run: str | None, watch: bool, *, project: Path, as_json: bool) -> int
 
 def _print_status(now: "RunStatus") -> None:
     settled = ", ".join(f"{count} {state} before the start" for state, count in now.settled.items())
-    click.echo(f"{now.run}: {now.state}, {now.documents} documents" + (f", {settled}" if settled else ""))
+    say(f"{now.run}: {now.state}, {now.documents} documents" + (f", {settled}" if settled else ""))
     rows = [
         {
             "shard": s.shard, "state": s.state, "stage": s.stage, "docs": s.documents, "ok": s.ok, "failed": s.failed,
@@ -222,18 +220,13 @@ def logs(run: str, shard: int, lines: int | None, *, project: Path, as_json: boo
         print_json([{"path": str(path), "bytes": path.stat().st_size} for path in files])
         return ExitCode.DONE
     for path in files:
-        click.echo(f"==> {path} <==")
+        say(f"==> {path} <==")
         text = path.read_text(errors="backslashreplace").splitlines()
         for line in text[-lines:] if lines else text:
-            click.echo(printable(line))
+            say(line)
     if not files:
-        click.echo("no log yet: the array task has not started", err=True)
+        say("no log yet: the array task has not started", err=True)
     return ExitCode.DONE
-
-
-def printable(line: str) -> str:
-    """The line with control characters spelled out, so that a document cannot steer the terminal from a log."""
-    return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in line)
 
 
 @click.command()
@@ -248,15 +241,17 @@ def resume(run: str, detach: bool, *, project: Path, as_json: bool) -> int:
     from hpc_qa.campaign.control import missing_shards, repair
     from hpc_qa.config import Config
     from hpc_qa.store.run_directory import find
+    from hpc_qa.store.trust import check_run
 
     directory = find(project, run)
+    check_run(directory)
     for shard in repair(directory):
-        click.echo(f"shard {shard} is damaged: what is not whole is computed again", err=True)
+        say(f"shard {shard} is damaged: what is not whole is computed again", err=True)
     missing = missing_shards(directory)
     if not missing:
         if as_json:
             print_json({"run": directory.run_id, "path": str(directory.path), "job_ids": []})
-        click.echo(f"{directory.run_id}: nothing is missing, or it is running", err=True)
+        say(f"{directory.run_id}: nothing is missing, or it is running", err=True)
         return ExitCode.DONE
     config = Config.model_validate(directory.facts()["config"])
     return _start_and_follow(directory, config, missing, detach=detach, as_json=as_json)
@@ -272,13 +267,15 @@ def cancel(run: str, *, project: Path, as_json: bool) -> int:
     """
     from hpc_qa.campaign.control import cancel as cancel_run
     from hpc_qa.store.run_directory import find
+    from hpc_qa.store.trust import check_run
 
     directory = find(project, run)
+    check_run(directory)
     stopped = cancel_run(directory)
     if as_json:
         print_json({"run": directory.run_id, "cancelled": [shard.shard for shard in stopped]})
     elif stopped:
-        click.echo(f"{directory.run_id}: stopped shards {', '.join(str(shard.shard) for shard in stopped)}")
+        say(f"{directory.run_id}: stopped shards {', '.join(str(shard.shard) for shard in stopped)}")
     else:
-        click.echo(f"{directory.run_id}: nothing was running")
+        say(f"{directory.run_id}: nothing was running")
     return ExitCode.DONE

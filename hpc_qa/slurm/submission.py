@@ -1,23 +1,29 @@
 """Hand array tasks to submitit, which starts them here or (with sbatch) on a cluster.
 
 What is pickled is `ArrayTask(run_directory, shard)` and nothing else: it starts `python -m hpc_qa.worker` as a child
-and passes signals on. Configuration and manifest lie frozen in the run directory.
+and passes signals on. Configuration and manifest lie frozen in the run directory. Who could have written a pickle is
+looked at before it is loaded (`loader.py`).
 """
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from hpc_qa.errors import SlurmError
+from hpc_qa.slurm import loader
 
 PASSED_ON = (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT)
 WITHOUT_LIMIT_MIN = 60 * 24 * 365.0
+# submitit puts its own words behind it, with the folder as the last
+LOADER = shlex.join([sys.executable, "-P", loader.__file__])
 
 
 class ArrayTask:
@@ -29,7 +35,7 @@ class ArrayTask:
 
     def __call__(self) -> int:
         """The worker's exit code: 0 committed, 3 incomplete, else broken."""
-        command = [sys.executable, "-m", "hpc_qa.worker", self.run_directory, str(self.shard)]
+        command = [sys.executable, "-P", "-m", "hpc_qa.worker", self.run_directory, str(self.shard)]
         worker = subprocess.Popen(command)
 
         def pass_on(number: int, _frame: FrameType | None) -> None:
@@ -73,13 +79,14 @@ def submit_local(
 
     submitted = []
     for position, shard in enumerate(shards):
-        executor = submitit.LocalExecutor(folder=folder)
+        executor = submitit.LocalExecutor(folder=folder, python=LOADER)
         mine = list(visible_gpus[position * gpus_per_server : (position + 1) * gpus_per_server])
         executor.update_parameters(
             timeout_min=WITHOUT_LIMIT_MIN, gpus_per_node=len(mine), visible_gpus=tuple(mine), stderr_to_stdout=True
         )
         try:
-            job = executor.submit(ArrayTask(str(run_directory), shard))
+            with _safe_path():
+                job = executor.submit(ArrayTask(str(run_directory), shard))
         except OSError as exc:
             raise SlurmError(
                 f"array task {shard} could not be started on this machine: {exc}",
@@ -87,6 +94,20 @@ def submit_local(
             ) from exc
         submitted.append(Submitted(shard, job.job_id, int(job.job_id)))
     return submitted
+
+
+@contextmanager
+def _safe_path() -> Iterator[None]:
+    """What is started meanwhile imports nothing from the folder that it happens to be started in."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 def job_identity(environment: dict[str, str] | None = None) -> tuple[str, int, int]:

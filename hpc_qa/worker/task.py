@@ -25,6 +25,7 @@ from hpc_qa.slurm.submission import job_identity
 from hpc_qa.store.files import read_json, read_jsonl, write_json_once
 from hpc_qa.store.merge import commit_shard, merge_shard
 from hpc_qa.store.run_directory import AttemptDirectory, RunDirectory, ShardDirectory, attempt_name
+from hpc_qa.store.trust import check_project, check_run
 from hpc_qa.units import iso, utc_now
 from hpc_qa.worker.serve import Attempt, serve_documents
 from hpc_qa.worker.stages import Stages
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     os.umask(0o077)
     _end_with_parent()
     run = RunDirectory(Path(arguments[0]).resolve())
+    os.chdir("/")  # Ray lets its actors import from our working folder, where anybody may have put a file
     shard = run.shard(int(arguments[1]))
     stopping = Stopping()
     for number in (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT):
@@ -78,6 +80,9 @@ def run_task(run: RunDirectory, shard: ShardDirectory, stopping: Stopping) -> Ex
     """
     plan, facts = read_json(run.plan), run.facts()
     mine = next((one for one in plan["shards"] if one["index"] == shard.index), None)
+    config = Config.model_validate(facts["config"])
+    check_run(run)
+    check_project(Path(facts["project"]), Path(facts["project"]) / config.documents.cache)
     if mine is None:
         raise ServerError(f"{run.run_id} has no shard {shard.index}", retryable=False)
     if shard.commit.exists():
@@ -95,7 +100,7 @@ def run_task(run: RunDirectory, shard: ShardDirectory, stopping: Stopping) -> Ex
             run=run,
             shard=shard,
             directory=attempt,
-            config=Config.model_validate(facts["config"]),
+            config=config,
             project=Path(facts["project"]),
             facts=facts,
             converter_key=plan["converter_key"],
