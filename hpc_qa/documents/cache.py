@@ -14,6 +14,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+from hpc_qa import ownership
 from hpc_qa.config import Config
 from hpc_qa.documents import chunks as chunk_json
 from hpc_qa.documents import facts as facts_json
@@ -82,10 +83,13 @@ class DocumentCache:
         """The chunks of a converted file.
 
         Raises:
-            StoreError: it is not there, or not what its facts say.
+            StoreError: it is not there, not what its facts say, or somebody else could have written it.
         """
         facts = self.facts(sha256)
         path = self.folder(sha256) / CHUNKS
+        planted = ownership.faults(path.parent, path)
+        if planted:
+            raise StoreError(*planted, hint=f"rm -r {path.parent}, and it is converted again")
         try:
             with path.open(encoding="utf-8", newline="\n") as stream:
                 found = [chunk_json.from_json(line) for line in stream]

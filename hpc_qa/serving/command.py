@@ -38,25 +38,83 @@ _OPTIONS = (
 _STRUCTURED_OUTPUTS = json.dumps({"backend": "xgrammar", "disable_any_whitespace": True}, separators=(",", ":"))
 
 # Options that would break the seal around the server: who may reach it, who may see what, whose code it runs
+_FOREIGN_CODE = "foreign code in the server is not supported"
+_SOCKET_ONLY = "the server listens on a UNIX socket only"
+_NOT_IN_LOG = "documents must not end up in the log"
+_TEXT_ONLY = "requests are text only"
+_ONE_NODE = "a server is on one node and talks to no other"
 _OURS_ALONE = {
     "model": "set vllm.model",
+    "config": "it is a file of further options; give them under vllm",
     "served_model_name": "it is made for each start, so that no other server can answer",
     "uds": "the socket is made for each start",
-    "host": "the server listens on a UNIX socket only",
-    "port": "the server listens on a UNIX socket only",
+    "host": _SOCKET_ONLY,
+    "port": _SOCKET_ONLY,
+    "grpc": _SOCKET_ONLY,
+    "grpc_port": _SOCKET_ONLY,
+    "headless": _SOCKET_ONLY,
     "api_key": "the key is made for each start and never stands on a command line",
+    "hf_token": "a token never stands on a command line; log in once, its file is found",
+    "ssl_keyfile": "the server listens on a UNIX socket only",
     "trust_remote_code": "code that comes with a model is never run",
+    "code_revision": "code that comes with a model is never run",
     "trust_request_chat_template": "documents must not bring a chat template",
-    "enable_log_requests": "documents must not end up in the log",
-    "enable_log_outputs": "documents must not end up in the log",
-    "middleware": "foreign code in the server is not supported",
-    "allowed_local_media_path": "requests are text only",
+    "trust_request_mm_kwargs": _TEXT_ONLY,
+    "enable_log_requests": _NOT_IN_LOG,
+    "enable_log_outputs": _NOT_IN_LOG,
+    "log_config_file": _FOREIGN_CODE,
+    "logging_config": _FOREIGN_CODE,
+    "middleware": _FOREIGN_CODE,
+    "tool_parser_plugin": _FOREIGN_CODE,
+    "reasoning_parser_plugin": _FOREIGN_CODE,
+    "io_processor_plugin": _FOREIGN_CODE,
+    "logits_processors": _FOREIGN_CODE,
+    "worker_cls": _FOREIGN_CODE,
+    "worker_extension_cls": _FOREIGN_CODE,
+    "scheduler_cls": _FOREIGN_CODE,
+    "model_class_overrides": _FOREIGN_CODE,
+    "tool_server": "the model has no tools",
+    "allowed_local_media_path": _TEXT_ONLY,
+    "allowed_media_domains": _TEXT_ONLY,
+    "otlp_traces_endpoint": "nothing leaves the node",
+    "kv_events_config": "nothing leaves the node",
+    "kv_transfer_config": _ONE_NODE,
+    "master_addr": _ONE_NODE,
+    "nnodes": _ONE_NODE,
+    "data_parallel_address": _ONE_NODE,
+    "data_parallel_rpc_port": _ONE_NODE,
     "enable_prompt_tokens_details": "always on: the share of cached tokens is measured",
 }
+_NO_ABBREVIATION = {"reasoning_parser"}  # options whose names begin like one of the above
+_PICKLED_WEIGHTS = {"auto", "hf", "pt", "npcache"}  # formats that take them, or may
+_NO_TELEMETRY = "nothing is sent to anybody"
+_PRIVATE_FOLDER = "it is a private folder of each start; vLLM runs what it finds there"
 _ENV_OURS_ALONE = {
     "VLLM_API_KEY": "the key is made for each start",
     "PYTHONOPTIMIZE": "it removes security checks that vLLM writes as assert",
+    "PYTHONPATH": _FOREIGN_CODE,
+    "PYTHONSTARTUP": _FOREIGN_CODE,
+    "PYTHONHOME": _FOREIGN_CODE,
+    "VLLM_LOGGING_CONFIG_PATH": _FOREIGN_CODE,
     "VLLM_ALLOW_INSECURE_SERIALIZATION": "it lets a message to the server run code",
+    "VLLM_SERVER_DEV_MODE": "it opens routes that steer the server",
+    "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "it opens routes that load files into the server",
+    "VLLM_DEBUG_LOG_API_SERVER_RESPONSE": _NOT_IN_LOG,
+    "VLLM_NO_USAGE_STATS": _NO_TELEMETRY,
+    "VLLM_DO_NOT_TRACK": _NO_TELEMETRY,
+    "VLLM_USAGE_STATS_SERVER": _NO_TELEMETRY,
+    "DO_NOT_TRACK": _NO_TELEMETRY,
+    "HF_HUB_DISABLE_TELEMETRY": _NO_TELEMETRY,
+    "HF_TOKEN": "a token never stands in a config; log in once, its file is found",
+    "HF_HUB_TRUST_REMOTE_CODE": "code that comes with a model is never run",
+    "TMPDIR": _PRIVATE_FOLDER,
+    "VLLM_RPC_BASE_PATH": _PRIVATE_FOLDER,
+    "VLLM_CACHE_ROOT": _PRIVATE_FOLDER,
+    "VLLM_CONFIG_ROOT": _PRIVATE_FOLDER,
+    "TORCHINDUCTOR_CACHE_DIR": _PRIVATE_FOLDER,
+    "TRITON_CACHE_DIR": _PRIVATE_FOLDER,
+    "XDG_CACHE_HOME": _PRIVATE_FOLDER,
+    "XDG_CONFIG_HOME": _PRIVATE_FOLDER,
 }
 
 # What the server may see of our environment. Everything else stays out: tokens, proxies, SLURM_*, left-over VLLM_*
@@ -69,7 +127,6 @@ _PASSED = (
     "LANGUAGE",
     "TZ",
     "LD_LIBRARY_PATH",
-    "LD_PRELOAD",
     "VIRTUAL_ENV",
     "CC",
     "CXX",
@@ -124,8 +181,11 @@ def serve_command(
         command += ["--tokenizer", str(tokenizer)]
     for name in _OPTIONS:
         command += _option(name, getattr(settings, name))
-    extra = dict(settings.extra_args)
+    extra = {name.replace("-", "_"): value for name, value in settings.extra_args.items()}
     extra.setdefault("structured_outputs_config", _STRUCTURED_OUTPUTS)
+    extra.setdefault(
+        "load_format", "safetensors"
+    )  # left to itself vLLM loads pickled weights where there are no others
     extra.setdefault("disable_uvicorn_access_log", True)  # a line per request says nothing that the metrics do not
     for name, value in extra.items():
         command += _option(name, value)
@@ -172,18 +232,51 @@ def server_environment(
 def setting_faults(settings: Vllm) -> list[str]:
     """Settings that would break the seal around the server, one line each."""
     faults = [
-        f"vllm.extra_args.{name} cannot be set: {_OURS_ALONE[_plain(name)]}"
+        f"vllm.extra_args.{name} cannot be set: {_OURS_ALONE[forbidden]}"
         for name in settings.extra_args
-        if _plain(name) in _OURS_ALONE
+        if (forbidden := _forbidden(name)) is not None
     ]
     faults += [
-        f"vllm.env.{name} cannot be set: {_ENV_OURS_ALONE[name]}" for name in settings.env if name in _ENV_OURS_ALONE
+        f"vllm.extra_args.{name} cannot be {value}: weights are loaded from safetensors only"
+        for name, value in settings.extra_args.items()
+        if name.replace("-", "_") == "load_format" and value in _PICKLED_WEIGHTS
+    ]
+    faults += [
+        f"vllm.{place} is {value!r}: a value does not begin with a dash, it would be an option of its own"
+        for place, value in _texts(settings)
+        if value.startswith("-") and not _is_number(value)
+    ]
+    faults += [
+        f"vllm.env.{name} cannot be set: {_ENV_OURS_ALONE[name.upper()]}"
+        for name in settings.env
+        if name.upper() in _ENV_OURS_ALONE
     ]
     return faults
 
 
-def _plain(name: str) -> str:
-    return name.replace("-", "_").removeprefix("no_")
+def _forbidden(name: str) -> str | None:
+    """The option of ours alone that this one is, or would be taken for: vLLM completes the beginning of a name."""
+    plain = name.lower().replace("-", "_").strip("_").partition(".")[0].partition("=")[0].removeprefix("no_")
+    if plain in _OURS_ALONE:
+        return plain
+    if plain in _NO_ABBREVIATION:
+        return None
+    return next((option for option in _OURS_ALONE if option.startswith(plain)), None)
+
+
+def _texts(settings: Vllm) -> list[tuple[str, str]]:
+    """Every text that becomes a word of the command line, with its place in the config."""
+    named = [(name, getattr(settings, name)) for name in (*_OPTIONS, "tokenizer")]
+    extra = [(f"extra_args.{name}", value) for name, value in settings.extra_args.items()]
+    return [(place, value) for place, value in named + extra if isinstance(value, str)]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _option(name: str, value: str | float | bool | None) -> list[str]:
