@@ -14,7 +14,13 @@ SOURCES = sorted(
 )
 FORBIDDEN = {
     r"yaml\.(unsafe_|full_)?load\(": "settings are read with hpc_qa.strict_yaml",
-    r"pickle\.loads?\b": "a pickle runs code",
+    r"(pickle|shelve|marshal|torch|joblib|dill)\.(loads?|open)\b": "a pickle runs code",
+    r"(?<![\w.])(eval|exec|compile|__import__)\(": "text is never run",
+    r"os\.(system|popen)\(": "commands are lists",
+    r"tempfile\.mktemp\(|(?<![\w.])mktemp\(": "a name that is only guessed to be free can be taken",
+    r"verify=False|CERT_NONE|_create_unverified_context": "a connection is checked or not made",
+    r"trust_env=True": "proxies of the shell are not for us",
+    r"allow_pickle=True|weights_only=False": "a pickle runs code",
     r"shell=True": "commands are lists",
     r"\.extractall\(": "an archive says where its members go",
     r"0\.0\.0\.0": "nothing of ours listens on all interfaces",
