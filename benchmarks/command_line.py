@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figure import Figure, seconds_of, under
-from hpc_qa.store.files import write_json_once, write_once
+from hpc_qa.store.files import write_once
 from hpc_qa.store.merge import commit_shard
 from hpc_qa.store.run_directory import RunDirectory, attempt_name, create
 from hpc_qa.store.segments import SegmentWriter
@@ -43,7 +43,7 @@ def made_run(project: Path, *, committed: bool) -> RunDirectory:
         "model": {"name": "m"},
         "gpus_per_server": 0,
     }
-    write_json_once(run.run_json, facts | {"gpus_per_server": 0, "plan_sha256": hashlib.sha256(text).hexdigest()})
+    run.freeze(facts | {"gpus_per_server": 0, "plan_sha256": hashlib.sha256(text).hexdigest()})
     shard = run.shard(0)
     attempt = shard.new_attempt(attempt_name("1", 0, 0))
     writer = SegmentWriter(attempt.path)
@@ -67,14 +67,14 @@ def chunk_records(name: str, chunk: int) -> list[dict[str, Any]]:
         base | {
             "kind": "pair", "key": f"{name}-{chunk}-{item}", "item": item, "question": "When must the agency decide?",
             "answer": "Within 45 days.", "evidence": [context[:58]], "evidence_numbers": [1],
-            "checks": {"grounded": True}, "clarity": 5, "accuracy": 5, "relevance": 5, "quality_score": 1.0,
-            "accepted": True, "reject_reason": None, "judge": None, "created_at": "2026-01-01T00:00:00.000Z",
+            "question_type": None, "checks": {"grounded": True}, "clarity": 5, "accuracy": 5, "relevance": 5,
+            "quality_score": 1.0, "accepted": True, "reject_reason": None, "judge": None, "created_at": "2026-01-01T00:00:00.000Z",
         }
         for item in range(PAIRS)
     ]  # fmt: skip
     record = base | {
         "kind": "chunk", "key": f"{name}-{chunk}", "context": context, "headings": [], "pages": None, "asked": PAIRS,
-        "parsed": PAIRS, "accepted": PAIRS, "outcome": "ok", "prompt_tokens": 1, "cached_tokens": 1,
-        "completion_tokens": 1,
+        "parsed": PAIRS, "checked": PAIRS, "judged": PAIRS, "accepted": PAIRS, "outcome": "ok", "lost": {},
+        "prompt_tokens": 1, "cached_tokens": 1, "completion_tokens": 1,
     }  # fmt: skip
     return [*pairs, record]

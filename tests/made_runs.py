@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hpc_qa.store.files import write_json_once, write_once
+from hpc_qa.store.files import write_once
 from hpc_qa.store.merge import commit_shard
 from hpc_qa.store.run_directory import AttemptDirectory, RunDirectory, ShardDirectory, attempt_name, create
 from hpc_qa.store.segments import SegmentWriter
@@ -132,7 +132,7 @@ def planned_run(
         "prompts": {"sha256": key("prompts"), "file_sha256": hashlib.sha256(b"{}").hexdigest()},
         "gpus_per_server": 0,
     }
-    write_json_once(run.run_json, facts)
+    run.freeze(facts)
     return run
 
 

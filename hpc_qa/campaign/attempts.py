@@ -7,6 +7,7 @@ took (`summary.json`). Whether it lives is only known on its own host.
 import json
 import platform
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,14 @@ import psutil
 from hpc_qa.store.run_directory import AttemptDirectory, ShardDirectory
 
 CREATE_TIME_TOLERANCE_S = 2.0
+# what is reckoned with, by name; the other fields are only shown
+MOMENTS = {"at", "started_at"}
+FIGURES = {
+    "computed_tokens", "serving_s", "documents_todo", "documents_fed", "documents_done", "chunks_fed", "chunks_done",
+    "pid", "process_start_s", "predicted_tokens", "startup_s", "gpus_per_server",
+}  # fmt: skip
+WORDS = {"host", "job_id", "stage", "phase", "model"}
+LARGEST = 1e18
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +51,7 @@ def live_process(pid: object, started_s: object) -> psutil.Process | None:
         process = psutil.Process(pid)
         same = abs(process.create_time() - started_s) < CREATE_TIME_TOLERANCE_S
         return process if same and process.status() != psutil.STATUS_ZOMBIE else None
-    except psutil.Error:
+    except (psutil.Error, ValueError, OverflowError):  # the latter two: a damaged file named no possible process
         return None
 
 
@@ -61,9 +70,20 @@ def _read(directory: AttemptDirectory) -> Attempt:
 
 
 def read_view(path: Path) -> dict[str, Any]:
-    """A JSON object that may be absent or half-written because its writer was killed: then empty."""
+    """A JSON object that may be absent, half-written or damaged: then empty, or without what is damaged."""
     try:
         document = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
-    return document if isinstance(document, dict) else {}
+    return {name: value for name, value in document.items() if _fits(name, value)} if isinstance(document, dict) else {}
+
+
+def _fits(name: str, value: object) -> bool:
+    if name in MOMENTS:
+        try:
+            return datetime.fromisoformat(str(value)).tzinfo is not None
+        except ValueError:
+            return False
+    if name in FIGURES:
+        return isinstance(value, int | float) and 0 <= value < LARGEST
+    return name not in WORDS or value is None or isinstance(value, str)

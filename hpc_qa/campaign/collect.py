@@ -21,7 +21,7 @@ from hpc_qa.campaign.verify import verify
 from hpc_qa.errors import ConfigError, ExitCode, StoreError
 from hpc_qa.qa.duplicates import near_duplicates
 from hpc_qa.store.dataset import REJECTED, TRAIN, VALIDATION, DatasetWriter
-from hpc_qa.store.files import read_json, read_jsonl
+from hpc_qa.store.files import read_jsonl
 from hpc_qa.store.merge import Merged, merge_shard
 from hpc_qa.store.records import Record
 from hpc_qa.store.run_directory import RunDirectory
@@ -56,9 +56,10 @@ class Collected:
     def lines(self) -> list[str]:
         """The result for people."""
         if self.path is None:
+            run = self.runs[0] if len(self.runs) == 1 else "RUN"
             return [
                 f"incomplete   {self.documents_left} documents are left; nothing was published",
-                "next         hpc-qa resume RUN continues, hpc-qa collect RUN --partial publishes what there is",
+                f"next         hpc-qa resume {run} continues, hpc-qa collect {run} --partial publishes what there is",
             ]
         here = Path.cwd()
         shown = self.path.relative_to(here) if self.path.is_relative_to(here) else self.path
@@ -126,7 +127,7 @@ def _check(runs: Sequence[RunDirectory]) -> tuple[int, bool]:
         proof = verify(run)
         if proof.exit_code == ExitCode.OUTSIDE:
             faults = [f"{run.run_id}: {fault}" for fault in (*proof.damage, *proof.doubles)]
-            raise StoreError(*faults[:5], hint=f"hpc-qa verify {run.run_id} lists all, hpc-qa resume repairs")
+            raise StoreError(*faults[:5], hint=f"hpc-qa verify {run.run_id} lists all {len(faults)}; {proof.remedy}")
         left += len(proof.left)
         complete = complete and proof.exit_code == ExitCode.DONE
     return left, complete
@@ -167,7 +168,7 @@ class _Collection:
     def _find(self, number: int, run: RunDirectory) -> None:
         """First pass over one run: where its chunks stand, and the questions that may be published."""
         part = self._parts[number]
-        plan = read_json(run.plan)
+        plan = run.frozen_plan()
         for settled in plan["settled"]:
             part.states[settled["doc_id"]] = f"{settled['state']}: {settled['reason']}"
         for planned in plan["shards"]:
@@ -311,7 +312,7 @@ def _read_part(run: RunDirectory) -> RunPart:
             revision=facts["model"]["revision"],
             prompt_sha256=facts["prompts"]["sha256"],
             seed=config["seed"],
-            converter=read_json(run.plan)["converter_key"],
+            converter=run.frozen_plan()["converter_key"],
             language=config["qa"]["language"],
             cost=_cost(run, facts.get("gpus_per_server")),
         ),
@@ -324,7 +325,7 @@ def _cost(run: RunDirectory, gpus: int | None) -> str:
     """What the attempts say that they took; the ledger has what the site accounted for."""
     hours = 0.0
     for stages in sorted(run.path.glob("shards/*/*/stages.jsonl")):
-        hours += sum(stage.get("duration_s", 0.0) for stage in _stages(stages)) / 3600
+        hours += sum(stage["duration_s"] for stage in _stages(stages)) / 3600
     if not hours:
         return "not measured"
     if gpus is None:
@@ -334,8 +335,12 @@ def _cost(run: RunDirectory, gpus: int | None) -> str:
 
 def _stages(path: Path) -> Iterator[dict[str, Any]]:
     """The stages that a worker noted; a line that a kill cut off is left out."""
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        with suppress(ValueError):
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        with suppress(ValueError, RecursionError):
             stage = json.loads(line)
-            if isinstance(stage, dict):
+            if isinstance(stage, dict) and isinstance(stage.get("duration_s"), int | float):
                 yield stage

@@ -10,7 +10,7 @@ import psutil
 from hpc_qa.campaign.attempts import attempts_of, live_process
 from hpc_qa.campaign.status import ShardStatus, status
 from hpc_qa.campaign.verify import verify
-from hpc_qa.errors import ConfigError, SlurmError
+from hpc_qa.errors import ConfigError, SlurmError, StoreError
 from hpc_qa.store.commits import set_aside
 from hpc_qa.store.run_directory import RunDirectory
 
@@ -78,11 +78,16 @@ def repair(run: RunDirectory) -> list[int]:
     """Open again the shards whose commit is not true any more, so that they are among the missing; which these are.
 
     The damaged commit is kept beside. Records that are whole are not computed again.
+
+    Raises:
+        StoreError: what was frozen at the start is damaged, so that nothing can be computed from it.
     """
-    damaged = verify(run).damaged_shards
-    for shard in damaged:
+    proof = verify(run)
+    if proof.frozen_damage:
+        raise StoreError(*proof.damage[:5], *proof.doubles[:5], hint=proof.remedy)
+    for shard in proof.damaged_shards:
         set_aside(run.shard(shard))
-    return damaged
+    return proof.damaged_shards
 
 
 def last_words(run: RunDirectory, shard: int, *, lines: int = 8) -> list[str]:

@@ -4,7 +4,6 @@ Tokens, requests and pairs are predicted from the conversion; seconds only from 
 same model. Without such a run hours are null: a guess would look like a measurement.
 """
 
-import json
 import math
 import statistics
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpc_qa.campaign.attempts import read_view
 from hpc_qa.config import Qa
 
 # Tokens beside the chunk itself, per request: orders of magnitude of the built-in prompts.
@@ -79,7 +79,7 @@ def measured_attempts(runs: Sequence[Path], *, model: str, gpus_per_server: int)
     found = []
     for summary in _summaries(runs):
         same = summary.get("model") == model and summary.get("gpus_per_server") == gpus_per_server
-        if same and summary.get("predicted_tokens") and summary.get("serving_s"):
+        if same and all(summary.get(name) for name in ("predicted_tokens", "serving_s", "startup_s")):
             speed = summary["predicted_tokens"] / summary["serving_s"]
             found.append(Measured(float(summary["startup_s"]), float(speed)))
     return found
@@ -88,11 +88,7 @@ def measured_attempts(runs: Sequence[Path], *, model: str, gpus_per_server: int)
 def _summaries(runs: Sequence[Path]) -> Iterator[dict[str, Any]]:
     for run in runs:
         for path in sorted(run.glob("shards/*/*/summary.json")):
-            try:
-                document = json.loads(path.read_text())
-            except (OSError, ValueError):
-                continue  # half-written by an attempt that was killed: it measured nothing
-            if isinstance(document, dict):
+            if document := read_view(path):  # half-written by an attempt that was killed: it measured nothing
                 yield document
 
 

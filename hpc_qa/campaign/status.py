@@ -13,8 +13,7 @@ from typing import Any
 
 from hpc_qa.campaign.attempts import Attempt, attempts_of, live_process
 from hpc_qa.errors import StoreError
-from hpc_qa.store.commits import read_commit
-from hpc_qa.store.files import read_json
+from hpc_qa.store.commits import read_commit, seems_damaged
 from hpc_qa.store.merge import counts_of
 from hpc_qa.store.run_directory import RunDirectory, ShardDirectory, list_runs
 from hpc_qa.units import utc_now
@@ -25,7 +24,7 @@ class ShardStatus:
     """One array task."""
 
     shard: int
-    state: str  # pending | running | done | interrupted
+    state: str  # pending | running | done | interrupted | damaged
     stage: str | None
     phase: str | None  # of the server's start
     documents: int
@@ -51,7 +50,7 @@ class RunStatus:
     created_at: str
     executor: str
     model: str
-    state: str  # pending | running | complete | incomplete
+    state: str  # pending | running | complete | incomplete | damaged
     documents: int
     settled: dict[str, int]
     shards: tuple[ShardStatus, ...]
@@ -79,7 +78,7 @@ def status(run: RunDirectory) -> RunStatus:
     Raises:
         StoreError: run.json or plan.json cannot be read.
     """
-    facts, plan = run.facts(), read_json(run.plan)
+    facts, plan = run.facts(), run.frozen_plan()
     submitted = _submitted(run)
     gpus = facts.get("gpus_per_server")
     shards = tuple(
@@ -101,6 +100,8 @@ def status(run: RunDirectory) -> RunStatus:
 
 def _run_state(shards: Iterable[ShardStatus]) -> str:
     states = {shard.state for shard in shards}
+    if "damaged" in states:
+        return "damaged"
     if states <= {"done"}:
         return "complete"
     if "running" in states:
@@ -119,8 +120,9 @@ def _shard_status(
     shard = run.shard(index)
     attempts = attempts_of(shard)
     last = attempts[-1] if attempts else None
-    state = "done" if read_commit(shard) is not None else _live_state(last, task)
-    counts, pairs, accepted = _produced(shard)
+    damaged = seems_damaged(shard)
+    state = "damaged" if damaged else "done" if read_commit(shard) is not None else _live_state(last, task)
+    counts, pairs, accepted = (Counter[str](), 0, 0) if damaged else _produced(shard)  # what is left, verify says
     elapsed = _elapsed_s(attempts, running=state == "running")
     finished = counts.total()
     progress = last.progress if last is not None and last.process is not None else {}

@@ -23,7 +23,7 @@ from hpc_qa.qa import prompts
 from hpc_qa.serving.command import setting_faults
 from hpc_qa.serving.preflight import model_faults
 from hpc_qa.slurm.submission import Submitted, submit_local
-from hpc_qa.store.files import json_bytes, write_json_once, write_once
+from hpc_qa.store.files import json_bytes, write_once
 from hpc_qa.store.run_directory import RunDirectory, create
 from hpc_qa.store.trust import check_project, check_run
 from hpc_qa.units import iso, utc_now
@@ -73,7 +73,7 @@ def freeze(plan: RunPlan, *, project: Path, limit: int | None = None) -> RunDire
         "executor": config.executor,
         "gpus_per_server": plan.gpus_per_server,
     }
-    write_json_once(run.run_json, facts)
+    run.freeze(facts)
     return run
 
 

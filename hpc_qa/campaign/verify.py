@@ -6,6 +6,7 @@ is changed: `resume` repairs.
 """
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ class Verification:
     torn_bytes: int = 0
     damage: list[str] = field(default_factory=list)
     damaged_shards: list[int] = field(default_factory=list)  # `resume` sets their commits aside
+    frozen_damage: bool = False  # of what was written once at the start, which `resume` cannot repair
     doubles: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -54,6 +56,15 @@ class Verification:
     def status(self) -> str:
         """proven, incomplete or damaged."""
         return {ExitCode.DONE: "proven", ExitCode.INCOMPLETE: "incomplete"}.get(self.exit_code, "damaged")
+
+    @property
+    def remedy(self) -> str:
+        """What helps against the damage: shards can be computed again, what was frozen at the start cannot."""
+        again = f"hpc-qa resume {self.run_id} computes again what they touch"
+        if not self.frozen_damage:
+            return again
+        restore = "restore run.json, plan.json, manifest.jsonl and prompts.json as they were, or submit a new run"
+        return f"{restore}; then {again}" if self.damaged_shards else restore
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -96,13 +107,11 @@ class Verification:
     def _verdict(self) -> str:
         if self.exit_code == ExitCode.OUTSIDE:
             faults = len(self.damage) + len(self.doubles)
-            if self.damaged_shards:
-                return f"damaged: {faults} faults; hpc-qa resume RUN computes again what they touch"
-            return f"damaged: {faults} faults in what was frozen at the start; restore it, or submit a new run"
+            return f"damaged: {faults} fault{'s' * (faults > 1)}; {self.remedy}"
         if self.left:
-            return f"incomplete: {len(self.left)} documents left; hpc-qa resume RUN continues"
+            return f"incomplete: {len(self.left)} documents left; hpc-qa resume {self.run_id} continues"
         if self.exit_code == ExitCode.INCOMPLETE:
-            return "incomplete: every document is done, a commit is missing; hpc-qa resume RUN writes it"
+            return f"incomplete: every document is done, a commit is missing; hpc-qa resume {self.run_id} writes it"
         return "proven: every document is in one terminal state, every record is whole, nothing is double"
 
 
@@ -113,10 +122,13 @@ def verify(run: RunDirectory) -> Verification:
         plan = _check_frozen(found, run)
     except StoreError as exc:
         found.damage += exc.faults
+        found.frozen_damage = True
         return found
-    except (KeyError, TypeError) as exc:
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:  # another version wrote it
         found.damage.append(f"run.json, manifest.jsonl or plan.json: {exc} is missing or not what it should be")
+        found.frozen_damage = True
         return found
+    found.frozen_damage = bool(found.damage or found.doubles)
     for index, documents in plan.items():
         found.shards += 1
         faults = len(found.damage) + len(found.doubles)
@@ -124,8 +136,8 @@ def verify(run: RunDirectory) -> Verification:
             _check_shard(found, run.shard(index), documents)
         except StoreError as exc:
             found.damage += exc.faults
-        except KeyError as exc:  # its checksum is right: another program wrote it
-            found.damage.append(f"{_name(run.shard(index))}: a record lacks {exc}")
+        except OSError as exc:
+            found.damage.append(f"{_name(run.shard(index))}: {exc.filename}: {exc.strerror}")
         if len(found.damage) + len(found.doubles) > faults:
             found.damaged_shards.append(index)
     return found
@@ -260,7 +272,7 @@ def _check_after_commit(found: Verification, shard: ShardDirectory, committed: C
         next_batch = 0
         for path in attempt.segments():
             info = sizes.get(f"{attempt.name}/{path.name}")
-            if info and path.stat().st_size == info.bytes:
+            if info and os.path.getsize(path) == info.bytes:
                 continue
             segment, _ = read_segment(path, first_batch=next_batch)
             next_batch = segment.next_batch

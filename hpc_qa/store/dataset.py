@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hpc_qa.errors import StoreError
-from hpc_qa.store.files import WHAT_TO_DO, json_bytes, storage_error, sync_folder
+from hpc_qa.store.files import json_bytes, sync_folder
 
 ROW_GROUP = 5_000  # rows held in memory at once, per file
 TRAIN, VALIDATION, REJECTED = "train", "validation", "rejected"
@@ -93,7 +93,8 @@ class DatasetWriter:
             (self._folder / "data").mkdir(parents=True)
             self._jsonl: IO[bytes] = (self._folder / "qa.jsonl").open("xb")
         except OSError as exc:
-            raise storage_error(self._folder, "cannot be made", exc) from exc
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise _error(out, exc) from exc
 
     def __enter__(self) -> Self:
         return self
@@ -101,10 +102,9 @@ class DatasetWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._jsonl.close()
-        for writer in self._writers.values():
+        for content in (self._jsonl, *self._writers.values()):
             with suppress(OSError, pa.ArrowException):  # the folder is thrown away
-                writer.close()
+                content.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def add(self, row: Mapping[str, Any], split: str) -> None:
@@ -118,8 +118,8 @@ class DatasetWriter:
                 self._jsonl.write(text.encode() + b"\n")
             if len(self._rows[split]) >= ROW_GROUP:
                 self._write_group(split)
-        except OSError as exc:
-            raise storage_error(self._folder, "cannot be written", exc) from exc
+        except (OSError, pa.ArrowException) as exc:
+            raise _error(self._out, exc) from exc
 
     def publish(self, card: str, facts: Mapping[str, Any]) -> list[PublishedFile]:
         """Write what is left, sync everything, and put the folder in its place.
@@ -139,7 +139,7 @@ class DatasetWriter:
             _sync_tree(self._folder)
             _put_in_place(self._folder, self._out)
         except (OSError, pa.ArrowException) as exc:
-            raise StoreError(f"{self._out}: cannot be published: {exc}", hint=WHAT_TO_DO) from exc
+            raise _error(self._out, exc) from exc
         return files
 
     def _write_group(self, name: str) -> None:
@@ -159,6 +159,12 @@ class DatasetWriter:
                 digest = hashlib.file_digest(content, "sha256").hexdigest()
             found.append(PublishedFile(name, digest, count, path.stat().st_size))
         return found
+
+
+def _error(out: Path, exc: Exception) -> StoreError:
+    why = (exc.strerror if isinstance(exc, OSError) else None) or exc
+    hint = "what was there before is untouched; look for a full disk or a quota (df, quota), then collect again"
+    return StoreError(f"{out}: the dataset cannot be written: {why}; nothing was published", hint=hint)
 
 
 def well_formed(value: Any) -> Any:

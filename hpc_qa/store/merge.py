@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from hpc_qa.errors import StoreError
 from hpc_qa.store.commits import Commit, commit, read_commit
-from hpc_qa.store.records import TERMINAL_STATES, Record
+from hpc_qa.store.files import exists, run_id_of
+from hpc_qa.store.records import TERMINAL_STATES, Record, fault_of
 from hpc_qa.store.run_directory import ShardDirectory
 from hpc_qa.store.segments import Batch, Segment, SegmentInfo, read_batches
 
@@ -118,25 +119,18 @@ def merged_batches(merged: Merged, *, digest: bool = False) -> Iterator[Batch]:
         attempt = _Attempt(merged, found)
         for position, (segment_name, limit) in enumerate(names):
             segment = Segment(merged.shard.path / name / segment_name, next_batch=attempt.next_batch)
-            if not segment.path.is_file():
+            if not exists(segment.path):
                 merged.damaged.append(f"{_where(merged.shard, segment)}: is missing")
                 continue
             for batch in read_batches(segment, limit=limit, digest=digest):
-                if counting := attempt.counting(batch):
+                if faults := [(n, why) for n, record in enumerate(batch.records) if (why := fault_of(record))]:
+                    number, why = faults[0]
+                    merged.damaged.append(f"{_where(merged.shard, segment)}:{batch.line + number}: {why}")
+                elif counting := attempt.counting(batch):
                     yield replace(batch, records=counting)
             attempt.next_batch = segment.next_batch
             _note(merged, segment, limit, last=position == len(names) - 1)
     _settle(merged, found)
-
-
-def done_documents(shard: ShardDirectory) -> dict[str, str]:
-    """The documents of a shard that need no more work, and their terminal states."""
-    return merge_shard(shard).done
-
-
-def done_chunks(shard: ShardDirectory) -> dict[str, ChunkDone]:
-    """The chunks of a shard that were asked about, by work key, also those of unfinished documents."""
-    return merge_shard(shard).chunks
 
 
 def counts_of(shard: ShardDirectory) -> dict[str, Any]:
@@ -151,14 +145,14 @@ def commit_shard(shard: ShardDirectory, attempt: str, documents: Collection[str]
     Raises:
         StoreError: a document of the shard is not in a terminal state, or the commit cannot be written.
     """
-    if shard.commit.exists():
+    if exists(shard.commit):
         return False
     merged = merge_shard(shard, digest=True)
     left = sorted(set(documents) - merged.done.keys())
     if left:
         raise StoreError(
             f"{shard.path}: {len(left)} of {len(documents)} documents are not done, {left[0]} for example",
-            hint="hpc-qa resume RUN continues",
+            hint=f"hpc-qa resume {run_id_of(shard.path)} continues",
         )
     settled = {doc_id: merged.documents[doc_id]["state"] for doc_id in merged.conflicts}
     counts = merged.counts.to_json()

@@ -75,6 +75,29 @@ class DocumentRecord(TypedDict):
     seconds: float
 
 
+FIELDS = {
+    "pair": PairRecord.__required_keys__,
+    "chunk": ChunkRecord.__required_keys__,
+    "document": DocumentRecord.__required_keys__,
+}
+
+
+def fault_of(record: object) -> str | None:
+    """Why this is no record of ours although its checksum is right, None if it is one.
+
+    >>> fault_of({"kind": "chunk", "key": "x"})
+    'is no record of this program: it lacks accepted'
+    """
+    if not isinstance(record, dict) or not isinstance(kind := record.get("kind"), str) or kind not in FIELDS:
+        return "is no record of this program"
+    if lacking := FIELDS[kind] - record.keys():
+        return f"is no record of this program: it lacks {min(lacking)}"
+    names = ("key", "doc_id") if kind == "document" else ("key", "doc_id", "chunk_id")
+    if not all(isinstance(record[name], str) for name in names):
+        return "is no record of this program: its names are no text"
+    return None
+
+
 def work_key(  # noqa: PLR0913 - each of them makes other work, and none may be forgotten
     *,
     doc_id: str,

@@ -2,23 +2,38 @@
 
 A run is `runs/<name>-<UTC time>-<4 hex>`; below it shards, below them attempts. Nothing here decides what a run does,
 and nothing trusts a modification time: the order of attempts is a number that each of them writes when it starts.
+
+`runs` and everything above it may be links, to a larger disk for example. So may the folder of a run that was moved
+away: commands resolve it first. Below it everything is a real folder; a link in the place of a shard or an attempt is
+not followed, and an attempt whose folder was replaced under it stops.
 """
 
 import difflib
+import hashlib
+import json
 import os
 import re
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from hpc_qa.errors import ConfigError, StoreError
-from hpc_qa.store.files import make_folder, read_json, storage_error, write_json_once
+from hpc_qa.store.files import (
+    RUN_ID,
+    make_folder,
+    read_json,
+    read_sealed,
+    storage_error,
+    write_json_once,
+    write_sealed_once,
+)
 
-RUN_ID = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)-(?P<stamp>\d{8}T\d{6})-[0-9a-f]{4}")
 ATTEMPT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*_\d+_r\d+_[0-9a-f]{8}")
+SEGMENT_NAME = re.compile(r"seg-\d+\.jsonl")
 NOT_STARTED = 1 << 30  # a folder whose marker was never written holds no record: it sorts last
 
 
@@ -65,12 +80,12 @@ class AttemptDirectory:
         """Which attempt at its shard this is, from 1; two that started together may share a number."""
         try:
             return int(read_json(self.started_json)["order"])
-        except (StoreError, KeyError, TypeError, ValueError):
+        except (StoreError, KeyError, TypeError, ValueError, OverflowError):
             return NOT_STARTED
 
     def segments(self) -> list[Path]:
         """The segment files, oldest first."""
-        return sorted(self.path.glob("seg-*.jsonl"))
+        return [self.path / entry.name for entry in _entries(self.path) if SEGMENT_NAME.fullmatch(entry.name)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +104,7 @@ class ShardDirectory:
 
     def attempts(self) -> list[AttemptDirectory]:
         """The attempts in the order in which they started."""
-        if not self.path.is_dir():
-            return []
-        names = [entry.name for entry in os.scandir(self.path) if entry.is_dir(follow_symlinks=False)]
+        names = [entry.name for entry in _entries(self.path) if entry.is_dir(follow_symlinks=False)]
         attempts = [AttemptDirectory(self.path / name) for name in names if ATTEMPT_NAME.fullmatch(name)]
         return sorted(attempts, key=_by_start)
 
@@ -103,12 +116,29 @@ class ShardDirectory:
                 hint="make it with attempt_name()",
             )
         _make_if_missing(self.path)
+        _refuse_link(self.path.parent)
+        _refuse_link(self.path)
         orders = [attempt.order() for attempt in self.attempts()]
         order = max((order for order in orders if order != NOT_STARTED), default=0) + 1
         attempt = AttemptDirectory(self.path / name)
         make_folder(attempt.path)
         write_json_once(attempt.started_json, {"order": order})
         return attempt
+
+
+def _entries(folder: Path) -> list["os.DirEntry[str]"]:
+    """What is in a folder, by name; nothing when it is not there."""
+    try:
+        return sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as exc:
+        raise storage_error(folder, "cannot be listed", exc) from exc
+
+
+def _refuse_link(folder: Path) -> None:
+    if folder.is_symlink():
+        raise StoreError(f"{folder}: is a link", hint="put back the folder itself; only runs/ and above may be links")
 
 
 def _by_start(attempt: AttemptDirectory) -> tuple[int, str]:
@@ -168,21 +198,56 @@ class RunDirectory:
     def shard(self, index: int) -> ShardDirectory:
         return ShardDirectory(self.path / "shards" / f"{index:04}")
 
+    def freeze(self, facts: Mapping[str, Any]) -> None:
+        """Write run.json, the last file of a new run: with it the run exists."""
+        write_sealed_once(self.run_json, facts)
+
     def facts(self) -> dict[str, Any]:
-        """run.json: what was frozen when the run was submitted."""
-        return read_json(self.run_json)
+        """run.json: what was frozen when the run was submitted.
+
+        Raises:
+            StoreError: it cannot be read, or is not as it was written.
+        """
+        return read_sealed(self.run_json)
+
+    def frozen_plan(self) -> dict[str, Any]:
+        """plan.json: shards and their documents.
+
+        Raises:
+            StoreError: it cannot be read, or is not the file that run.json names.
+        """
+        expected = self.facts().get("plan_sha256")
+        try:
+            content = self.plan.read_bytes()
+        except OSError as exc:
+            raise storage_error(self.plan, "cannot be read", exc) from exc
+        if hashlib.sha256(content).hexdigest() != expected:
+            raise StoreError(
+                f"{self.plan}: is not the file that run.json names by its SHA-256",
+                hint="restore it from a backup, or submit a new run",
+            )
+        plan: dict[str, Any] = json.loads(content)
+        return plan
 
     def add_submission(self, facts: Mapping[str, Any]) -> Path:
         """Write the facts of one more submission; run.json itself is written once and never again."""
         _make_if_missing(self.submissions)
-        number = len(list(self.submissions.glob("*.json"))) + 1
-        while not write_json_once(path := self.submissions / f"{number:03}.json", dict(facts)):
+        number = len(_entries(self.submissions)) + 1
+        while not write_sealed_once(path := self.submissions / f"{number:03}.json", facts):
             number += 1
         return path
 
     def list_submissions(self) -> list[dict[str, Any]]:
-        """The facts of every submission, oldest first."""
-        return [read_json(path) for path in sorted(self.submissions.glob("*.json"))]
+        """The facts of every submission, oldest first.
+
+        One that is damaged is left out: it only helps to find processes, and no result depends on it.
+        """
+        found = []
+        for entry in _entries(self.submissions):
+            if entry.name.endswith(".json") and not entry.name.startswith("."):
+                with suppress(StoreError):
+                    found.append(read_sealed(self.submissions / entry.name))
+        return found
 
 
 def create(project: Path, name: str, *, now: datetime, nonce: str | None = None) -> RunDirectory:
@@ -204,18 +269,16 @@ def create(project: Path, name: str, *, now: datetime, nonce: str | None = None)
 def list_runs(project: Path) -> list[RunDirectory]:
     """The runs of a project, oldest first; a folder without run.json was never submitted and is left out."""
     folder = project / "runs"
-    if not folder.is_dir():
-        return []
-    found = [RunDirectory(path) for path in folder.iterdir() if RUN_ID.fullmatch(path.name)]
-    return sorted((run for run in found if run.run_json.is_file()), key=_by_creation)
+    found = [RunDirectory(folder / entry.name) for entry in _entries(folder) if RUN_ID.fullmatch(entry.name)]
+    return sorted((run for run in found if os.path.isfile(run.run_json)), key=_by_creation)
 
 
 def find(project: Path, text: str) -> RunDirectory:
     """The run that a user means: `latest`, an id, a unique prefix of one, or a path."""
     path = Path(text)
-    if (path / "run.json").is_file():
+    if os.path.isfile(path / "run.json"):
         return RunDirectory(path.resolve())
-    if path.is_dir() and ("/" in text.rstrip("/") or RUN_ID.fullmatch(path.resolve().name)):
+    if os.path.isdir(path) and ("/" in text.rstrip("/") or RUN_ID.fullmatch(path.resolve().name)):
         raise ConfigError(f"{text} has no run.json", hint="it is no run, or what was frozen at its start is lost")
     text = text.rstrip("/")
     runs = list_runs(project)

@@ -9,6 +9,7 @@ A line is `{"crc32":"<8 hex>","bytes":N,` and then N bytes over which the checks
 missing or repeated line shows.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from hpc_qa.errors import StoreError
-from hpc_qa.store.files import FILE_MODE, WHAT_TO_DO, storage_error, sync_folder
+from hpc_qa.store.files import FILE_MODE, HeldFolder, run_id_of, storage_error, sync_folder, what_to_do
 from hpc_qa.store.records import Record
 
 MAX_SEGMENT_BYTES = 64_000_000
@@ -100,6 +101,7 @@ class SegmentWriter:
         fsync: Callable[[int], None] = os.fsync,
     ) -> None:
         self._folder = folder
+        self._held = HeldFolder(folder)
         self._max_records = max_records
         self._max_age_s = max_age_s
         self._max_bytes = max_bytes
@@ -111,7 +113,7 @@ class SegmentWriter:
         self._lines: list[bytes] = []
         self._oldest = 0.0
         self._batch = 0
-        self._broken: str | None = None
+        self._broken: str | None = None  # why nothing more can be written
         self._descriptor: int | None = None
         self._done: list[SegmentInfo] = []
         self._start_segment()
@@ -173,10 +175,7 @@ class SegmentWriter:
 
     def _check_usable(self) -> None:
         if self._broken:
-            raise StoreError(
-                f"{self.path}: nothing more can be written: {self._broken}",
-                hint=WHAT_TO_DO,
-            )
+            raise StoreError(f"{self.path}: nothing more can be written: {self._broken}", hint=what_to_do(self.path))
 
     def _start_segment(self) -> None:
         self._size = 0
@@ -184,6 +183,11 @@ class SegmentWriter:
         self._sha256 = hashlib.sha256()
 
     def _open_segment(self) -> int:
+        try:
+            self._held.check()
+        except StoreError as error:
+            self._give_up(str(error))
+            raise
         try:
             descriptor = os.open(
                 self.path,
@@ -193,7 +197,7 @@ class SegmentWriter:
             self._descriptor = descriptor
             sync_folder(self._folder)
         except OSError as exc:
-            self._give_up("the segment could not be made")
+            self._give_up(f"the segment could not be made: {exc.strerror}")
             raise storage_error(self.path, "cannot make the segment", exc) from exc
         return descriptor
 
@@ -202,15 +206,19 @@ class SegmentWriter:
             written = self._write(descriptor, data)
             if written == len(data):
                 self._fsync(descriptor)
+                self._check_reachable(descriptor)
         except OSError as exc:
-            self._give_up("an earlier write failed")
+            self._give_up(f"an earlier write failed: {exc.strerror}")
             raise storage_error(self.path, "cannot write records", exc) from exc
         if written != len(data):  # a full disk gives a short write first and an error only at the next one
-            self._give_up("an earlier write was cut short")
-            raise StoreError(
-                f"{self.path}: {written} of {len(data)} bytes were written",
-                hint=WHAT_TO_DO,
-            )
+            self._give_up(f"an earlier write was cut short after {written} of {len(data)} bytes")
+            raise StoreError(f"{self.path}: {written} of {len(data)} bytes were written", hint=what_to_do(self.path))
+
+    def _check_reachable(self, descriptor: int) -> None:
+        """What was removed or replaced still takes our writes, and nobody would ever find them."""
+        there = os.lstat(self.path)
+        if not os.path.samestat(there, os.fstat(descriptor)):
+            raise FileNotFoundError(errno.ENOENT, "the file or a folder above it was removed or replaced")
 
     def _close_segment(self) -> None:
         path, descriptor, self._descriptor = self.path, self._descriptor, None
@@ -219,7 +227,7 @@ class SegmentWriter:
         try:
             os.close(descriptor)  # a network file system may report a failed write only here
         except OSError as exc:
-            self._broken = "an earlier close failed"
+            self._broken = f"an earlier close failed: {exc.strerror}"
             raise storage_error(path, "cannot close the segment", exc) from exc
         name = f"{self._folder.name}/{path.name}"
         self._done.append(SegmentInfo(name, self._size, self._records, self._sha256.hexdigest()))
@@ -375,7 +383,8 @@ def read_batch(path: Path, offset: int, size: int) -> list[Record]:
     except OSError as exc:
         raise storage_error(path, "cannot be read", exc) from exc
     except (ValueError, KeyError, TypeError) as exc:
-        raise StoreError(f"{path}: a record at byte {offset} {exc}", hint="hpc-qa verify RUN says what else") from exc
+        hint = f"hpc-qa verify {run_id_of(path)} says what else"
+        raise StoreError(f"{path}: a record at byte {offset} {exc}", hint=hint) from exc
 
 
 def read_segment(path: Path, *, first_batch: int = 0) -> tuple[Segment, list[Record]]:

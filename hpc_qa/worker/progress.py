@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hpc_qa.store.files import HeldFolder, storage_error
+
 WRITE_EVERY_S = 1.0
 
 
@@ -18,6 +20,7 @@ class ProgressFile:
     def __init__(self, path: Path, *, clock: Callable[[], float], every_s: float = WRITE_EVERY_S) -> None:
         self._path = path
         self._temporary = path.with_name(f".{path.name}.tmp")
+        self._folder = HeldFolder(path.parent)
         self._clock = clock
         self._every_s = every_s
         self._last = float("-inf")
@@ -28,7 +31,16 @@ class ProgressFile:
             self.write(content())
 
     def write(self, content: dict[str, Any]) -> None:
-        """Write this now."""
+        """Write this now.
+
+        Raises:
+            StoreError: it cannot be written: the disk is full or lost, or the folder is not ours any more. Records
+                would fare no better, so the attempt may as well end here.
+        """
         self._last = self._clock()
-        self._temporary.write_text(json.dumps(content))
-        os.replace(self._temporary, self._path)
+        self._folder.check()
+        try:
+            self._temporary.write_text(json.dumps(content))
+            os.replace(self._temporary, self._path)
+        except OSError as exc:
+            raise storage_error(self._path, "cannot be written", exc) from exc

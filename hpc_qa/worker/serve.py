@@ -86,18 +86,20 @@ def serve_documents(
     try:
         with _scratch() as scratch:
             serving.hold(scratch)
-    finally:
-        # what was finished before an error is worth keeping; a writer that failed refuses this itself
-        _close(writer)
-        serving.write_progress()
+    except BaseException:
+        _save(writer, serving)
+        raise
+    writer.close()
+    serving.write_progress()
 
 
-def _close(writer: SegmentWriter) -> None:
+def _save(writer: SegmentWriter, serving: "_Serving") -> None:
+    """What was finished before an error is worth keeping; if that fails as well, the first error is still the news."""
     try:
         writer.close()
-    except StoreError:
-        log.exception("the last records could not be written")
-        raise
+        serving.write_progress()
+    except StoreError as error:
+        log.error("the last records may not be written: %s", error)
 
 
 class _Serving:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from hpc_qa.store.files import HeldFolder, storage_error
 from hpc_qa.units import iso, utc_now
 
 ORDER = ("setup", "model_load", "warm_up", "serving", "tail", "teardown")
@@ -20,6 +21,7 @@ class Stages:
 
     def __init__(self, path: Path, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._path = path
+        self._folder = HeldFolder(path.parent)
         self._monotonic = monotonic
         self._name: str | None = None
         self._began = 0.0
@@ -50,8 +52,12 @@ class Stages:
         seconds = now - self._began
         self.seconds[self._name] = self.seconds.get(self._name, 0.0) + seconds
         line = {"stage": self._name, "start": self._began_at, "end": now_at, "duration_s": round(seconds, 3)}
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._folder.check()
         try:
-            os.write(descriptor, (json.dumps(line) + "\n").encode())
-        finally:
-            os.close(descriptor)
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            try:
+                os.write(descriptor, (json.dumps(line) + "\n").encode())
+            finally:
+                os.close(descriptor)
+        except OSError as exc:
+            raise storage_error(self._path, "cannot be written", exc) from exc

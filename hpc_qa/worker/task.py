@@ -22,7 +22,7 @@ from hpc_qa.config import Config
 from hpc_qa.errors import ExitCode, HpcQaError, ServerError
 from hpc_qa.manifest import Entry, entry_from
 from hpc_qa.slurm.submission import job_identity
-from hpc_qa.store.files import read_json, read_jsonl, write_json_once
+from hpc_qa.store.files import HeldFolder, exists, read_jsonl, write_json_once
 from hpc_qa.store.merge import commit_shard, merge_shard
 from hpc_qa.store.run_directory import AttemptDirectory, RunDirectory, ShardDirectory, attempt_name
 from hpc_qa.store.trust import check_project, check_run
@@ -41,6 +41,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write("usage: python -m hpc_qa.worker RUN_DIR SHARD\n")
         return ExitCode.USAGE
     os.umask(0o077)
+    logging.raiseExceptions = False  # a full disk also stops the log; tracebacks of that would bury what is wrong
     _end_with_parent()
     run = RunDirectory(Path(arguments[0]).resolve())
     os.chdir("/")  # Ray lets its actors import from our working folder, where anybody may have put a file
@@ -57,7 +58,9 @@ def main(arguments: Sequence[str]) -> int:
             log.error("  | %s", line)
         if error.hint:
             log.error("  try: %s", error.hint)
-        return ExitCode.OUTSIDE
+    except OSError as error:  # of a file that no package of ours has the care of: a log, /proc
+        log.error("%s: %s", error.filename or run.path, error.strerror or error)
+    return ExitCode.OUTSIDE
 
 
 def _request_stop(stopping: Stopping) -> Any:
@@ -78,16 +81,17 @@ def run_task(run: RunDirectory, shard: ShardDirectory, stopping: Stopping) -> Ex
     Raises:
         HpcQaError: the run directory is unreadable, the server or the storage failed; what is written stays.
     """
-    plan, facts = read_json(run.plan), run.facts()
+    plan, facts = run.frozen_plan(), run.facts()
     mine = next((one for one in plan["shards"] if one["index"] == shard.index), None)
     config = Config.model_validate(facts["config"])
     check_run(run)
     check_project(Path(facts["project"]), Path(facts["project"]) / config.documents.cache)
     if mine is None:
         raise ServerError(f"{run.run_id} has no shard {shard.index}", retryable=False)
-    if shard.commit.exists():
+    if exists(shard.commit):
         return ExitCode.DONE
     attempt = shard.new_attempt(attempt_name(*job_identity()))
+    held = HeldFolder(attempt.path)
     _log_to(attempt)
     _write_identity(attempt)
     stages = Stages(attempt.stages)
@@ -111,6 +115,7 @@ def run_task(run: RunDirectory, shard: ShardDirectory, stopping: Stopping) -> Ex
     else:
         stages.begin("teardown")
     stages.finish()
+    held.check()
     return _commit(shard, attempt, mine["documents"], stopping)
 
 

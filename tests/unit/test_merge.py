@@ -2,7 +2,7 @@ import pytest
 
 from hpc_qa.errors import StoreError
 from hpc_qa.store.commits import commit, read_commit, set_aside
-from hpc_qa.store.merge import commit_shard, counts_of, done_chunks, done_documents, merge_shard
+from hpc_qa.store.merge import commit_shard, counts_of, merge_shard
 from tests.made_runs import attempt, chunk, document, key, pair, planned_run, rejected, whole
 
 
@@ -41,9 +41,10 @@ def test_resume_sees_the_union_of_all_attempts(shard):
     batches = whole("a")
     attempt(shard, [batches[0]])
     attempt(shard, batches[1:], restart=1)
-    assert done_documents(shard) == {"a": "ok"}
-    assert [done.pairs for done in done_chunks(shard).values()] == [2, 2]
-    assert done_chunks(shard)[key("chunk", "a", 0)].outcome == "ok"
+    merged = merge_shard(shard)
+    assert merged.done == {"a": "ok"}
+    assert [done.pairs for done in merged.chunks.values()] == [2, 2]
+    assert merged.chunks[key("chunk", "a", 0)].outcome == "ok"
 
 
 def test_a_document_whose_chunk_is_damaged_is_not_done_and_is_done_after_a_second_attempt(shard):

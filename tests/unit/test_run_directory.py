@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 from hpc_qa.errors import ConfigError, StoreError
-from hpc_qa.store.files import write_json_once, write_once
+from hpc_qa.store.files import write_once
 from hpc_qa.store.run_directory import attempt_name, create, find, list_runs, superseded
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
@@ -12,7 +12,7 @@ NOON = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 
 def made(project, name="demo", nonce="0001", now=NOON):
     run = create(project, name, now=now, nonce=nonce)
-    write_json_once(run.run_json, {"created_at": now.isoformat()})
+    run.freeze({"created_at": now.isoformat()})
     return run
 
 
@@ -73,9 +73,13 @@ def test_a_file_that_is_written_once_is_never_overwritten(tmp_path):
 
 
 def test_what_cannot_be_written_is_a_store_error_with_path_and_advice(tmp_path):
+    run = made(tmp_path)
     with pytest.raises(StoreError, match="absent") as error:
-        write_once(tmp_path / "absent" / "run.json", b"")
-    assert "resume" in (error.value.hint or "")
+        write_once(run.path / "absent" / "any.json", b"")
+    assert f"hpc-qa resume {run.run_id} continues" in (error.value.hint or "")
+    with pytest.raises(StoreError, match="absent") as error:
+        write_once(tmp_path / "absent" / "any.json", b"")
+    assert "the same command again" in (error.value.hint or "")
 
 
 def test_attempts_are_in_the_order_of_their_start_not_of_their_names(tmp_path):

@@ -109,7 +109,7 @@ def test_after_a_storage_error_nothing_is_acknowledged_and_nothing_more_is_writt
     writer.add(RECORDS)
     with pytest.raises(StoreError, match="seg-000") as error:
         writer.flush()
-    assert "resume" in (error.value.hint or "")
+    assert "quota" in (error.value.hint or "")
     calls = list(disk.calls)
     for again in (writer.flush, writer.close, lambda: writer.add(RECORDS)):
         with pytest.raises(StoreError):
