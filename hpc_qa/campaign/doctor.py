@@ -182,7 +182,8 @@ def _model(config: Config | None, project: Path) -> Iterator[Check]:
         text = f"{config.model} is the name of a hub: whether it can be loaded shows when the server starts"
         yield Check("model", "warn", text, f"download it and set vllm.model to its folder; {folder} is not there")
     else:
-        faults = model_faults(folder, tensor_parallel_size=config.vllm.tensor_parallel_size)
+        named = config.vllm.tokenizer
+        faults = model_faults(folder, config.vllm, tokenizer=project / named if named else None)
         for fault in faults:
             yield Check("model", "fail", fault, "set vllm.model to the folder of a complete model")
         if not faults:

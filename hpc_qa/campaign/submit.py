@@ -90,25 +90,11 @@ def check_startable(config: Config, project: Path) -> None:
         if not (project / config.vllm.attach).is_socket():
             faults.append(f"vllm.attach: {config.vllm.attach} is not a socket; is the server running?")
     elif (project / config.model).is_dir():
-        parallel = config.vllm.tensor_parallel_size
-        faults += [
-            f"vllm.model: {fault}" for fault in model_faults(project / config.model, tensor_parallel_size=parallel)
-        ]
-        faults += context_faults(config, project / config.model)
+        tokenizer = project / config.vllm.tokenizer if config.vllm.tokenizer else None
+        found = model_faults(project / config.model, config.vllm, tokenizer=tokenizer)
+        faults += [f"vllm.model: {fault}" for fault in found]
     if faults:
         raise ConfigError(*faults, hint=f"hpc-qa doctor {config._source or 'CONFIG'} looks at everything")
-
-
-def context_faults(config: Config, model: Path) -> list[str]:
-    """A context that is longer than the model was made for; vLLM would refuse it only after a minute."""
-    try:
-        longest = json.loads((model / "config.json").read_text()).get("max_position_embeddings")
-    except (OSError, ValueError, AttributeError):
-        return []  # said by the check of the model's files
-    asked = config.vllm.max_model_len
-    if asked is None or not isinstance(longest, int) or asked <= longest or "hf_overrides" in config.vllm.extra_args:
-        return []
-    return [f"vllm.max_model_len: {asked} is more than the {longest} positions of {config.model}"]
 
 
 def frozen_prompts(config: Config, project: Path) -> prompts.Prompts:

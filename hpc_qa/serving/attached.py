@@ -4,45 +4,36 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from hpc_qa.config import Vllm
 from hpc_qa.errors import ConfigError, ServerError
-from hpc_qa.serving.metrics import ServerMetrics, scrape
-from hpc_qa.serving.phases import Phase
 from hpc_qa.serving.probe import accepts, served_names
+from hpc_qa.serving.surface import Server
 
 
-class AttachedServer:
+class AttachedServer(Server):
     """A server that somebody else runs: used over its socket, watched, never stopped.
 
     Raises:
         ConfigError: there is no such socket, or the key file is readable by others.
     """
 
-    restarts = 0
-    startup_s: float | None = None
-
     def __init__(self, settings: Vllm, *, socket: Path, key_file: Path | None = None) -> None:
-        self.settings = settings
-        self.socket = socket
-        self.key = "" if key_file is None else read_key(key_file)
-        self.phases: list[Phase] = []
-        self.served_model_name = ""
+        super().__init__(settings, key="" if key_file is None else read_key(key_file))
+        self._socket = socket
+        self._served_model_name = ""
         if not socket.is_socket():
             raise ConfigError(f"vllm.attach: {socket} is not a socket", hint="is the server running?")
 
-    def __enter__(self) -> Self:
-        return self
+    @property
+    def socket(self) -> Path:
+        """Where it listens."""
+        return self._socket
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
+    @property
+    def served_model_name(self) -> str:
+        """The name that it gave; empty before `wait_ready`."""
+        return self._served_model_name
 
     def start(self) -> None:
         """Nothing to start."""
@@ -64,20 +55,12 @@ class AttachedServer:
                 f"{self.socket}: serves {', '.join(names) or 'no model'}; one model is needed",
                 retryable=False,
             )
-        self.served_model_name = names[0]
+        self._served_model_name = names[0]
         return True
 
     def death(self) -> str | None:
         """Why it is dead, or None while something listens on its socket."""
         return None if accepts(self.socket) else f"nobody listens on {self.socket} any more"
-
-    def alive(self) -> bool:
-        """True while something listens on its socket."""
-        return self.death() is None
-
-    def metrics(self, *, timeout_s: float = 5.0) -> ServerMetrics:
-        """Its metrics now."""
-        return scrape(self.socket, self.key, timeout_s=timeout_s)
 
     def restart(self, reason: str) -> None:
         """Always an error: it is not ours to restart."""

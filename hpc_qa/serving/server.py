@@ -1,8 +1,9 @@
 """The life of a vLLM server: start, wait until it answers under its own name, restart, take down without a trace.
 
 Its own session, socket and folders for each start, and a keeper that ends the whole tree when we end (`keeper.py`).
-Which requests are sent, and what a dead server means for them, is not decided here; a server that somebody else runs
-is in `attached.py`.
+A start that fails in a way that a second one may not is repeated, as often as a server that died is restarted. Which
+requests are sent, and what a dead server means for them, is not decided here; a server that somebody else runs is in
+`attached.py`.
 """
 
 import logging
@@ -16,8 +17,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from hpc_qa import processes
 from hpc_qa.config import Vllm
@@ -25,10 +24,12 @@ from hpc_qa.errors import ConfigError, ServerError
 from hpc_qa.serving import keeper, phases
 from hpc_qa.serving.causes import likely_cause, telling_lines
 from hpc_qa.serving.command import serve_command, server_environment, setting_faults
-from hpc_qa.serving.metrics import ServerMetrics, scrape
+from hpc_qa.serving.gpus import gpu_memory
+from hpc_qa.serving.log import ServerLog
 from hpc_qa.serving.phases import Phase
 from hpc_qa.serving.preflight import model_faults
 from hpc_qa.serving.probe import healthy, served_names
+from hpc_qa.serving.surface import Server
 from hpc_qa.units import parse_clock
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ PROGRESS_S = 30.0
 MAX_FOLDER_BYTES = 55
 
 
-class VllmServer:
+class VllmServer(Server):
     """A server of ours, from `start` to `stop`; also a context manager that stops it.
 
     `folder` must be private (0700), short and local to the node; `cache` as well, and may serve several starts on one
@@ -61,38 +62,22 @@ class VllmServer:
         on_phase: Callable[[Phase], None] | None = None,
         grace_s: float = GRACE_S,
     ) -> None:
-        self.settings = settings
-        self.key = secrets.token_urlsafe(32)
-        self.phases: list[Phase] = []
-        self.restarts = 0
+        super().__init__(settings, key=secrets.token_urlsafe(32))
         self._model_path = model_path
         self._tokenizer_path = tokenizer_path
         self._cache = cache or folder / "cache"
         self._folder = folder
-        self._log = log
+        self._log = ServerLog(log)
         self._name = served_model_name
         self._on_phase = on_phase
         self._grace_s = grace_s
         self._mark = f"{MARK}={secrets.token_hex(8)}"
         self._process: subprocess.Popen[bytes] | None = None
-        self._log_offset = 0
-        self._log_rest = ""
-        self._lines: list[str] = []
+        self._gpus = gpu_memory(settings)
         self._starts = 0
         self._started = 0.0
         self._lock = threading.RLock()  # a restart runs in a thread while the owner may want to stop
         self._closed = threading.Event()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     @property
     def socket(self) -> Path:
@@ -115,11 +100,12 @@ class VllmServer:
         return self.phases[-1].began_s if self.phases and self.phases[-1].name == phases.READY else None
 
     def start(self) -> None:
-        """Start the process; returns at once.
+        """Start the process; returns at once, unless somebody still has memory on our GPUs.
 
         Raises:
             ConfigError: the settings would break the seal around the server.
-            ServerError: the model folder is unusable (not retryable), or the process could not be started.
+            ServerError: the model folder is unusable or the GPUs stay occupied (not retryable), or the process could
+                not be started.
         """
         with self._lock:
             if self._closed.is_set():
@@ -127,6 +113,7 @@ class VllmServer:
             if self._process is not None:
                 raise ServerError("the server is running already", retryable=False)
             self._check_settings()
+            self._gpus.wait_free(stop=self._closed.is_set)
             self._starts += 1
             self._prepare_folder()
             self._spawn()
@@ -134,29 +121,20 @@ class VllmServer:
     def wait_ready(self, timeout_s: float | None = None, *, stop: Callable[[], bool] = lambda: False) -> bool:
         """Wait until the server answers under its own name, at most `timeout_s` (default: vllm.startup_timeout).
 
-        Returns False, without waiting on, once `stop` says so.
+        When it ends before that, and a second start may do better, there is a second start, while vllm.max_restarts
+        allows it. Returns False, without waiting on, once `stop` says so.
 
         Raises:
             ServerError: it died (with the likely cause), or the time is over.
         """
         limit_s = parse_clock(self.settings.startup_timeout) if timeout_s is None else timeout_s
-        said = PROGRESS_S
         while True:
-            elapsed = time.monotonic() - self._started
-            self._read_log()
-            self._raise_if_ended(elapsed)
-            if self.socket.exists() and healthy(self.socket):
-                self._check_identity()
-                self._enter_phase(phases.READY)
-                return True
-            if stop():
-                return False
-            if elapsed > limit_s:
-                raise self._too_slow(limit_s)
-            if elapsed >= said:
-                logger.info("vLLM is %s, %.0f s since its start", self.phases[-1].shown, elapsed)
-                said += PROGRESS_S
-            self._closed.wait(0.25)
+            try:
+                return self._wait_ready(limit_s, stop)
+            except ServerError as error:
+                if not error.retryable or self.restarts >= self.settings.max_restarts:
+                    raise
+                self._start_again(str(error))
 
     def death(self) -> str | None:
         """Why the server is dead, or None while its process runs; any end is a death, also one with status 0."""
@@ -166,35 +144,16 @@ class VllmServer:
         status = process.poll()
         return None if status is None else f"vLLM ended with {_status_words(status)}"
 
-    def alive(self) -> bool:
-        """True while its process runs; whether it works is for `ServerWatch` to say."""
-        return self.death() is None
-
-    def metrics(self, *, timeout_s: float = 5.0) -> ServerMetrics:
-        """Its metrics now."""
-        return scrape(self.socket, self.key, timeout_s=timeout_s)
-
     def restart(self, reason: str) -> None:
         """Take down what is left, start again and wait until it is ready; at most vllm.max_restarts times.
 
         Raises:
             ServerError: the restarts are used up, or the new start failed.
         """
-        with self._lock:
-            if self._closed.is_set():
-                raise ServerError("the server was stopped", retryable=False)
-            self._read_log()
-            if self.restarts >= self.settings.max_restarts:
-                raise self._used_up(reason)
-            self.restarts += 1
-            logger.warning(
-                "%s; restart %d of %d",
-                reason,
-                self.restarts,
-                self.settings.max_restarts,
-            )
-            self._take_down()
-            self.start()
+        self._log.read()
+        if self.restarts >= self.settings.max_restarts:
+            raise self._used_up(reason)
+        self._start_again(reason)
         self.wait_ready()
 
     def stop(self) -> None:
@@ -209,6 +168,15 @@ class VllmServer:
 
     # -- starting
 
+    def _start_again(self, reason: str) -> None:
+        with self._lock:
+            if self._closed.is_set():
+                raise ServerError("the server was stopped", retryable=False)
+            self.restarts += 1
+            logger.warning("%s; restart %d of %d", reason, self.restarts, self.settings.max_restarts)
+            self._take_down()
+            self.start()
+
     @property
     def _start_folder(self) -> Path:
         return self._folder / f"s{self._starts}"
@@ -218,16 +186,10 @@ class VllmServer:
         if faults:
             raise ConfigError(*faults)
         if self._model_is_folder():
-            wrong = model_faults(
-                Path(self._model_path),
-                tensor_parallel_size=self.settings.tensor_parallel_size,
-            )
+            tokenizer = Path(self._tokenizer_path) if self._tokenizer_path else None
+            wrong = model_faults(Path(self._model_path), self.settings, tokenizer=tokenizer)
             if wrong:
-                raise ServerError(
-                    *wrong,
-                    hint="vllm.model must be a whole model in a folder",
-                    retryable=False,
-                )
+                raise ServerError(*wrong, hint="vllm.model: a complete model folder", retryable=False)
 
     def _model_is_folder(self) -> bool:
         """A hub name is `name` or `owner/name`; everything else is meant as a folder, also one that is not there."""
@@ -268,15 +230,10 @@ class VllmServer:
             model_is_folder=self._model_is_folder(),
         )
         keep = [sys.executable, "-P", str(Path(keeper.__file__)), str(self._grace_s)]
-        self._started, self.phases, self._lines = time.monotonic(), [], []
+        self._started, self.phases = time.monotonic(), []
         try:
-            log = os.open(
-                self._log,
-                os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC,
-                0o600,
-            )
+            log = self._log.begin()
             try:
-                self._log_offset = os.fstat(log).st_size
                 # an empty working folder: `python -m` looks for modules there first
                 self._process = subprocess.Popen(
                     [*keep, *command],
@@ -296,6 +253,24 @@ class VllmServer:
 
     # -- waiting
 
+    def _wait_ready(self, limit_s: float, stop: Callable[[], bool]) -> bool:
+        said = PROGRESS_S
+        while True:
+            elapsed = time.monotonic() - self._started
+            self._read_log()
+            self._raise_if_ended(elapsed)
+            if self.socket.exists() and healthy(self.socket) and self._is_ours():
+                self._enter_phase(phases.READY)
+                return True
+            if stop():
+                return False
+            if elapsed > limit_s:
+                raise self._too_slow(limit_s)
+            if elapsed >= said:
+                logger.info("vLLM is %s, %.0f s since its start", self.phases[-1].shown, elapsed)
+                said += PROGRESS_S
+            self._closed.wait(0.25)
+
     def _enter_phase(self, name: str) -> None:
         if self.phases and self.phases[-1].name == name:
             return
@@ -305,16 +280,7 @@ class VllmServer:
             self._on_phase(phase)
 
     def _read_log(self) -> None:
-        """Take in the lines that the server has written since the last look."""
-        try:
-            with self._log.open("rb") as file:
-                file.seek(self._log_offset)
-                new = file.read(4_000_000)
-        except OSError:  # the log is for people; a start does not fail because it cannot be read
-            return
-        self._log_offset += len(new)
-        *lines, self._log_rest = (self._log_rest + new.decode("utf-8", "replace")).split("\n")
-        self._lines = (self._lines + lines)[-2_000:]
+        lines = self._log.read()
         if self.phases and self.phases[-1].name != phases.READY:
             self._enter_phase(phases.furthest(lines, self.phases[-1].name))
 
@@ -325,12 +291,13 @@ class VllmServer:
         if status is None:
             return
         self._read_log()
-        cause = likely_cause(self._lines, status)
+        cause = likely_cause(self._log.lines, status)
+        again = f" (start {self._starts} of {1 + self.settings.max_restarts})" if cause.retryable else ""
         raise ServerError(
             f"vLLM ended with {_status_words(status)} before it was ready (after {elapsed:.0f} s, while "
-            f"{self.phases[-1].shown}): {cause.what}",
+            f"{self.phases[-1].shown}){again}: {cause.what}",
             hint=cause.hint,
-            log_tail=telling_lines(self._lines),
+            log_tail=telling_lines(self._log.lines),
             retryable=cause.retryable,
         )
 
@@ -338,22 +305,34 @@ class VllmServer:
         return ServerError(
             f"vLLM was not ready after {limit_s:.0f} s (still {self.phases[-1].shown})",
             hint="a larger vllm.startup_timeout; for a network file system vllm.safetensors_load_strategy: prefetch",
-            log_tail=[line for line in self._lines if line.strip()][-12:],
+            log_tail=[line for line in self._log.lines if line.strip()][-12:],
+            retryable=False,  # another start would take as long
         )
 
     def _used_up(self, reason: str) -> ServerError:
-        cause = likely_cause(self._lines)
+        cause = likely_cause(self._log.lines)
         return ServerError(
             f"vLLM died again after {self.restarts} restarts: {reason}",
             hint=cause.hint,
-            log_tail=telling_lines(self._lines),
+            log_tail=telling_lines(self._log.lines),
             retryable=False,
         )
 
-    def _check_identity(self) -> None:
-        names = served_names(self.socket, self.key)
+    def _is_ours(self) -> bool:
+        """Whether the one who listens has the name of this start; False when it did not say in time.
+
+        Raises:
+            ServerError: it has another name, or refuses our key.
+        """
+        try:
+            names = served_names(self.socket, self.key)
+        except ServerError as error:
+            if not error.retryable:
+                raise
+            return False
         if names != [self.served_model_name]:
             raise ServerError(f"the server answers as {', '.join(names) or 'nobody'}, not as {self.served_model_name}")
+        return True
 
     # -- ending
 

@@ -2,7 +2,13 @@ import json
 
 import pytest
 
-from hpc_qa.serving.preflight import INDEX, model_faults, weight_file_fault
+from hpc_qa.config import Vllm
+from hpc_qa.serving.preflight import INDEX, weight_file_fault
+from hpc_qa.serving.preflight import model_faults as faults_of
+
+
+def model_faults(folder, *, tokenizer=None, **settings):
+    return faults_of(folder, Vllm(model="m", **settings), tokenizer=tokenizer)
 
 
 def write_weights(path, *, extra=b"", cut=0):
@@ -79,3 +85,46 @@ def test_all_faults_come_at_once(model):
     (model / "tokenizer.json").unlink()
     write_weights(model / "model.safetensors", cut=3)
     assert len(model_faults(model, tensor_parallel_size=2)) == 3
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "generation_config.json"])
+def test_a_damaged_tokenizer_file_is_named(model, name):
+    (model / name).write_text('{"version": "1.0", "added_tok')
+    (fault,) = model_faults(model)
+    assert f"{model / name}: not valid JSON" in fault
+
+
+def test_a_tokenizer_in_a_folder_of_its_own_is_looked_for_there(model, tmp_path):
+    (model / "tokenizer.json").unlink()
+    own = tmp_path / "own"
+    own.mkdir()
+    assert str(own) in model_faults(model, tokenizer=own)[0]
+    (own / "tokenizer.json").write_text("{}")
+    assert model_faults(model, tokenizer=own) == []
+    assert model_faults(model, tokenizer=own / "tokenizer.json") == []
+
+
+def write_config(model, **keys):
+    config = {"architectures": ["LlamaForCausalLM"], "max_position_embeddings": 4096}
+    (model / "config.json").write_text(json.dumps(config | keys))
+
+
+def test_a_context_longer_than_the_model_is_found(model):
+    write_config(model)
+    (fault,) = model_faults(model, max_model_len=8192)
+    assert fault == f"{model / 'config.json'}: vllm.max_model_len 8192 is more than the 4096 positions of this model"
+    assert model_faults(model, max_model_len=4096) == []
+
+
+def test_a_context_that_may_be_stretched_is_left_to_vllm(model):
+    write_config(model, rope_scaling={"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 4096})
+    assert model_faults(model, max_model_len=8192) == []
+    write_config(model)
+    assert model_faults(model, max_model_len=8192, extra_args={"hf_overrides": "{}"}) == []
+    assert model_faults(model, max_model_len=8192, env={"VLLM_ALLOW_LONG_MAX_MODEL_LEN": "1"}) == []
+
+
+def test_a_model_that_sees_keeps_its_figures_one_level_deeper(model):
+    write_config(model, text_config={"num_attention_heads": 9, "max_position_embeddings": 1024})
+    faults = model_faults(model, tensor_parallel_size=2, max_model_len=2048)
+    assert ["9 attention heads" in faults[0], "1024 positions" in faults[1]] == [True, True]
