@@ -4,6 +4,9 @@ A process is ours when it carries our mark in its environment or works in our pr
 children, and survive a new session, a double fork and the death of the parent. (Programs that set their process title
 overwrite part of their environment, vLLM and Ray among them; the working folder they leave alone.) Only processes of
 our own user are looked at, and nothing is ever found by its name.
+
+Shared memory outlives the processes that made it. What a process has mapped is known while it lives, so it is noted
+before a kill and removed afterwards, unless somebody else uses it.
 """
 
 import os
@@ -12,6 +15,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
+
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - it is looked at; what is removed was mapped by processes of ours
 
 
 def marked(mark: str, folder: Path | None = None) -> list[psutil.Process]:
@@ -32,16 +37,33 @@ def descendants(pid: int) -> list[psutil.Process]:
 
 
 def kill(processes: Iterable[psutil.Process], *, timeout_s: float = 10.0) -> list[psutil.Process]:
-    """SIGKILL them and wait; returns those that are still there.
+    """SIGKILL them and wait, then remove the shared memory that only they used; returns those that are still there.
 
     Python's resource trackers come last: they unlink the shared memory of the others once those are gone.
     """
     every = list(processes)
+    shared = shared_memory(every)
     trackers = [process for process in every if _is_resource_tracker(process)]
     _signal_and_wait([process for process in every if process not in trackers], timeout_s)
     psutil.wait_procs(trackers, timeout=2.0)
     _signal_and_wait(trackers, 2.0)
+    remove_shared_memory(shared)
     return alive(every)
+
+
+def shared_memory(processes: Iterable[psutil.Process]) -> set[Path]:
+    """Files of shared memory that these processes have mapped now."""
+    return {path for process in processes for path in _mapped(process.pid)}
+
+
+def remove_shared_memory(paths: Iterable[Path]) -> None:
+    """Unlink those that are ours and that no process of ours has mapped any more."""
+    left = {path for path in paths if _owner(path) == os.geteuid()}
+    if left:
+        pids = (int(name) for name in os.listdir("/proc") if name.isdigit())
+        used = {path for pid in pids if _owner(Path("/proc", str(pid))) == os.geteuid() for path in _mapped(pid)}
+        for path in left - used:
+            path.unlink(missing_ok=True)
 
 
 def alive(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
@@ -69,6 +91,22 @@ def _is_ours(entry: Path, needle: bytes, inside: bytes | None) -> bool:
     except OSError:  # it ended while we looked, or is not ours to look at
         return False
     return inside is not None and (folder == inside or folder.startswith(inside + b"/"))
+
+
+def _mapped(pid: int) -> set[Path]:
+    try:
+        maps = Path("/proc", str(pid), "maps").read_text(errors="surrogateescape")
+    except OSError:
+        return set()
+    names = (line.partition(f" {SHARED_MEMORY}/")[2] for line in maps.splitlines())
+    return {SHARED_MEMORY / name for name in names if name and not name.endswith(" (deleted)")}
+
+
+def _owner(path: Path) -> int | None:
+    try:
+        return path.lstat().st_uid
+    except OSError:
+        return None
 
 
 def _process(pid: int) -> psutil.Process | None:

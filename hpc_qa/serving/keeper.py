@@ -2,8 +2,9 @@
 
 vLLM's engine and worker processes outlive a killed API server and keep their memory. The keeper is the subreaper of
 everything that the server starts, so orphans become its children, also those that left the process group. It ends the
-tree when its standard input closes (we are gone), on SIGTERM (we ask), or when the server ends by itself. It leaves
-with the server's own status. It never restarts anything: that is decided in `server.py`.
+tree when its standard input closes (we are gone), on SIGTERM (we ask), or when the server ends by itself, and removes
+the shared memory that the tree leaves behind, as workers that talk over it on a CPU do even in an orderly end. It
+leaves with the server's own status. It never restarts anything: that is decided in `server.py`.
 
 Run as `python keeper.py GRACE_S COMMAND...`.
 """
@@ -15,10 +16,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import FrameType
 
 from hpc_qa import processes
 
+LOOK_S = 2.0  # processes that die by themselves cannot be asked any more what they shared
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -37,12 +40,19 @@ def main(arguments: list[str]) -> int:
     _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     # the keeper has one thread, so preexec_fn is safe here, and the signal comes when the keeper itself is killed
     server = subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent)  # noqa: PLW1509 - it makes one system call
+    shared: set[Path] = set()
+    looked = float("-inf")
     while server.poll() is None and not asked and not _lifeline_closed(timeout_s=0.2):
         _reap_orphans(server.pid)
+        if time.monotonic() - looked >= LOOK_S:
+            shared |= processes.shared_memory(processes.descendants(os.getpid()))
+            looked = time.monotonic()
+    shared |= processes.shared_memory(processes.descendants(os.getpid()))
     if server.poll() is None:
         _ask_to_end(server, grace_s)
     _end_descendants()
     status = server.wait()
+    processes.remove_shared_memory(shared)
     return 128 - status if status < 0 else status
 
 

@@ -1,3 +1,5 @@
+import mmap
+import os
 import signal
 import subprocess
 import sys
@@ -8,6 +10,7 @@ import pytest
 
 from hpc_qa import processes
 from hpc_qa.serving import keeper
+from tests.projects import wait_for
 
 # starts a child in a session of its own that has left its parent, as an engine does, then does as it is told
 SERVER = """
@@ -96,6 +99,45 @@ def test_when_the_keeper_is_killed_the_server_dies_and_a_sweep_finds_the_rest(ke
     assert [orphan.name() for orphan in orphans] == ["sleep"]
     assert processes.kill(orphans) == []
     assert left_in(tmp_path) == []
+
+
+# maps a segment as vLLM's workers do: nobody but the processes themselves knows its name
+SHARING = """
+import mmap, os
+file = os.open("/dev/shm/{name}", os.O_RDWR | os.O_CREAT, 0o600)
+os.truncate(file, 4096)
+kept = mmap.mmap(file, 4096)
+os.close(file)
+"""
+
+
+@pytest.mark.parametrize("end", ["asked", "owner_gone", "server_killed"])
+def test_shared_memory_that_nobody_else_uses_is_removed(keep, end):
+    name = f"hq-test-{os.getpid()}"
+    segment = Path("/dev/shm", name)
+    then = SHARING.format(name=name) + ("os.kill(os.getpid(), 9)" if end == "server_killed" else "time.sleep(600)")
+    process = keep(then.replace("os.kill", "time.sleep(4); os.kill"))
+    wait_for(segment.exists)
+    if end == "asked":
+        process.terminate()
+    if end == "owner_gone":
+        process.stdin.close()
+    process.wait(30)
+    assert not segment.exists()
+
+
+def test_shared_memory_that_somebody_else_uses_stays(keep):
+    segment = Path("/dev/shm", f"hq-test-{os.getpid()}")
+    segment.write_bytes(bytes(4096))
+    try:
+        with segment.open("r+b") as file, mmap.mmap(file.fileno(), 4096):
+            process = keep(SHARING.format(name=segment.name) + "time.sleep(600)")
+            wait_for(lambda: processes.shared_memory(processes.descendants(process.pid)))
+            process.terminate()
+            process.wait(20)
+            assert segment.exists()
+    finally:
+        segment.unlink()
 
 
 def test_processes_are_found_by_mark_and_by_folder_and_not_otherwise(tmp_path):
