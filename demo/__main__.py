@@ -57,7 +57,7 @@ def prepare() -> None:
     documents = fetch.build_corpus([archives["docutils"], archives["pypdf"]], PROJECT / CORPUS)
     print(f"model     {folder.relative_to(PROJECT)}")
     print(f"documents {CORPUS}: {documents}; where they come from: cache/demo/LICENCES.md")
-    hpc_qa("manifest", "build", CORPUS, "-o", MANIFEST)
+    hpc_qa("manifest", "build", CORPUS, "-o", MANIFEST, "--force")
 
 
 def submit() -> str:

@@ -1,6 +1,7 @@
 """Every error that hpc_qa raises on purpose, and the exit code it becomes.
 
 HpcQaError
+├── UsageError      the command line is wrong; nothing was done            exit 2
 ├── ConfigError     a setting is wrong; nothing was started                exit 2
 ├── ManifestError   an input is missing or no longer has its SHA-256       exit 2
 ├── SlurmError      sbatch or sacct refused, or answered unreadably        exit 1
@@ -42,6 +43,12 @@ class HpcQaError(Exception):
         super().__init__("; ".join(faults))
         self.faults: Sequence[str] = faults
         self.hint = hint
+
+
+class UsageError(HpcQaError):
+    """The command line is wrong; nothing was done."""
+
+    exit_code = ExitCode.USAGE
 
 
 class ConfigError(HpcQaError):

@@ -30,9 +30,12 @@ def manifest() -> None:
 @manifest.command("build")
 @click.argument("sources", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="The manifest to write.")
+@click.option("--force", is_flag=True, help="Replace a manifest that is there and holds something else.")
 @common
-def manifest_build(sources: tuple[str, ...], output: str, *, project: Path, as_json: bool) -> int:
+def manifest_build(sources: tuple[str, ...], output: str, force: bool, *, project: Path, as_json: bool) -> int:
     """Find documents in SOURCES (folders, ZIP archives, single files) and write one line each.
+
+    A manifest that is there already is replaced with --force only: runs may have been made from it.
 
     Example: hpc-qa manifest build documents/ more.zip -o manifests/corpus.jsonl
     """
@@ -42,11 +45,11 @@ def manifest_build(sources: tuple[str, ...], output: str, *, project: Path, as_j
     if Path(output).suffix != ".jsonl":
         raise ConfigError(f"-o {output}: a manifest is a .jsonl file", hint=f"-o {Path(output).with_suffix('.jsonl')}")
     result = build([Path(source) for source in sources], project=project)
-    write(Path(output), result.entries)
+    write(Path(output), result.entries, replace=force)
     for path, reason in result.refused:
         say(f"refused: {path}: {reason}", err=True)
-    if result.unsupported or result.refused:
-        say(describe_rest(result), err=True)
+    for line in describe_rest(result):
+        say(line, err=True)
     if as_json:
         print_json(
             {

@@ -14,7 +14,7 @@ import click
 
 from hpc_qa import __version__
 from hpc_qa.cli.options import print_json, printable
-from hpc_qa.errors import ExitCode, HpcQaError
+from hpc_qa.errors import ExitCode, HpcQaError, UsageError
 
 # name -> (module, function, help line). The help line stands here so that --help imports nothing.
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -105,13 +105,13 @@ def report_error(error: HpcQaError, *, as_json: bool) -> None:
         print_json(document)
 
 
-def _show_usage(error: click.ClickException) -> None:
-    """Click's own words about wrong usage; they repeat what was typed, or what a file is called."""
+def _usage_error(error: click.ClickException) -> HpcQaError:
+    """Click's words about wrong usage in the shape of all our errors; they repeat what was typed."""
+    said = error.format_message().rstrip(".")
     context = getattr(error, "ctx", None)
-    if context is not None:
-        click.echo(context.get_usage(), err=True)
-        click.echo(f"Try '{context.command_path} --help' for help.\n", err=True)
-    click.echo(f"Error: {printable(error.format_message())}", err=True)
+    command = context.command_path if context is not None else "hpc-qa"
+    usage = context.get_usage().removeprefix("Usage: ") if context is not None else command
+    return UsageError(said[:1].lower() + said[1:], hint=f"{command} --help; usage: {usage}")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -122,12 +122,13 @@ def run(arguments: Sequence[str]) -> int:
     except HpcQaError as error:
         report_error(error, as_json=as_json)
         return int(error.exit_code)
-    except click.ClickException as error:
-        _show_usage(error)
-        if as_json:
-            document = {"error": {"faults": [error.format_message()], "hint": None, "exit_code": int(ExitCode.USAGE)}}
-            print_json(document)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
         return int(ExitCode.USAGE)
+    except click.ClickException as error:
+        usage = _usage_error(error)
+        report_error(usage, as_json=as_json)
+        return int(usage.exit_code)
     except click.exceptions.Abort:
         click.echo("interrupted; what was written stays", err=True)
         return 130

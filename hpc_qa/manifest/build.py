@@ -5,18 +5,18 @@ Hidden files and folders are left out. What a file says is not looked at: the su
 """
 
 import os
-import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hpc_qa.errors import DocumentError, ManifestError
-from hpc_qa.manifest.entry import MEMBER, Entry, make_entry, media_type, suffix
-from hpc_qa.manifest.source import hash_source, member_fault, open_source
+from hpc_qa.manifest.entry import ARCHIVE_SUFFIX, MEMBER, Entry, make_entry, media_type, split_member, suffix
+from hpc_qa.manifest.formats import unsupported
+from hpc_qa.manifest.places import kind_of, why_not
+from hpc_qa.manifest.source import hash_source, list_members
 
-ARCHIVE_SUFFIX = ".zip"
-MAX_MEMBERS = 100_000
+MAX_NAMED = 20
 
 
 @dataclass(slots=True)
@@ -46,32 +46,39 @@ def build(sources: Iterable[Path | str], *, project: Path, root: Path | None = N
         ManifestError: a source does not exist, or none of them holds a document. All such sources are named.
     """
     paths = [Path(source) for source in sources]
-    missing = [f"{path}: no such file or folder" for path in paths if not (path.is_dir() or path.is_file())]
+    missing = [f"{path}: {why_not(path)}" for path in paths if kind_of(path) not in ("file", "folder")]
     if missing:
         raise ManifestError(*missing, hint="name folders, ZIP archives or single documents")
+    result = find(paths, project=project, root=root)
+    if not result.entries:
+        raise ManifestError(
+            f"no document found in {', '.join(map(str, paths))}",
+            *(f"{path}: {reason}" for path, reason in result.refused[:MAX_NAMED]),
+            *(unsupported(name) for name in sorted(result.unsupported)[:MAX_NAMED]),
+            hint="name PDF, HTML, Markdown or text files, or folders and ZIP archives that hold some",
+        )
+    return result
+
+
+def find(paths: Iterable[Path], *, project: Path, root: Path | None = None) -> Build:
+    """As `build`, for sources that exist; finding nothing is no fault."""
     result = Build()
     seen: set[tuple[str, str]] = set()
     for source in paths:
         for found in _find(source, root, result):
-            real = os.path.realpath(found.root / found.path.partition(MEMBER)[0])
-            identity = (real, found.path.partition(MEMBER)[2])
+            file, member = split_member(found.path)
+            identity = (os.path.realpath(found.root / file), member)
             if identity not in seen:
                 seen.add(identity)
                 _add(found, project, result)
-    if not result.entries:
-        raise ManifestError(
-            f"no document found in {', '.join(map(str, paths))}",
-            hint=f"supported: PDF, HTML, Markdown, text; {describe_rest(result)}",
-        )
     result.entries = _with_distinct_ids(result.entries)
     return result
 
 
-def describe_rest(result: Build) -> str:
-    """What a build left out, for people."""
-    parts = [f"{count} x {name}" for name, count in sorted(result.unsupported.items())]
-    text = f"not supported: {', '.join(parts) or 'none'}"
-    return f"{text}; refused: {len(result.refused)}" if result.refused else text
+def describe_rest(result: Build) -> list[str]:
+    """What a build left out, for people: one line per format, with what to do."""
+    lines = [f"{count} x {unsupported(name)}" for name, count in sorted(result.unsupported.items())]
+    return [*lines, f"refused: {len(result.refused)}"] if result.refused else lines
 
 
 def _find(source: Path, root: Path | None, result: Build) -> Iterator[_Found]:
@@ -94,7 +101,7 @@ def _walk(root: Path, result: Build) -> Iterator[Path]:
 
 def _find_in_file(root: Path, path: str, result: Build) -> Iterator[_Found]:
     if not _is_unicode(path):
-        yield _Found(root, path, "the name is not UTF-8")
+        yield _Found(root, _spelled(path), "the name is not UTF-8; rename the file")
     elif suffix(path) == ARCHIVE_SUFFIX:
         yield from _find_in_archive(root, path, result)
     elif media_type(path) is None:
@@ -105,23 +112,17 @@ def _find_in_file(root: Path, path: str, result: Build) -> Iterator[_Found]:
 
 def _find_in_archive(root: Path, path: str, result: Build) -> Iterator[_Found]:
     try:
-        with open_source(root, path) as stream, zipfile.ZipFile(stream) as archive:
-            members = archive.infolist()
-    except (DocumentError, zipfile.BadZipFile) as exc:
+        members = list_members(root, path)
+    except DocumentError as exc:
         result.refused.append((path, str(exc)))
         return
-    if len(members) > MAX_MEMBERS:
-        result.refused.append((path, f"{len(members)} members, the limit is {MAX_MEMBERS}"))
-        return
-    names = Counter(info.filename for info in members)
-    for info in sorted(members, key=lambda each: each.filename):
-        if info.is_dir() or "__MACOSX" in info.filename or os.path.basename(info.filename).startswith("."):
+    for member in members:
+        if "__MACOSX" in member.name or os.path.basename(member.name).startswith("."):
             continue
-        if media_type(info.filename) is None:
-            result.unsupported[suffix(info.filename)] += 1
+        if media_type(member.name) is None:
+            result.unsupported[suffix(member.name)] += 1
             continue
-        fault = "several members have this name" if names[info.filename] > 1 else member_fault(info)
-        yield _Found(root, path + MEMBER + info.filename, fault)
+        yield _Found(root, path + MEMBER + member.name, member.fault)
 
 
 def _add(found: _Found, project: Path, result: Build) -> None:
@@ -153,6 +154,15 @@ def _with_distinct_ids(entries: list[Entry]) -> list[Entry]:
         count = seen[entry.doc_id]
         distinct.append(entry if count == 1 else replace(entry, doc_id=f"{entry.doc_id}-{count}"))
     return distinct
+
+
+def _spelled(path: str) -> str:
+    r"""A name that is not UTF-8, with its odd bytes spelled out.
+
+    >>> _spelled(os.fsdecode(b"a\xff.txt"))
+    'a\\xff.txt'
+    """
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _is_unicode(text: str) -> bool:

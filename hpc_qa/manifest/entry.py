@@ -13,6 +13,7 @@ from typing import Any
 
 from hpc_qa.units import size_class
 
+ARCHIVE_SUFFIX = ".zip"
 MEMBER = "!/"  # archive.zip!/inner/name.pdf
 MAX_SLUG = 80
 REQUIRED = ("doc_id", "path", "sha256", "bytes", "media_type")
@@ -58,6 +59,31 @@ def suffix(path: str) -> str:
     ('.pdf', '.docx', '(none)')
     """
     return PurePosixPath(path).suffix.lower() or "(none)"
+
+
+def split_member(path: str) -> tuple[str, str]:
+    """The file of a path, and the member of it that is meant; "" when the file itself is the document.
+
+    Only behind a ZIP archive does "!/" mark a member: a folder may be called "Read me!".
+
+    >>> split_member("a/b.zip!/in/c.txt"), split_member("Read me!/c.txt")
+    (('a/b.zip', 'in/c.txt'), ('Read me!/c.txt', ''))
+    """
+    place = path.lower().find(ARCHIVE_SUFFIX + MEMBER)
+    if place < 0:
+        return path, ""
+    end = place + len(ARCHIVE_SUFFIX)
+    return path[:end], path[end + len(MEMBER) :]
+
+
+def leads_out(path: str) -> bool:
+    r"""Whether a path could name something outside the place that it counts from, on any system.
+
+    >>> leads_out("a/../b"), leads_out("/b"), leads_out("c:\\b"), leads_out("a..b/c")
+    (True, True, True, False)
+    """
+    parts = re.split(r"[/\\]", path)
+    return ".." in parts or parts[0] == "" or re.fullmatch(r"[A-Za-z]:", parts[0]) is not None
 
 
 def slug(path: str) -> str:
@@ -138,14 +164,21 @@ def _field_faults(fields: Mapping[str, Any]) -> list[str]:
 
 
 def _path_faults(fields: Mapping[str, Any]) -> list[str]:
-    path = fields.get("path")
-    if not isinstance(path, str):
+    path, root = fields.get("path"), fields.get("root", ".")
+    if not isinstance(path, str) or not isinstance(root, str):
         return []
-    file_part = path.split(MEMBER, 1)[0]
-    if "\0" in path:
-        return ["path holds a NUL character"]
+    for name, text in (("path", path), ("root", root)):
+        if "\0" in text:
+            return [f"{name} holds a NUL character"]
+        if re.search("[\ud800-\udfff]", text):
+            return [f"{name} holds half a character (a lone surrogate)"]
+    file_part, member = split_member(path)
     if file_part.startswith("/"):
         return [f"path {path!r} is absolute; it counts from root"]
     if ".." in file_part.split("/"):
         return [f"path {path!r} leads out of its root"]
+    if member and leads_out(member):
+        return [f"path {path!r} leads out of its archive"]
+    if ".." in root.split("/"):
+        return [f"root {root!r} leads out of the project folder; an absolute root is allowed"]
     return []
