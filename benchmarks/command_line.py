@@ -68,7 +68,8 @@ def chunk_records(name: str, chunk: int) -> list[dict[str, Any]]:
             "kind": "pair", "key": f"{name}-{chunk}-{item}", "item": item, "question": "When must the agency decide?",
             "answer": "Within 45 days.", "evidence": [context[:58]], "evidence_numbers": [1],
             "question_type": None, "checks": {"grounded": True}, "clarity": 5, "accuracy": 5, "relevance": 5,
-            "quality_score": 1.0, "accepted": True, "reject_reason": None, "judge": None, "created_at": "2026-01-01T00:00:00.000Z",
+            "quality_score": 1.0,
+            "accepted": True, "reject_reason": None, "judge": None, "created_at": "2026-01-01T00:00:00.000Z",
         }
         for item in range(PAIRS)
     ]  # fmt: skip
