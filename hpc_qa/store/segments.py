@@ -216,8 +216,11 @@ class SegmentWriter:
 
     def _check_reachable(self, descriptor: int) -> None:
         """What was removed or replaced still takes our writes, and nobody would ever find them."""
-        there = os.lstat(self.path)
-        if not os.path.samestat(there, os.fstat(descriptor)):
+        try:
+            same = os.path.samestat(os.lstat(self.path), os.fstat(descriptor))
+        except FileNotFoundError:
+            same = False
+        if not same:
             raise FileNotFoundError(errno.ENOENT, "the file or a folder above it was removed or replaced")
 
     def _close_segment(self) -> None:
