@@ -312,7 +312,7 @@ class VllmServer(Server):
     def _used_up(self, reason: str) -> ServerError:
         cause = likely_cause(self._log.lines)
         return ServerError(
-            f"vLLM died again after {self.restarts} restarts: {reason}",
+            f"vLLM died, and no restart is left (vllm.max_restarts: {self.settings.max_restarts}): {reason}",
             hint=cause.hint,
             log_tail=telling_lines(self._log.lines),
             retryable=False,
@@ -322,13 +322,13 @@ class VllmServer(Server):
         """Whether the one who listens has the name of this start; False when it did not say in time.
 
         Raises:
-            ServerError: it has another name, or refuses our key.
+            ServerError: it has another name, or refuses our key: it is somebody else's.
         """
         try:
             names = served_names(self.socket, self.key)
         except ServerError as error:
             if not error.retryable:
-                raise
+                raise ServerError(f"{self.socket}: somebody else listens there, and refuses our key") from error
             return False
         if names != [self.served_model_name]:
             raise ServerError(f"the server answers as {', '.join(names) or 'nobody'}, not as {self.served_model_name}")

@@ -9,6 +9,7 @@ import pytest
 from hpc_qa import processes
 from hpc_qa.config import Vllm
 from hpc_qa.serving.server import VllmServer
+from tests.tiny_model import tiny_model
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +49,15 @@ def warm_server(vllm_settings, node_folder):
         yield server
     assert processes.marked("NONE=", folder) == []
     assert list(folder.rglob("*.sock")) == []
+
+
+@pytest.fixture(scope="session")
+def tiny_model_folder(model_folder):
+    """A tiny random model with heads that two workers can share."""
+    return tiny_model(model_folder, model_folder.parent / "tiny-random-llama")
+
+
+@pytest.fixture(scope="session")
+def tiny_settings(vllm_settings, tiny_model_folder):
+    """For servers that are struck: nothing to load, several restarts."""
+    return vllm_settings.model_copy(update={"model": str(tiny_model_folder), "max_restarts": 4})
