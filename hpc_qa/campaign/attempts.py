@@ -1,7 +1,7 @@
 """What the attempts at the shards of a run say about themselves, and whether their processes live.
 
-An attempt writes who it is (`attempt.json`), how far it is (`progress.json`, a view that nothing relies on) and what it
-took (`summary.json`). Whether it lives is only known on its own host.
+An attempt writes who it is (`attempt.json`), how far it is (`progress.json`, a view that nothing relies on), what it
+took (`summary.json`) and why it broke (`failure.json`). Whether it lives is only known on its own host.
 """
 
 import json
@@ -34,6 +34,7 @@ class Attempt:
     identity: dict[str, Any]
     progress: dict[str, Any]
     summary: dict[str, Any]
+    failure: dict[str, Any]  # why it broke, in the worker's words; empty when it did not
 
     @property
     def process(self) -> psutil.Process | None:
@@ -66,6 +67,7 @@ def _read(directory: AttemptDirectory) -> Attempt:
         identity=read_view(directory.attempt_json),
         progress=read_view(directory.path / "progress.json"),
         summary=read_view(directory.path / "summary.json"),
+        failure=read_view(directory.path / "failure.json"),
     )
 
 

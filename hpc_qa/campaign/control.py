@@ -2,7 +2,7 @@
 
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -11,8 +11,9 @@ from hpc_qa.campaign.attempts import attempts_of, live_process
 from hpc_qa.campaign.status import ShardStatus, status
 from hpc_qa.campaign.verify import verify
 from hpc_qa.errors import ConfigError, SlurmError, StoreError
+from hpc_qa.processes import descendants
 from hpc_qa.store.commits import set_aside
-from hpc_qa.store.run_directory import RunDirectory
+from hpc_qa.store.run_directory import RunDirectory, ShardDirectory, list_runs
 
 DRAIN_S = 75.0  # the worker takes up to 30 s for what is in flight, its server up to 20
 
@@ -37,20 +38,24 @@ def cancel(
             f"{run.run_id} runs on {', '.join(sorted(hosts))}, this is {platform.node()}",
             hint="call hpc-qa cancel on that machine",
         )
-    processes = [process for shard in running for process in _processes(run, shard.shard)]
-    for process in processes:
-        _signal(process, psutil.Process.terminate)
+    asked: set[psutil.Process] = set()
     deadline = time.monotonic() + drain_s
-    while time.monotonic() < deadline and any(process.is_running() for process in processes):
+    while living := [process for shard in running for process in _processes(run, shard.shard)]:
+        # a worker that was just being started shows only now; until then the process that starts it was asked
+        for process in living:
+            if process not in asked:
+                _signal(process, psutil.Process.terminate)
+        asked.update(living)
+        if time.monotonic() >= deadline:
+            for left in {one for process in living for one in (process, *descendants(process.pid))}:
+                _signal(left, psutil.Process.kill)
+            break
         sleep(0.2)
-        processes = [process for process in processes if _alive(process)]
-    for process in processes:
-        _signal(process, psutil.Process.kill)
     return running
 
 
 def _processes(run: RunDirectory, shard: int) -> list[psutil.Process]:
-    """The worker of a shard; before it has said who it is, the process that starts it."""
+    """The worker of a shard; before it has said who it is, and after its end, the process that started it."""
     found = [attempt.process for attempt in attempts_of(run.shard(shard))]
     live = [process for process in found if process is not None]
     if live:
@@ -60,18 +65,28 @@ def _processes(run: RunDirectory, shard: int) -> list[psutil.Process]:
     return [process for process in starters if process is not None]
 
 
-def _alive(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
-
-
 def _signal(process: psutil.Process, send: Callable[[psutil.Process], None]) -> None:
     try:
         send(process)
     except psutil.NoSuchProcess:
         return  # it ended by itself in the meantime
+
+
+def fails_again(run: RunDirectory, shard: int) -> bool:
+    """Whether the last attempt at a shard says that the next one would end the same way."""
+    attempts = attempts_of(run.shard(shard))
+    return bool(attempts) and attempts[-1].failure.get("retryable") is False
+
+
+def running_beside(project: Path, run: RunDirectory) -> list[str]:
+    """Other runs of this project that have a worker on this machine now: each of them holds a server."""
+    others = (other for other in list_runs(project) if other.path != run.path)
+    return [other.run_id for other in others if any(_lives(other.path / "shards"))]
+
+
+def _lives(shards: Path) -> Iterator[bool]:
+    for folder in sorted(shards.glob("[0-9]*")):
+        yield from (attempt.process is not None for attempt in attempts_of(ShardDirectory(folder))[-1:])
 
 
 def repair(run: RunDirectory) -> list[int]:
@@ -98,7 +113,8 @@ def last_words(run: RunDirectory, shard: int, *, lines: int = 8) -> list[str]:
     marked = [line for line in said if " ERROR " in line or " WARNING " in line]
     if marked or not files:
         return marked[-lines:]
-    return files[-1].read_text(errors="backslashreplace").splitlines()[-lines:]
+    printed = files[-1].read_text(errors="backslashreplace").splitlines()
+    return [line for line in printed if not line.startswith("submitit ")][-lines:]
 
 
 def log_files(run: RunDirectory, shard: int) -> list[Path]:

@@ -18,6 +18,9 @@ from hpc_qa.store.merge import counts_of
 from hpc_qa.store.run_directory import RunDirectory, ShardDirectory, list_runs
 from hpc_qa.units import utc_now
 
+PACE_AFTER_S = 60.0
+PACE_AFTER_SHARE = 0.2
+
 
 @dataclass(frozen=True, slots=True)
 class ShardStatus:
@@ -183,12 +186,17 @@ def _tokens_per_s(attempts: list[Attempt]) -> float | None:
 
 
 def _time_left_s(progress: dict[str, Any]) -> float | None:
-    """At the pace so far; what is done is the share of documents that were fed times the share of their chunks."""
+    """At the pace so far; what is done is the share of documents that were fed times the share of their chunks.
+
+    Unknown at first: the pace of the first requests, before the server is full, says nothing.
+    """
     todo, fed, done = (progress.get(name, 0) for name in ("documents_todo", "chunks_fed", "chunks_done"))
     seconds = progress.get("serving_s")
     if not (todo and fed and done and seconds):
         return None
     share = progress["documents_fed"] / todo * done / fed
+    if seconds < PACE_AFTER_S and share < PACE_AFTER_SHARE:
+        return None
     return float(seconds) * (1 - share) / share if share else None
 
 

@@ -107,9 +107,15 @@ def submit(
 
 
 def _start_and_follow(run: "RunDirectory", config: "Config", shards: list[int], *, detach: bool, as_json: bool) -> int:
+    from hpc_qa.campaign.control import running_beside
     from hpc_qa.campaign.follow import follow, printer, starters
     from hpc_qa.campaign.submit import start
 
+    beside = running_beside(Path(run.facts()["project"]), run)
+    if len(beside) >= config.client.local_servers and config.vllm.attach is None:
+        allowed = config.client.local_servers
+        say(f"note: {', '.join(beside)} runs on this machine too, so that more than client.local_servers ({allowed}) "
+            "servers share it", err=True)  # fmt: skip
     submitted = start(run, config, shards)
     if as_json:
         print_json({"run": run.run_id, "path": str(run.path), "job_ids": [one.job_id for one in submitted]})
@@ -139,7 +145,7 @@ def _interrupted(run: "RunDirectory") -> int:
 
 
 def _print_end(run: "RunDirectory", last: "RunStatus") -> None:
-    from hpc_qa.campaign.control import last_words
+    from hpc_qa.campaign.control import fails_again, last_words
     from hpc_qa.campaign.follow import describe
 
     say(f"{last.state}: {describe(last)}", err=True)
@@ -149,7 +155,15 @@ def _print_end(run: "RunDirectory", last: "RunStatus") -> None:
     for shard in (one.shard for one in last.shards if one.state != "done"):
         for line in last_words(run, shard):
             say(f"  shard {shard} | {line}", err=True)
-    say(f"  try: hpc-qa resume {last.run}; everything that was said is in hpc-qa logs {last.run} SHARD", err=True)
+    if any(fails_again(run, shard.shard) for shard in last.shards if shard.state != "done"):
+        say("  try: first what stands above; as things are, the next attempt would end the same way.", err=True)
+        say(
+            "       A changed config takes a new hpc-qa submit: a run keeps the one that it was started with;", err=True
+        )
+        say(f"       hpc-qa resume {last.run} goes on when the fault was outside the config", err=True)
+        return
+    shown = next((shard.shard for shard in last.shards if shard.state != "done"), 0)
+    say(f"  try: hpc-qa resume {last.run}; everything that was said is in hpc-qa logs {last.run} {shown}", err=True)
 
 
 @click.command()
@@ -200,6 +214,8 @@ def _print_status(now: "RunStatus") -> None:
     ]  # fmt: skip
     if rows:
         print_table(rows, {key: key for key in rows[0]})
+    if now.state == "damaged":
+        click.echo(f"  try: hpc-qa verify {now.run} says what is damaged, hpc-qa resume {now.run} repairs", err=True)
 
 
 @click.command()

@@ -59,14 +59,16 @@ class RaySession:
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
-        ours = dict(os.environ)
+        ours, here = dict(os.environ), os.getcwd()
         _replace_environment(self._scrubbed(ours))
+        os.chdir(self._folder)  # Ray's processes inherit it: they can be told by where they work
         try:
             self._start()
         except BaseException:  # ended, and raised again
             self._end()
             raise
         finally:
+            os.chdir(here)
             _replace_environment(ours | self._token_environment())
         return self
 
@@ -153,6 +155,7 @@ class RaySession:
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_memory_monitor_refresh_ms": "0",  # it would kill our actors for memory that others use
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+            "AUTOSCALER_METRIC_PORT": "-1",  # else it tells everybody on 44217 of all interfaces, without any token
             "TMPDIR": str(self._folder),
             name: value,
         }

@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from typing import Any
 from hpc_qa.errors import SlurmError
 from hpc_qa.slurm import loader
 
+PARENT = "HPC_QA_PARENT"  # tells the worker who started it
 PASSED_ON = (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT)
 WITHOUT_LIMIT_MIN = 60 * 24 * 365.0
 # submitit puts its own words behind it, with the folder as the last
@@ -36,7 +38,7 @@ class ArrayTask:
     def __call__(self) -> int:
         """The worker's exit code: 0 committed, 3 incomplete, else broken."""
         command = [sys.executable, "-P", "-m", "hpc_qa.worker", self.run_directory, str(self.shard)]
-        worker = subprocess.Popen(command)
+        worker = subprocess.Popen(command, env=os.environ | {PARENT: str(os.getpid())})
 
         def pass_on(number: int, _frame: FrameType | None) -> None:
             worker.send_signal(number)
@@ -85,7 +87,7 @@ def submit_local(
             timeout_min=WITHOUT_LIMIT_MIN, gpus_per_node=len(mine), visible_gpus=tuple(mine), stderr_to_stdout=True
         )
         try:
-            with _safe_path():
+            with _sheltered():
                 job = executor.submit(ArrayTask(str(run_directory), shard))
         except OSError as exc:
             raise SlurmError(
@@ -97,13 +99,20 @@ def submit_local(
 
 
 @contextmanager
-def _safe_path() -> Iterator[None]:
-    """What is started meanwhile imports nothing from the folder that it happens to be started in."""
+def _sheltered() -> Iterator[None]:
+    """What is started meanwhile imports nothing from the folder that it happens to be started in.
+
+    Nor does Ctrl-C end the process that watches over the worker: it would kill the worker before that could finish.
+    """
     before = os.environ.get("PYTHONSAFEPATH")
     os.environ["PYTHONSAFEPATH"] = "1"
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    on_interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main_thread else None
     try:
         yield
     finally:
+        if in_main_thread:
+            signal.signal(signal.SIGINT, on_interrupt)
         if before is None:
             del os.environ["PYTHONSAFEPATH"]
         else:

@@ -22,6 +22,7 @@ from hpc_qa.qa.generation import Ask, asks, choose_chunks
 from hpc_qa.qa.prompts import Prompts
 from hpc_qa.store.merge import ChunkDone
 from hpc_qa.units import iso, utc_now
+from hpc_qa.worker.intents import Intents, Suspicion
 from hpc_qa.worker.records import RecordMaker
 
 log = logging.getLogger("hpc_qa.worker")
@@ -58,6 +59,8 @@ class ChunkWork:
 
     document: DocumentWork
     chunk: Chunk
+    key: str
+    asks: Sequence[Ask]
     asked: int = 0
     out: int = 0
     pairs: list[PairWork] = field(default_factory=list)
@@ -98,7 +101,7 @@ class Progress:
 class Pipeline:
     """The work of one shard in one attempt."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - it reaches for nothing by itself
         self,
         config: Config,
         entries: Sequence[Entry],
@@ -110,8 +113,13 @@ class Pipeline:
         write: Callable[[list[dict[str, Any]]], None],
         request_timeout_s: float,
         clock: Callable[[], float],
+        intents: Intents | None = None,
+        suspicion: Suspicion | None = None,
     ) -> None:
-        """`done_chunks`: what earlier attempts wrote, by work key; those chunks are not asked about again."""
+        """`done_chunks`: what earlier attempts wrote, by work key; those chunks are not asked about again.
+
+        `suspicion`: which chunks may have killed earlier attempts; `requests` asks about them last, `trials` alone.
+        """
         self._config = config
         self._entries = entries
         self._chunks_of = chunks_of
@@ -121,6 +129,10 @@ class Pipeline:
         self._write = write
         self._timeout_s = request_timeout_s
         self._clock = clock
+        self._intents = intents or Intents()
+        self._suspicion = suspicion or Suspicion()
+        self._last: list[ChunkWork] = []
+        self._alone: list[ChunkWork] = []
         self._open: dict[str, tuple[ChunkWork, Ask | PairWork]] = {}
         self.progress = Progress(documents_todo=len(entries))
         self.exhausted = False  # every document was fed
@@ -143,29 +155,53 @@ class Pipeline:
             document.all_fed = True
             self.progress.documents_fed += 1
             self._close_document(document)
+        for work in self._last:
+            yield from self._ask(work)
+        self.exhausted = not self._alone
+
+    def trials(self) -> Iterator[Request]:
+        """The requests of the chunks that are asked about one at a time; to be sent one at a time, after all others."""
+        for work in self._alone:
+            yield from self._ask(work, alone=True)
         self.exhausted = True
 
     def _feed(self, document: DocumentWork) -> Iterator[Request]:
         chunks = self._chunks_of(document.entry)
         chosen = choose_chunks(chunks, self._config.qa, seed=self._config.seed, doc_id=document.entry.doc_id)
         for chunk, limit in chosen:
-            earlier = self._done_chunks.get(self._make.chunk_key(document.entry, chunk))
+            key = self._make.chunk_key(document.entry, chunk)
+            earlier = self._done_chunks.get(key)
             if earlier is not None:
                 document.outcomes[earlier.outcome] += 1
                 document.pairs += earlier.pairs
                 document.accepted += earlier.accepted
                 continue
             to_ask = asks(chunk, self._config.qa, limit=limit, seed=self._config.seed)
-            work = ChunkWork(document, chunk, asked=sum(ask.count for ask in to_ask))
-            if not to_ask:
-                continue
-            requests = [self._generation_request(work, ask) for ask in to_ask]
-            work.out = len(requests)
-            document.open_chunks += 1
-            self.progress.chunks_fed += 1
-            for ask, request in zip(to_ask, requests, strict=True):
-                self._open[request.id] = (work, ask)
-                yield request
+            if to_ask:
+                asked = sum(ask.count for ask in to_ask)
+                yield from self._begin(ChunkWork(document, chunk, key, to_ask, asked, out=len(to_ask)))
+
+    def _begin(self, work: ChunkWork) -> Iterator[Request]:
+        """Ask now, or later, or never: a chunk that has killed attempts is asked about last, alone, or not again."""
+        work.document.open_chunks += 1
+        self.progress.chunks_fed += 1
+        if work.key in self._suspicion.guilty:
+            log.error("%s, chunk %s: killed every attempt", work.document.entry.doc_id, work.chunk.chunk_id)
+            work.lost["poison"] += work.asked
+            self._close_chunk(work)
+        elif self._suspicion.asked_alone(work.key):
+            self._alone.append(work)
+        elif self._suspicion.asked_last(work.key):
+            self._last.append(work)
+        else:
+            yield from self._ask(work)
+
+    def _ask(self, work: ChunkWork, *, alone: bool = False) -> Iterator[Request]:
+        self._intents.begin(work.key, alone=alone)
+        for ask in work.asks:
+            request = self._generation_request(work, ask)
+            self._open[request.id] = (work, ask)
+            yield request
 
     def _generation_request(self, work: ChunkWork, ask: Ask) -> Request:
         return Request(
@@ -276,6 +312,7 @@ class Pipeline:
             lost=dict(sorted(work.lost.items())), tokens=work.tokens,
         ))  # fmt: skip
         self._write(records)
+        self._intents.end(work.key)
         document.outcomes[outcome] += 1
         document.pairs += len(work.pairs)
         document.accepted += accepted

@@ -7,22 +7,18 @@ which is removed at the end.
 
 import logging
 import os
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from hpc_qa.client.dispatcher import Conservation, Dispatcher
-from hpc_qa.client.request import Endpoint
+from hpc_qa.client.request import Endpoint, Request
 from hpc_qa.client.session import ActorPool, RaySession
 from hpc_qa.config import Config
 from hpc_qa.documents.cache import DocumentCache
-from hpc_qa.errors import StoreError
+from hpc_qa.errors import ServerError, StoreError
 from hpc_qa.manifest import Entry
 from hpc_qa.qa import prompts
 from hpc_qa.qa.control_tokens import control_tokens
@@ -37,10 +33,12 @@ from hpc_qa.store.merge import ChunkDone
 from hpc_qa.store.run_directory import AttemptDirectory, RunDirectory, ShardDirectory, superseded
 from hpc_qa.store.segments import SegmentWriter
 from hpc_qa.units import iso, parse_clock, utc_now
-from hpc_qa.worker import janitor
+from hpc_qa.worker.intents import NAME as INTENTS
+from hpc_qa.worker.intents import Intents, Suspicion, suspicion
 from hpc_qa.worker.pipeline import Pipeline
 from hpc_qa.worker.progress import ProgressFile
 from hpc_qa.worker.records import RecordMaker
+from hpc_qa.worker.scratch import RAY, scratch
 from hpc_qa.worker.stages import Stages
 from hpc_qa.worker.stopping import Stopping
 
@@ -81,15 +79,22 @@ def serve_documents(
         StoreError: records could not be written.
     """
     writer = SegmentWriter(attempt.directory.path)
-    pipeline = _pipeline(attempt, todo, done_chunks, sampled, writer)
+    suspects = suspicion(attempt.shard)
+    intents = Intents(attempt.directory.path / INTENTS)
+    pipeline = _pipeline(attempt, todo, done_chunks, sampled, writer, intents, suspects)
     serving = _Serving(attempt, pipeline, writer, stages, stopping)
     try:
-        with _scratch() as scratch:
-            serving.hold(scratch)
-    except BaseException:
+        with scratch() as folder:
+            serving.hold(folder)
+    except ServerError:  # perhaps one of the documents that were in flight is to blame
         _save(writer, serving)
         raise
+    except BaseException:  # saved, and raised again
+        _save(writer, serving)
+        intents.acquit()
+        raise
     writer.close()
+    intents.acquit()
     serving.write_progress()
 
 
@@ -121,15 +126,15 @@ class _Serving:
         self._earlier_metrics: ServerMetrics | None = None  # what servers before it have counted
         self._watch: ServerWatch | None = None
 
-    def hold(self, scratch: Path) -> None:
+    def hold(self, folder: Path) -> None:
         """Bring server and Ray up, work, take both down."""
         self.write_progress()
         config = self._attempt.config
-        with self._server(scratch) as server:
+        with self._server(folder) as server:
             server.start()
             self._stages.begin("model_load")
-            with RaySession(scratch / "r", num_cpus=len(os.sched_getaffinity(0))) as session:
-                if not server.wait_ready(stop=self._stopping.requested):
+            with RaySession(folder / RAY, num_cpus=len(os.sched_getaffinity(0))) as session:
+                if not server.wait_ready(stop=self._stopping.requested) or self._stopping.requested():
                     return
                 self._stages.begin("warm_up")
                 limit = self._limit(server)
@@ -141,7 +146,7 @@ class _Serving:
                 self._write_summary(server)
                 self.write_progress()
 
-    def _server(self, scratch: Path) -> Server:
+    def _server(self, node_folder: Path) -> Server:
         config, attempt = self._attempt.config, self._attempt
         if config.vllm.attach is not None:
             key_file = config.vllm.attach_key_file
@@ -155,7 +160,7 @@ class _Serving:
             config.vllm,
             model_path=_folder_or_name(attempt.project, config.model),
             tokenizer_path=_folder_or_name(attempt.project, tokenizer) if tokenizer else None,
-            folder=scratch / "v",
+            folder=node_folder / "v",
             # what vLLM finds out about a model it keeps; on a cluster several tasks would share the folder
             cache=attempt.project / "cache" / "vllm" if config.executor == "local" else None,
             log=attempt.directory.server_log,
@@ -196,9 +201,13 @@ class _Serving:
             def tick() -> None:
                 self._tick(idle_slots=dispatcher.limit - dispatcher.outstanding)
 
-            conservation = dispatcher.run(
-                self._pipeline.requests(), self._pipeline.on_done, tick=tick, stop=self._stopping.requested
-            )
+            def run(requests: Iterator[Request]) -> Conservation:
+                return dispatcher.run(requests, self._pipeline.on_done, tick=tick, stop=self._stopping.requested)
+
+            conservation = run(self._pipeline.requests())
+            if not self._stopping.requested():
+                dispatcher.limit = 1
+                conservation = run(self._pipeline.trials())
         _log_conservation(conservation)
 
     def _keep_counters(self, last: ServerMetrics | None) -> None:
@@ -280,7 +289,7 @@ def _log_conservation(result: Conservation) -> None:
 
 def _pipeline(
     attempt: Attempt, todo: Sequence[Entry], done_chunks: Mapping[str, ChunkDone],
-    sampled: Mapping[str, Sequence[int]], writer: SegmentWriter,
+    sampled: Mapping[str, Sequence[int]], writer: SegmentWriter, intents: Intents, suspects: Suspicion,
 ) -> Pipeline:  # fmt: skip
     config, project = attempt.config, attempt.project
     cache = DocumentCache(project / config.documents.cache, attempt.converter_key)
@@ -303,6 +312,7 @@ def _pipeline(
     return Pipeline(
         config, todo, chunks_of=chunks_of, done_chunks=done_chunks, prompts=templates, make=maker, write=writer.add,
         request_timeout_s=parse_clock(config.client.request_timeout), clock=time.monotonic,
+        intents=intents, suspicion=suspects,
     )  # fmt: skip
 
 
@@ -310,16 +320,3 @@ def _folder_or_name(project: Path, model: str) -> str:
     """A folder counts from the project; what is no folder there is a name of a hub."""
     folder = project / model
     return str(folder) if folder.is_dir() or model.startswith((".", "/")) else model
-
-
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    """A private folder on the node; the path is short because sockets lie in it."""
-    folder = Path(tempfile.mkdtemp(prefix="hq"))
-    command = [sys.executable, "-P", janitor.__file__, str(folder)]
-    # a session of its own: a signal to our process group is not for it
-    watcher = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
-    try:
-        yield folder
-    finally:
-        watcher.communicate()  # closes its input and waits until the folder is gone

@@ -4,14 +4,16 @@ What `python -m hpc_qa.worker` does: find what is left of the shard, hold a serv
 write down how the time was spent, commit. It answers 0 (committed), 3 (incomplete: resume continues) or 1 (broke).
 """
 
-import ctypes
+import json
 import logging
 import os
 import platform
+import re
 import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,7 +21,7 @@ from typing import Any
 import psutil
 
 from hpc_qa.config import Config
-from hpc_qa.errors import ExitCode, HpcQaError, ServerError
+from hpc_qa.errors import ConfigError, ExitCode, HpcQaError, ServerError
 from hpc_qa.manifest import Entry, entry_from
 from hpc_qa.slurm.submission import job_identity
 from hpc_qa.store.files import HeldFolder, exists, read_jsonl, write_json_once
@@ -27,12 +29,12 @@ from hpc_qa.store.merge import commit_shard, merge_shard
 from hpc_qa.store.run_directory import AttemptDirectory, RunDirectory, ShardDirectory, attempt_name
 from hpc_qa.store.trust import check_project, check_run
 from hpc_qa.units import iso, utc_now
+from hpc_qa.worker.parent import end_with_parent
 from hpc_qa.worker.serve import Attempt, serve_documents
 from hpc_qa.worker.stages import Stages
 from hpc_qa.worker.stopping import Stopping
 
 log = logging.getLogger("hpc_qa.worker")
-PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -42,25 +44,37 @@ def main(arguments: Sequence[str]) -> int:
         return ExitCode.USAGE
     os.umask(0o077)
     logging.raiseExceptions = False  # a full disk also stops the log; tracebacks of that would bury what is wrong
-    _end_with_parent()
     run = RunDirectory(Path(arguments[0]).resolve())
     os.chdir("/")  # Ray lets its actors import from our working folder, where anybody may have put a file
     shard = run.shard(int(arguments[1]))
     stopping = Stopping()
+    end_with_parent(stopping)
     for number in (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _request_stop(stopping))
     try:
         return int(run_task(run, shard, stopping))
     except HpcQaError as error:
-        for fault in error.faults:
-            log.error("%s", fault)
-        for line in error.log_tail if isinstance(error, ServerError) else ():
-            log.error("  | %s", line)
-        if error.hint:
-            log.error("  try: %s", error.hint)
+        _say_why(run, shard, error)
     except OSError as error:  # of a file that no package of ours has the care of: a log, /proc
         log.error("%s: %s", error.filename or run.path, error.strerror or error)
     return ExitCode.OUTSIDE
+
+
+def _say_why(run: RunDirectory, shard: ShardDirectory, error: HpcQaError) -> None:
+    """Log why the attempt broke, and leave it for `resume` and `submit`, which say what to do."""
+    for fault in error.faults:
+        log.error("%s", fault)
+    for line in error.log_tail if isinstance(error, ServerError) else ():
+        log.error("  | %s", line)
+    hint = re.sub(r"\bRUN\b", run.run_id, error.hint or "")
+    if hint:
+        log.error("  try: %s", hint)
+    retryable = error.retryable if isinstance(error, ServerError) else not isinstance(error, ConfigError)
+    with suppress(OSError, ValueError, IndexError, KeyError):  # it is in the log as well
+        attempt = shard.attempts()[-1]
+        if json.loads(attempt.attempt_json.read_text())["pid"] == os.getpid():
+            content = {"faults": list(error.faults), "hint": hint, "retryable": retryable}
+            (attempt.path / "failure.json").write_text(json.dumps(content))
 
 
 def _request_stop(stopping: Stopping) -> Any:
@@ -68,11 +82,6 @@ def _request_stop(stopping: Stopping) -> Any:
         stopping.request(signal.Signals(number).name)
 
     return handler
-
-
-def _end_with_parent() -> None:
-    """Have the kernel send us TERM when the process that started us is killed, so that no server is left behind."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def run_task(run: RunDirectory, shard: ShardDirectory, stopping: Stopping) -> ExitCode:
