@@ -5,7 +5,7 @@ schema alone), and faults. A message with `[[busy 2]]` in it is refused with 429
 without a number happens every time. Faults: busy (429), error (500), refuse (400), too_long (400), torn (JSON cut off),
 nothing (no choices), length (finish_reason), stall (no answer), drop (connection closed), exit (the server dies).
 
-In a test: `with EchoServer(socket) as server`. As a program: `python tests/echo_server.py SOCKET [KEY]`.
+In a test: `with EchoServer(socket) as server`. As a program: `python tests/echo_server.py SOCKET [KEY [DELAY_S]]`.
 """
 
 import asyncio
@@ -119,6 +119,8 @@ class EchoServer:
         if path == "/v1/models":
             allowed = f"Bearer {self.key}" in head
             return (200, _json({"data": [{"id": MODEL}]})) if allowed else (401, _json({"error": "Unauthorized"}))
+        if path == "/seen":  # not of vLLM: for tests whose server is another process
+            return 200, _json({"requests": self.seen.total()})
         return 404, _json({"error": {"message": "no such path"}})
 
     async def _complete(self, head: str, request: dict[str, Any]) -> tuple[int, bytes] | None:
@@ -229,5 +231,6 @@ def _json(content: Any) -> bytes:
 
 
 if __name__ == "__main__":
-    with EchoServer(Path(sys.argv[1]), key=(sys.argv[2:] or [KEY])[0]) as running:
+    given = dict(enumerate(sys.argv))
+    with EchoServer(Path(given[1]), key=given.get(2, KEY), delay_s=float(given.get(3, "0"))):
         threading.Event().wait()

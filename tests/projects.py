@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 
 from hpc_qa.cli.main import run as hpc_qa
@@ -90,10 +91,8 @@ def make_project(
 
 def build_manifest(project: Path) -> None:
     """The manifest of everything in the project's folder of documents."""
-    assert (
-        hpc_qa(["--project", str(project), "manifest", "build", f"{project}/documents", "-o", f"{project}/m.jsonl"])
-        == 0
-    )
+    build = ["manifest", "build", f"{project}/documents", "-o", f"{project}/m.jsonl", "--force"]
+    assert hpc_qa(["--project", str(project), *build]) == 0
 
 
 def call(project: Path, *arguments: str) -> int:
@@ -148,12 +147,24 @@ def wait_for(condition: Callable[[], Any], timeout_s: float = 120.0) -> None:
         time.sleep(0.02)
 
 
+def start_echo(socket: Path, key: str = "echo-key", *, delay_s: float = 0.0) -> subprocess.Popen[bytes]:
+    """An echo server as a process; `echo_process` also ends it."""
+    program = str(ROOT / "tests" / "echo_server.py")
+    return subprocess.Popen([sys.executable, program, str(socket), key, str(delay_s)])
+
+
+def requests_seen(socket: Path) -> int:
+    """How many completions an echo server was asked for."""
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(socket)), base_url="http://echo") as client:
+        return int(client.get("/seen").json()["requests"])
+
+
 @contextmanager
-def echo_process(key: str = "echo-key") -> Any:
+def echo_process(key: str = "echo-key", *, delay_s: float = 0.0) -> Any:
     """The socket of an echo server that is a process of its own, with its folder; ended afterwards."""
     with tempfile.TemporaryDirectory(prefix="hqe-", dir="/tmp") as folder:
         socket = Path(folder) / "e.sock"
-        server = subprocess.Popen([sys.executable, str(ROOT / "tests" / "echo_server.py"), str(socket), key])
+        server = start_echo(socket, key, delay_s=delay_s)
         try:
             wait_for(socket.is_socket, 30)
             yield socket
