@@ -87,7 +87,7 @@ def submit_local(
             timeout_min=WITHOUT_LIMIT_MIN, gpus_per_node=len(mine), visible_gpus=tuple(mine), stderr_to_stdout=True
         )
         try:
-            with _sheltered():
+            with _sheltered(folder / "starters.log"):
                 job = executor.submit(ArrayTask(str(run_directory), shard))
         except OSError as exc:
             raise SlurmError(
@@ -99,7 +99,7 @@ def submit_local(
 
 
 @contextmanager
-def _sheltered() -> Iterator[None]:
+def _sheltered(log: Path) -> Iterator[None]:
     """What is started meanwhile imports nothing from the folder that it happens to be started in.
 
     Nor does Ctrl-C end the process that watches over the worker: it would kill the worker before that could finish.
@@ -109,7 +109,8 @@ def _sheltered() -> Iterator[None]:
     in_main_thread = threading.current_thread() is threading.main_thread()
     on_interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main_thread else None
     try:
-        yield
+        with _streams_of_its_own(log):
+            yield
     finally:
         if in_main_thread:
             signal.signal(signal.SIGINT, on_interrupt)
@@ -117,6 +118,26 @@ def _sheltered() -> Iterator[None]:
             del os.environ["PYTHONSAFEPATH"]
         else:
             os.environ["PYTHONSAFEPATH"] = before
+
+
+@contextmanager
+def _streams_of_its_own(log: Path) -> Iterator[None]:
+    """What is started meanwhile reads nothing and prints to this file.
+
+    `id=$(hpc-qa submit CONFIG --detach)` would wait for the end of the run otherwise: submitit hands our streams on.
+    """
+    theirs = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    ours = [os.dup(number) for number in (0, 1, 2)]
+    try:
+        for number, other in enumerate((nothing, theirs, theirs)):
+            os.dup2(other, number)
+        yield
+    finally:
+        for number, other in enumerate(ours):
+            os.dup2(other, number)
+        for other in (*ours, theirs, nothing):
+            os.close(other)
 
 
 def job_identity(environment: dict[str, str] | None = None) -> tuple[str, int, int]:
