@@ -168,7 +168,7 @@ def _converted(
     on_converted: Callable[[Conversion], None] | None,
 ) -> dict[str, Converted]:  # fmt: skip
     cache = DocumentCache(project / config.documents.cache, key)
-    missing = [entry for entry in entries if cache.facts(entry.sha256) is None]
+    missing = [entry for entry in entries if cache.facts(entry.sha256, entry.media_type) is None]
     missing_mb = sum(entry.bytes for entry in missing) / 1e6
     if missing_mb > config.documents.convert_on_submit_mb:
         raise ConfigError(

@@ -169,8 +169,8 @@ def convert(config: str, manifest: str | None, *, project: Path, as_json: bool) 
         columns = ("doc_id", "status", "reason", "pages", "tokens", "chunks", "word_coverage", "cached")
         print_table(rows, {column: column for column in columns})
         for result in results:
-            if result.status != "ok" and result.detail:
-                say(f"{result.doc_id}: {result.reason}: {result.detail}", err=True)
+            if result.detail:
+                say(f"{result.doc_id}: {result.reason or 'note'}: {result.detail}", err=True)
     return ExitCode.DONE if any(result.status == "ok" for result in results) else ExitCode.OUTSIDE
 
 

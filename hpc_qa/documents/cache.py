@@ -1,8 +1,8 @@
-"""Conversions by content: a file is converted once per converter, whatever it is called and wherever it lies.
+"""Conversions by content: a file is converted once per converter and kind, whatever it is called.
 
-`<2 hex>/<sha256>/<key>/` holds document.md, pages.json, chunks.jsonl and facts.json. The folder is renamed into place
-when it is complete; of two that convert the same file the first wins. Failures are kept as well, except those that may
-pass by themselves.
+`<2 hex>/<sha256>/<key>-<kind>/` holds document.md, pages.json, chunks.jsonl and facts.json; the kind is pdf, html,
+markdown or text, as the same bytes can be read in two ways. The folder is renamed into place when it is complete; of
+two that convert the same file the first wins. Failures are kept as well, except those that may pass by themselves.
 """
 
 import hashlib
@@ -19,12 +19,12 @@ from hpc_qa.config import Config
 from hpc_qa.documents import chunks as chunk_json
 from hpc_qa.documents import facts as facts_json
 from hpc_qa.documents.chunks import Chunk
-from hpc_qa.documents.conversion import CHUNKS, FACTS, MARKDOWN
+from hpc_qa.documents.conversion import CHUNKS, FACTS, KINDS, MARKDOWN
 from hpc_qa.documents.facts import MAX_JSON_BYTES, Facts
 from hpc_qa.documents.tokens import file_sha256, tokenizer_file
 from hpc_qa.errors import StoreError
 
-CONVERTER = "1"  # raise it whenever the same file would give other Markdown, chunks or sentences
+CONVERTER = "2"  # raise it whenever the same file would give other Markdown, chunks or sentences
 ENGINES = ("liteparse", "pypdfium2", "pikepdf", "html-to-markdown", "tokenizers")
 STAGING = "staging"
 STALE_S = 24 * 3600
@@ -67,26 +67,26 @@ class DocumentCache:
         self.root = root
         self.key = key
 
-    def folder(self, sha256: str) -> Path:
+    def folder(self, sha256: str, media_type: str) -> Path:
         """Where a file's conversion is, or would be."""
-        return self.root / sha256[:2] / sha256 / self.key
+        return self.root / sha256[:2] / sha256 / f"{self.key}-{KINDS.get(media_type, 'other')}"
 
-    def facts(self, sha256: str) -> Facts | None:
+    def facts(self, sha256: str, media_type: str) -> Facts | None:
         """What is known; None when the file was not converted, or what is there cannot be read."""
-        path = self.folder(sha256) / FACTS
+        path = self.folder(sha256, media_type) / FACTS
         try:
             return read_facts(path)
         except (OSError, ValueError):
             return None
 
-    def chunks(self, sha256: str) -> list[Chunk]:
+    def chunks(self, sha256: str, media_type: str) -> list[Chunk]:
         """The chunks of a converted file.
 
         Raises:
             StoreError: it is not there, not what its facts say, or somebody else could have written it.
         """
-        facts = self.facts(sha256)
-        path = self.folder(sha256) / CHUNKS
+        facts = self.facts(sha256, media_type)
+        path = self.folder(sha256, media_type) / CHUNKS
         planted = ownership.faults(path.parent, path)
         if planted:
             raise StoreError(*planted, hint=f"rm -r {path.parent}, and it is converted again")
@@ -99,13 +99,13 @@ class DocumentCache:
             raise StoreError(f"{path}: {len(found)} chunks, not as many as its facts say")
         return found
 
-    def markdown(self, sha256: str) -> str:
+    def markdown(self, sha256: str, media_type: str) -> str:
         """The Markdown of a converted file.
 
         Raises:
             StoreError: it is not there.
         """
-        path = self.folder(sha256) / MARKDOWN
+        path = self.folder(sha256, media_type) / MARKDOWN
         try:
             with path.open(encoding="utf-8", newline="") as stream:
                 return stream.read()
@@ -122,13 +122,13 @@ class DocumentCache:
             raise StoreError(f"{folder}: {exc.strerror}") from exc
         return folder
 
-    def publish(self, staged: Path, sha256: str, *, replace: bool = False) -> None:
+    def publish(self, staged: Path, sha256: str, media_type: str, *, replace: bool = False) -> None:
         """Move a finished conversion into place. If there is one already it stays, unless it is to be replaced.
 
         Raises:
             StoreError: the cache cannot be written.
         """
-        target = self.folder(sha256)
+        target = self.folder(sha256, media_type)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             if replace and target.exists():
@@ -137,7 +137,7 @@ class DocumentCache:
                 shutil.rmtree(old, ignore_errors=True)
             staged.rename(target)
         except OSError as exc:
-            if self.facts(sha256) is None:  # nobody else was there first
+            if self.facts(sha256, media_type) is None:  # nobody else was there first
                 raise StoreError(f"{target}: {exc.strerror}") from exc
             shutil.rmtree(staged, ignore_errors=True)
 

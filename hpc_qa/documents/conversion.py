@@ -28,6 +28,15 @@ from hpc_qa.errors import DocumentError
 
 FACTS, MARKDOWN, PAGES, CHUNKS = "facts.json", "document.md", "pages.json", "chunks.jsonl"
 MAX_DETAIL = 500
+MAX_TITLE = 300
+CUT_OFF = "the file is cut off: pages may be missing; compare it with where it came from"
+KINDS = {
+    "application/pdf": "pdf",
+    "text/html": "html",
+    "text/markdown": "markdown",
+    "text/plain": "text",
+    "text/x-rst": "text",
+}
 FIRST_PAGE = 2_000  # characters
 
 
@@ -92,15 +101,18 @@ def _converted(data: bytes, job: Job, settings: Settings, count: CountTokens, be
     )
     if not chunks:
         raise DocumentError("empty", "nothing but headings in it")
+    if not any(chunk.tokens for chunk in chunks):
+        raise DocumentError("empty", "the tokenizer of the served model knows none of its characters")
     _write(job.out, found, chunks)
     return Facts(
         status="ok",
         sha256=job.sha256,
         media_type=job.media_type,
         size_bytes=len(data),
+        detail=CUT_OFF if found.truncated else "",
         engine=found.engine,
         versions=settings.versions,
-        title=_title(found, blocks),
+        title=(_title(found, blocks) or "")[:MAX_TITLE] or None,
         pages=None if found.page_starts is None else len(found.page_starts),
         words=len(words(found.markdown)),
         chars=len(found.markdown),
@@ -113,6 +125,8 @@ def _converted(data: bytes, job: Job, settings: Settings, count: CountTokens, be
         scanned_pages=found.scanned_pages or [],
         structure=found.structure,
         repaired=found.repaired,
+        truncated=found.truncated,
+        undecodable=found.undecodable,
         encoding=found.encoding,
         removed_characters=found.removed_characters,
         suspicious_unicode=found.suspicious_unicode,
@@ -130,7 +144,7 @@ def _extract(data: bytes, media_type: str, settings: Settings) -> Extracted:
         return read_markdown(data)
     if media_type in ("text/plain", "text/x-rst"):
         return read_text(data)
-    raise DocumentError("unsupported", f"{media_type} cannot be converted")
+    raise DocumentError("unsupported", f"{media_type} cannot be converted; {', '.join(KINDS)} can")
 
 
 def _title(found: Extracted, blocks: Sequence[Block]) -> str | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from hpc_qa.config import Config
 from hpc_qa.documents import facts as facts_json
 from hpc_qa.documents.cache import DocumentCache, converter_key, engine_versions, read_facts
-from hpc_qa.documents.conversion import FACTS, MARKDOWN, Job, Settings, failed
+from hpc_qa.documents.conversion import FACTS, KINDS, MARKDOWN, Job, Settings, failed
 from hpc_qa.documents.facts import Facts
 from hpc_qa.documents.sandbox import Ended, Limits, Sandbox
 from hpc_qa.documents.tokens import tokenizer_file
@@ -42,6 +42,11 @@ class Conversion:
     cached: bool
     seconds: float
     size_bytes: int
+
+
+def _content(entry: Entry) -> tuple[str, str]:
+    """What a conversion depends on: the bytes, and what they are read as."""
+    return entry.sha256, KINDS.get(entry.media_type, entry.media_type)
 
 
 OnDone = Callable[[Conversion], None]
@@ -86,15 +91,15 @@ class _Work:
         )
         self._cache = DocumentCache(project / config.documents.cache, converter_key(config, project))
         self._running: dict[int, tuple[Entry, Path]] = {}
-        self._same: dict[str, list[Entry]] = {}  # entries by content
+        self._same: dict[tuple[str, str], list[Entry]] = {}  # entries by content and kind
         self.done: dict[str, Conversion] = {}
 
     def run(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
-            self._same.setdefault(entry.sha256, []).append(entry)
+            self._same.setdefault(_content(entry), []).append(entry)
         missing = []
-        for sha256, same in self._same.items():
-            facts = self._cache.facts(sha256)
+        for same in self._same.values():
+            facts = self._cache.facts(same[0].sha256, same[0].media_type)
             if facts is None or self._was_under_other_limits(facts):
                 missing.append(same[0])
             else:
@@ -139,7 +144,8 @@ class _Work:
         entry, staged = self._running.pop(ended.job_id)
         if ended.outcome != "done":
             reason = "malformed" if ended.outcome == "crashed" else ended.outcome
-            self._fail(entry, staged, reason, ended.detail)
+            advice = "; saving it anew from a program that shows it may help" if reason == "malformed" else ""
+            self._fail(entry, staged, reason, ended.detail + advice)
             return
         try:
             facts = read_facts(staged / "out" / FACTS)
@@ -153,7 +159,7 @@ class _Work:
         if reason in PASSING:
             if staged is not None:
                 shutil.rmtree(staged, ignore_errors=True)
-            self._settle(facts, self._same[entry.sha256], cached=False)
+            self._settle(facts, self._same[_content(entry)], cached=False)
             return
         staged = staged or self._cache.stage()
         shutil.rmtree(staged / "out", ignore_errors=True)
@@ -162,12 +168,11 @@ class _Work:
         self._publish(entry, staged, facts)
 
     def _publish(self, entry: Entry, staged: Path, facts: Facts) -> None:
-        known = self._cache.facts(entry.sha256)
-        self._cache.publish(
-            staged / "out", entry.sha256, replace=known is not None and self._was_under_other_limits(known)
-        )
+        known = self._cache.facts(entry.sha256, entry.media_type)
+        replace = known is not None and self._was_under_other_limits(known)
+        self._cache.publish(staged / "out", entry.sha256, entry.media_type, replace=replace)
         shutil.rmtree(staged, ignore_errors=True)
-        self._settle(facts, self._same[entry.sha256], cached=False)
+        self._settle(facts, self._same[_content(entry)], cached=False)
 
     def _was_under_other_limits(self, facts: Facts) -> bool:
         return facts.reason in BY_LIMIT and facts.limits != self._settings.limits
@@ -184,7 +189,7 @@ class _Work:
                 tokens=facts.tokens if ok else None,
                 chunks=facts.chunks if ok else None,
                 word_coverage=facts.word_coverage,
-                markdown_path=self._cache.folder(entry.sha256) / MARKDOWN if ok else None,
+                markdown_path=self._cache.folder(entry.sha256, entry.media_type) / MARKDOWN if ok else None,
                 cached=cached or index > 0,
                 seconds=0.0 if cached or index > 0 else facts.seconds,
                 size_bytes=entry.bytes,

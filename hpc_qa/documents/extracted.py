@@ -17,5 +17,7 @@ class Extracted:
     repaired: bool = False
     title: str | None = None
     encoding: str | None = None  # of text files
+    truncated: bool = False  # the file ends in the middle, so that something may be missing
+    undecodable: int = 0  # places of a text file that are not in its encoding
     removed_characters: int = 0  # invisible and control characters
     suspicious_unicode: bool = False  # among them some that hide or reorder text

@@ -33,6 +33,8 @@ class Facts:
     structure: bool = True
     repaired: bool = False
     encoding: str | None = None
+    truncated: bool = False
+    undecodable: int = 0
     removed_characters: int = 0
     suspicious_unicode: bool = False
     seconds: float = 0.0

@@ -4,6 +4,7 @@ Navigation, footers, scripts and styles are taken out, links become their text, 
 What a browser would hide is left out.
 """
 
+import codecs
 import re
 from html import unescape
 from html.parser import HTMLParser
@@ -11,17 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 from hpc_qa.documents.extracted import Extracted
 from hpc_qa.documents.fidelity import coverage
-from hpc_qa.documents.text import clean, decode, squeezed, without_escapes, without_padding
+from hpc_qa.documents.signatures import format_of
+from hpc_qa.documents.text import Decoded, clean, decode, squeezed, without_comments, without_escapes, without_padding
 from hpc_qa.errors import DocumentError
 
 if TYPE_CHECKING:
     from html_to_markdown import ConversionOptions
 
 LEFT_OUT = ["nav", "footer", "script", "style", "noscript", "template", "[role=navigation]", "[role=contentinfo]"]
+# Of Python's codecs those that a browser knows too; not utf-7, idna, unicode_escape and other ways to write ASCII.
+CHARSETS = ("utf-8", "iso8859", "cp", "koi8", "mac", "gb", "big5", "shift_jis", "euc_", "iso2022", "tis-620", "ascii")
 VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
 INLINE = frozenset("a abbr b cite code em i kbd mark q s samp small span strong sub sup tt u var wbr".split())
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([A-Za-z0-9_.:-]{1,40})""", re.IGNORECASE)
 _LINK_TAG = re.compile(r"</?a(?:\s[^<>]{0,4000})?>", re.IGNORECASE)
+_SECTION = re.compile(r"<!\[(?:CDATA\[|[^\]<>]{0,200}\]?>)?")
 _TITLE = re.compile(r"<title[^>]{0,200}>(.{0,500}?)</title", re.IGNORECASE | re.DOTALL)
 
 
@@ -33,8 +38,9 @@ def read_html(data: bytes, *, min_word_coverage: float) -> Extracted:
     """
     import html_to_markdown
 
-    text, encoding = _decode(data)
-    cleaned, removed, suspicious = clean(text)
+    decoded = _decode(data)
+    cleaned, removed, suspicious = clean(decoded.text)
+    cleaned = _without_traps(cleaned)
     raw = _page_text(cleaned)
     try:
         content = html_to_markdown.convert(_LINK_TAG.sub("", cleaned), _options()).content
@@ -48,7 +54,8 @@ def read_html(data: bytes, *, min_word_coverage: float) -> Extracted:
         word_coverage=round(covered, 4) if kept else 1.0,
         structure=kept,
         title=_title(cleaned),
-        encoding=encoding,
+        encoding=decoded.encoding,
+        undecodable=decoded.undecodable,
         removed_characters=removed,
         suspicious_unicode=suspicious,
     )
@@ -70,6 +77,13 @@ def _options() -> "ConversionOptions":
         "preprocessing": PreprocessingOptions(enabled=True, preset="standard", remove_forms=False),
     }
     return ConversionOptions(**choices)
+
+
+def _without_traps(html: str) -> str:
+    """The page without what `html.parser` needs quadratic time for: comments and sections without end, torn tags."""
+    open_ended = _SECTION.sub("", without_comments(html)).replace("<!--", "").replace("]]>", "")
+    end = open_ended.rfind(">") + 1
+    return open_ended[:end] + open_ended[end:].replace("<", "&lt;")
 
 
 def _page_text(html: str) -> str:
@@ -114,13 +128,15 @@ def _hidden(attributes: dict[str, str | None]) -> bool:
     return role or "hidden" in attributes or attributes.get("aria-hidden") == "true" or "display:none" in style
 
 
-def _decode(data: bytes) -> tuple[str, str]:
+def _decode(data: bytes) -> Decoded:
     """As `text.decode`, but a charset that the page names comes before the fallback."""
     match = _CHARSET.search(data[:4096])
-    if match and not data.startswith((b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")) and b"\0" not in data:
-        name = match.group(1).decode("ascii")
+    marked = data.startswith((b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")) or b"\0" in data
+    if match and not marked and format_of(data) is None:
+        name = match.group(1).decode("ascii").lower()
         try:
-            return data.decode(name), name.lower()
+            if codecs.lookup(name).name.startswith(CHARSETS):
+                return Decoded(data.decode(name), name)
         except (LookupError, UnicodeDecodeError):
             pass  # an unknown name or a wrong one: the common rule decides
     return decode(data)

@@ -6,8 +6,9 @@ lost too many words is replaced by the raw text, without structure. OCR is not d
 """
 
 import io
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hpc_qa.documents.extracted import Extracted
@@ -19,6 +20,7 @@ from hpc_qa.documents.fidelity import (
     without_running_lines,
     words,
 )
+from hpc_qa.documents.signatures import format_of
 from hpc_qa.documents.text import clean, squeezed, without_escapes, without_padding
 from hpc_qa.errors import DocumentError
 
@@ -29,6 +31,7 @@ MIN_WORDS_A_PAGE = 50  # fewer on average, and pictures on the pages: a scan
 PICTURE_SHARE = 0.5  # of a page's area
 LOST_PAGE_WORDS = 20  # a page with so many raw words and none in the Markdown was lost
 HEADER_SEARCH_BYTES = 1024
+_STREAM_NAME = re.compile(r"(?:stream )?<_io\.BytesIO object at 0x[0-9a-f]+>:? ?")
 
 
 @dataclass(slots=True)
@@ -49,7 +52,8 @@ def read_pdf(data: bytes, *, max_pages: int, min_word_coverage: float) -> Extrac
     """
     _check_header(data)
     data, raw, repaired = _open(data, max_pages)
-    _check_text(raw)
+    truncated = is_cut_off(data)
+    _check_text(raw, truncated=truncated)
     running = running_lines(raw.pages)
     bodies = [without_running_lines(page, place, running) for place, page in enumerate(raw.pages, start=1)]
     markdown_pages = _parse(data, max_pages)
@@ -61,8 +65,18 @@ def read_pdf(data: bytes, *, max_pages: int, min_word_coverage: float) -> Extrac
         pages, low = _checked_pages(bodies, cleaned)
         covered = coverage(bodies, "\n".join(pages))
         if covered >= min_word_coverage:
-            return _joined(pages, "liteparse", raw, covered, low, repaired)
-    return _joined([_as_paragraphs(body) for body in bodies], "pypdfium2", raw, 1.0, [], repaired)
+            return replace(_joined(pages, "liteparse", raw, covered, low, repaired), truncated=truncated)
+    plain = _joined([_as_paragraphs(body) for body in bodies], "pypdfium2", raw, 1.0, [], repaired)
+    return replace(plain, truncated=truncated)
+
+
+def is_cut_off(data: bytes) -> bool:
+    r"""Whether a file ends before its end mark: a download that broke off, for example.
+
+    >>> is_cut_off(b"%PDF-1.7 1 0 obj endobj %%EOF\n"), is_cut_off(b"%PDF-1.7 %%EOF 1 0 obj endobj 2 0 ob")
+    (False, True)
+    """
+    return data.rfind(b"%%EOF") < data.rfind(b"endobj")
 
 
 def _check_header(data: bytes) -> None:
@@ -70,8 +84,9 @@ def _check_header(data: bytes) -> None:
         raise DocumentError("empty", f"{len(data)} bytes")
     if b"%PDF-" not in data[:HEADER_SEARCH_BYTES]:
         start = data[:HEADER_SEARCH_BYTES].lstrip().lower()
-        what = "the file is HTML, not PDF" if start.startswith((b"<!doctype", b"<html", b"<?xml")) else "no PDF header"
-        raise DocumentError("malformed", what)
+        is_html = start.startswith((b"<!doctype", b"<html", b"<?xml"))
+        other = "HTML" if is_html else format_of(data)
+        raise DocumentError("malformed", f"the file is {other}, not PDF" if other else "no PDF header")
 
 
 def _open(data: bytes, max_pages: int) -> tuple[bytes, _Raw, bool]:
@@ -138,13 +153,16 @@ def _pictures(page: "PdfPage") -> tuple[int, float]:
     return marks, share
 
 
-def _check_text(raw: _Raw) -> None:
+def _check_text(raw: _Raw, *, truncated: bool) -> None:
     found = sum(len(words(page)) for page in raw.pages)
     pages = len(raw.pages)
+    if found == 0 and truncated:
+        raise DocumentError("malformed", "the file is cut off, and nothing of its text is left; get it again")
     if found == 0 and raw.marks == 0:
         raise DocumentError("empty", f"nothing on {pages} pages")
     if found == 0 or (found < MIN_WORDS_A_PAGE * pages and 2 * len(raw.scanned) >= pages):
-        raise DocumentError("needs_ocr", f"{found} words on {pages} pages, {len(raw.scanned)} of them pictures")
+        said = f"{found} words on {pages} pages, {len(raw.scanned)} of them pictures"
+        raise DocumentError("needs_ocr", f"{said}; recognise the text first, with ocrmypdf for example")
 
 
 def _parse(data: bytes, max_pages: int) -> list[str] | None:
@@ -175,11 +193,14 @@ def _repair(data: bytes) -> bytes:
     target = io.BytesIO()
     try:
         with pikepdf.open(io.BytesIO(data[start:])) as document:
+            if not document.pages:
+                raise DocumentError("empty", "the file has no page")
             document.save(target)
     except pikepdf.PasswordError as exc:
         raise DocumentError("encrypted", "a password is needed") from exc
     except (pikepdf.PdfError, ValueError, RuntimeError) as exc:
-        raise DocumentError("malformed", f"{type(exc).__name__}: {exc}"[:300]) from exc
+        said = _STREAM_NAME.sub("", str(exc))  # an address in memory, another one each time
+        raise DocumentError("malformed", f"{type(exc).__name__}: {said}"[:300]) from exc
     return target.getvalue()
 
 

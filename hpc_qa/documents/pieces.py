@@ -17,6 +17,7 @@ CountTokens = Callable[[Sequence[str]], list[int]]
 # A longer stretch is cut before it is counted: no tokenizer in use takes more characters for a token on average, and
 # counting one string of megabytes is slow.
 CHARS_PER_TOKEN = 12
+MAX_TABLE_HEADER = 1_000  # characters; it is noted beside every row of a divided table
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ def _rows(text: str, piece: Piece) -> list[Piece]:
     lines = list(lines_between(text, piece.start, piece.end))
     has_header = len(lines) > 1 and is_separator(lines[1].text)
     first = min(3 if has_header else 1, len(lines))
-    header = lines[0].text.strip() if has_header else None
+    header = lines[0].text.strip()[:MAX_TABLE_HEADER] if has_header else None
     head = replace(piece, end=lines[first - 1].end)
     return [head, *(replace(piece, start=row.start, end=row.end, table_header=header) for row in lines[first:])]
 

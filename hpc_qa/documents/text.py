@@ -1,23 +1,48 @@
 """Bytes to clean text, for every format; plain text and Markdown end here.
 
-Decoding: a byte order mark decides, else UTF-8, else Windows-1252, and which one it was is recorded. Bytes with NULs or
-many control characters are no text. Clean text has line feeds only, no control characters, none of the invisible
-characters that hide or reorder text, and no table padding.
+Decoding: a byte order mark decides, else UTF-8, also with a few bytes that are none (replaced and counted), else
+Windows-1252; which one it was is recorded. Bytes with NULs or many control characters are no text, nor is what begins
+like another format. Clean text has line feeds only, no control characters, no invisible characters, and no table
+padding; invisible ones that hide or reorder text are reported as suspicious. Joiners inside words of other scripts and
+selectors behind ideographs are part of the spelling and stay.
 """
 
 import re
 import unicodedata
+from dataclasses import dataclass
 
 from hpc_qa.documents.extracted import Extracted
+from hpc_qa.documents.signatures import format_of
 from hpc_qa.errors import DocumentError
 
 MAX_CONTROL_SHARE = 0.02
+REPLACEMENT = "\ufffd"
 
-_BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
-# Control characters; zero-width marks that are no part of a script; a soft hyphen; non-characters.
-_INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u200b\u2060-\u2064\ufeff\ufffe\uffff]")
-# Tag characters spell ASCII that nobody sees; bidirectional overrides show text in another order than it is read in.
-_HIDING = re.compile("[\U000e0000-\U000e007f\u202a-\u202e\u2066-\u2069]")
+_BOMS = (  # UTF-32 first: its mark begins with that of UTF-16
+    (b"\xff\xfe\0\0", "utf-32"),
+    (b"\0\0\xfe\xff", "utf-32"),
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+# Zero-width and directional marks, a soft hyphen, fillers that look like nothing, selectors of a glyph's variant.
+_UNSEEN = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2060-\u2064\u206a-\u206f\u3164\ufe00-\ufe0f\ufeff"
+    "\uffa0\ufff9-\ufffb\U0001d173-\U0001d17a"
+)
+# With control characters and non-characters.
+_INVISIBLE = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff{_UNSEEN}]")
+# Tag characters spell ASCII that nobody sees, and so can rows of unseen characters, selectors that select nothing and
+# joiners inside plain words; bidirectional overrides show text in another order than it is read in.
+_HIDING = re.compile(
+    "[\U000e0000-\U000e007f\u202a-\u202e\u2066-\u2069]"
+    f"|[{_UNSEEN}\u200c\u200d\U000e0100-\U000e01ef]{{4,}}"
+    "|(?<![\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])[\U000e0100-\U000e01ef]"
+    "|(?<=[A-Za-z0-9])[\u200c\u200d]+(?=[A-Za-z0-9])"
+)
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_NOT_ASCII = re.compile("[^\x00-\x7f]")
+_SURROGATE_BYTES = re.compile(b"\xed[\xa0-\xbf][\x80-\xbf]")
 _SPACES = re.compile("[\u00a0\u2000-\u200a\u202f\u205f\u3000]")
 _LIGATURES = {ord(c): unicodedata.normalize("NFKC", c) for c in "\ufb00\ufb01\ufb02\ufb03\ufb04\ufb05\ufb06"}
 _SYMBOL_BULLETS = {0xF0B7: "\u2022", 0xF0A7: "\u2022", 0xF0D8: "\u2022", 0xF0FC: "\u2022"}  # fonts Symbol, Wingdings
@@ -31,48 +56,78 @@ _UNDERLINE = re.compile(r"""([=\-~^"'`#*+.:_])\1{2,}[ \t]*\Z""")
 
 def read_text(data: bytes) -> Extracted:
     """A plain text file; underlined and overlined titles become headings."""
-    text, encoding = decode(data)
-    return _finished(
-        underlined_headings(fenced_literals(_SPACE_AT_LINE_END.sub("", clean(text)[0]))), text, encoding, "text"
-    )
+    decoded = decode(data)
+    cleaned = clean(decoded.text)
+    markdown = underlined_headings(fenced_literals(_SPACE_AT_LINE_END.sub("", cleaned[0])))
+    return _finished(markdown, decoded, cleaned, "text")
 
 
 def read_markdown(data: bytes) -> Extracted:
     """A Markdown file, without front matter and comments."""
-    text, encoding = decode(data)
-    cleaned = without_comments(_FRONT_MATTER.sub("", clean(text)[0]))
-    return _finished(without_padding(cleaned), text, encoding, "markdown")
+    decoded = decode(data)
+    cleaned = clean(decoded.text)
+    markdown = without_padding(without_comments(_FRONT_MATTER.sub("", cleaned[0])))
+    return _finished(markdown, decoded, cleaned, "markdown")
 
 
-def _finished(markdown: str, text: str, encoding: str, engine: str) -> Extracted:
-    _, removed, suspicious = clean(text)
+def _finished(markdown: str, decoded: "Decoded", cleaned: tuple[str, int, bool], engine: str) -> Extracted:
     return Extracted(
         markdown=squeezed(markdown),
         engine=engine,
-        encoding=encoding,
-        removed_characters=removed,
-        suspicious_unicode=suspicious,
+        encoding=decoded.encoding,
+        undecodable=decoded.undecodable,
+        removed_characters=cleaned[1],
+        suspicious_unicode=cleaned[2],
     )
 
 
-def decode(data: bytes) -> tuple[str, str]:
-    """Text and the encoding that it was in.
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Text, the encoding that it was in, and how many places of it could not be decoded."""
+
+    text: str
+    encoding: str
+    undecodable: int = 0
+
+
+def decode(data: bytes) -> Decoded:
+    """The text of a file.
 
     Raises:
         DocumentError: `empty`, or `not_text`.
     """
     if not data.strip():
         raise DocumentError("empty", f"{len(data)} bytes, none of them text")
+    if other := format_of(data):
+        raise DocumentError("not_text", f"the file is {other}, whatever its name says")
     for mark, encoding in _BOMS:
         if data.startswith(mark):
-            return _checked(_decoded(data, encoding), encoding)
+            return _checked(Decoded(_decoded(data, encoding), encoding))
     if b"\0" in data:
-        raise DocumentError("not_text", "the file holds NUL bytes")
+        raise DocumentError("not_text", "the file holds NUL bytes" + _utf16_advice(data))
+    return _checked(_without_mark(data))
+
+
+def _without_mark(data: bytes) -> Decoded:
+    """UTF-8 where that makes sense of more bytes than it leaves, else Windows-1252."""
     try:
-        return _checked(data.decode("utf-8"), "utf-8")
+        return Decoded(data.decode("utf-8"), "utf-8")
     except UnicodeDecodeError:
-        # Windows-1252 leaves five bytes undefined; they are replaced.
-        return _checked(data.decode("cp1252", errors="replace"), "cp1252")
+        text = data.decode("utf-8", errors="replace")
+    bad = text.count(REPLACEMENT) - data.count(REPLACEMENT.encode())
+    good = sum(1 for _ in _NOT_ASCII.finditer(text)) - text.count(REPLACEMENT)
+    surrogates = 3 * len(_SURROGATE_BYTES.findall(data))  # UTF-8 of half a character: three bytes, each replaced
+    if good >= bad or surrogates == bad:
+        return Decoded(text, "utf-8", bad)
+    # Windows-1252 leaves five bytes undefined; they are replaced.
+    text = data.decode("cp1252", errors="replace")
+    return Decoded(text, "cp1252", text.count(REPLACEMENT))
+
+
+def _utf16_advice(data: bytes) -> str:
+    start = data[:4096]
+    zeros = max(start[0::2].count(0), start[1::2].count(0))
+    return "; it looks like UTF-16 without a byte order mark: save it as UTF-8" if zeros > len(start) // 5 else ""
 
 
 def _decoded(data: bytes, encoding: str) -> str:
@@ -82,20 +137,23 @@ def _decoded(data: bytes, encoding: str) -> str:
         raise DocumentError("not_text", f"not {encoding}, though its first bytes say so: {exc.reason}") from exc
 
 
-def _checked(text: str, encoding: str) -> tuple[str, str]:
-    control = sum(1 for match in _INVISIBLE.finditer(text) if match.group() < " ")
-    if control > MAX_CONTROL_SHARE * len(text):
+def _checked(decoded: Decoded) -> Decoded:
+    control = sum(1 for _ in _CONTROL.finditer(decoded.text))
+    if control > MAX_CONTROL_SHARE * len(decoded.text):
         raise DocumentError("not_text", f"{control} control characters")
-    return text, encoding
+    return decoded
 
 
 def clean(text: str) -> tuple[str, int, bool]:
     """Clean text, how many characters were taken out, and whether some of them hid or reordered text."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x0c", "\n\n").replace("\u2028", "\n")
-    text, invisible = _INVISIBLE.subn("", text)
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x0c", "\n\n")
+    text = text.replace("\u2028", "\n").replace("\u2029", "\n\n").replace("\x85", "\n")
+    before = len(text)
     text, hiding = _HIDING.subn("", text)
+    text = _INVISIBLE.sub("", text)
+    removed = before - len(text)
     text = _SPACES.sub(" ", text).translate(_LIGATURES).translate(_SYMBOL_BULLETS)
-    return unicodedata.normalize("NFC", text.expandtabs(4)), invisible + hiding, hiding > 0
+    return unicodedata.normalize("NFC", text.expandtabs(4)), removed, hiding > 0
 
 
 def squeezed(markdown: str) -> str:

@@ -298,7 +298,7 @@ def _pipeline(
     templates = prompts.of(read_json(frozen)["templates"], source=str(frozen), control_tokens=tokens)
 
     def chunks_of(entry: Entry) -> list[Any]:
-        chunks = cache.chunks(entry.sha256)
+        chunks = cache.chunks(entry.sha256, entry.media_type)
         wanted = sampled.get(entry.doc_id)
         return chunks if wanted is None else [chunks[index] for index in wanted]
 

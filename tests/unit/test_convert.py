@@ -71,7 +71,7 @@ def cache_of(project: Path) -> DocumentCache:
 
 
 def facts_of(project: Path, entries: list[manifest.Entry], path: str) -> Facts:
-    facts = cache_of(project).facts(next(entry.sha256 for entry in entries if entry.path == path))
+    facts = cache_of(project).facts(*next((e.sha256, e.media_type) for e in entries if e.path == path))
     assert facts is not None
     return facts
 
@@ -118,10 +118,10 @@ def test_pages_and_chunks_point_into_the_markdown(
 ) -> None:
     path, sha256 = conversions["good.pdf"].markdown_path, entries[[e.path for e in entries].index("good.pdf")].sha256
     assert path is not None
-    text = cache_of(project).markdown(sha256)
+    text = cache_of(project).markdown(sha256, "application/pdf")
     pages = json.loads((path.parent / "pages.json").read_text())["pages"]
     assert [page["page"] for page in pages] == list(range(1, (conversions["good.pdf"].pages or 0) + 1))
-    for chunk in cache_of(project).chunks(sha256):
+    for chunk in cache_of(project).chunks(sha256, "application/pdf"):
         assert chunk.text == text[chunk.char_start : chunk.char_end]
         assert chunk.pages
         assert pages[chunk.pages[0] - 1]["char_start"] <= chunk.char_start
@@ -178,7 +178,9 @@ def test_a_document_that_is_gone_changed_or_too_large_fails_alone(project: Path,
     results = convert_all(entries, made.config(limits=DocumentLimits(max_file_mb=0.1)), project=tmp_path)
     assert [each.reason for each in results] == ["not_found", "changed", None, "too_large"]
     known = [
-        DocumentCache(tmp_path / "cache/documents", converter_key(made.config(), tmp_path)).facts(e.sha256)
+        DocumentCache(tmp_path / "cache/documents", converter_key(made.config(), tmp_path)).facts(
+            e.sha256, e.media_type
+        )
         for e in entries
     ]
     assert [facts and facts.reason for facts in known] == [None, None, None, "too_large"]
@@ -194,7 +196,12 @@ def test_a_document_that_takes_too_long_is_killed_and_tried_again_next_time(tmp_
     config = made.config(limits=DocumentLimits(timeout="00:00:02"), processes=1)
     slow, quick = convert_all(entries, config, project=tmp_path)
     assert (slow.reason, quick.status) == ("timeout", "ok")
-    assert DocumentCache(tmp_path / "cache/documents", converter_key(config, tmp_path)).facts(entries[0].sha256) is None
+    assert (
+        DocumentCache(tmp_path / "cache/documents", converter_key(config, tmp_path)).facts(
+            entries[0].sha256, "text/markdown"
+        )
+        is None
+    )
 
 
 def test_a_missing_tokenizer_is_a_fault_of_the_config(tmp_path: Path) -> None:
@@ -211,7 +218,7 @@ def test_the_key_changes_with_what_the_chunks_depend_on(project: Path, tmp_path:
 
 def test_a_damaged_cache_entry_is_a_store_error_and_no_wrong_answer(tmp_path: Path) -> None:
     cache = DocumentCache(tmp_path, "key")
-    folder = cache.folder("ab" * 32)
+    folder = cache.folder("ab" * 32, "text/plain")
     folder.mkdir(parents=True)
     (folder / "facts.json").write_text(
         '{"status": "ok", "sha256": "x", "media_type": "m", "size_bytes": 1, "chunks": 2}'
@@ -219,9 +226,9 @@ def test_a_damaged_cache_entry_is_a_store_error_and_no_wrong_answer(tmp_path: Pa
     chunk = chunk_json.Chunk("id", 0, "Text.", (), None, 0, 5, 2, (chunk_json.Sentence(1, 0, 5),))
     (folder / "chunks.jsonl").write_text(chunk_json.to_json(chunk) + "\n")
     with pytest.raises(StoreError, match="1 chunks"):
-        cache.chunks("ab" * 32)
+        cache.chunks("ab" * 32, "text/plain")
     (folder / "facts.json").write_text("{torn")
-    assert cache.facts("ab" * 32) is None
+    assert cache.facts("ab" * 32, "text/plain") is None
 
 
 def test_of_two_that_publish_the_same_the_first_wins(tmp_path: Path) -> None:
@@ -232,8 +239,8 @@ def test_of_two_that_publish_the_same_the_first_wins(tmp_path: Path) -> None:
         (staged / "facts.json").write_text(
             json.dumps({"status": "failed", "sha256": "x", "media_type": "m", "size_bytes": 1, "detail": detail})
         )
-        cache.publish(staged, facts.sha256)
-    found = cache.facts(facts.sha256)
+        cache.publish(staged, facts.sha256, facts.media_type)
+    found = cache.facts(facts.sha256, facts.media_type)
     assert found is not None
     assert found == replace(found, detail="first")
     assert os.listdir(tmp_path / "staging") == []
