@@ -1,7 +1,8 @@
 """Why a vLLM server died early: its last log lines in, the likely cause and what to do out.
 
-The table is ordered: a later line of a log often only reports that something before it failed. An unknown cause is
-said to be unknown, and the log lines speak for themselves.
+The table is ordered: a later line of a log often only reports that something before it failed. Settings that the
+server prints and source lines of a traceback name everything that could go wrong, so they are not read. An unknown
+cause is said to be unknown, and the log lines speak for themselves.
 """
 
 import re
@@ -111,7 +112,7 @@ _TABLE: tuple[tuple[str, Cause], ...] = (
         ),
     ),
     (
-        r"trust_remote_code|contains custom code",
+        r"trust_remote_code=True|--trust-remote-code|contains custom code",
         Cause(
             "the model wants to run code of its own, which is never allowed",
             "a model that vLLM implements itself",
@@ -159,26 +160,32 @@ _TABLE: tuple[tuple[str, Cause], ...] = (
         r"NCCL (error|WARN)|ncclUnhandled|ncclSystemError",
         Cause("the GPUs could not talk to each other (NCCL)", None, True),
     ),
-    (
-        r"ValidationError|ValueError|NotImplementedError",
-        Cause("vLLM refused its settings", "the log says which one", False),
-    ),
 )
-_NOISE = re.compile(r"Engine core initialization failed|resource_tracker|leaked shared_memory|^\s*$")
+# of Python's own errors these come again with the same model and settings
+_SAME_AGAIN = re.compile(r"\b(Assertion|Attribute|Import|Key|NotImplemented|Type|Validation|Value)Error\b")
+_NOISE = re.compile(
+    r"Engine core initialization failed|resource_tracker|leaked shared_memory|^\s*$"
+    r"|\b(INFO|DEBUG) \d\d-\d\d |^\s*File \"|^ {4,}"
+)
+_PREFIX = re.compile(r"^(\([\w:]+ pid=\d+\) ?)?(ERROR \d\d-\d\d \d\d:\d\d:\d\d \[[^\]]*\] ?)?")
+_KILLED = re.compile(r"Failed core proc\(s\): \{[^}]*: -9\b|\bdied with exit code -9\b")
 
 
 def likely_cause(lines: Sequence[str], status: int | None = None) -> Cause:
     """The likely cause of an early death from the log's lines and the exit status."""
-    text = "\n".join(line for line in lines if not _NOISE.search(line))
+    said = [_PREFIX.sub("", line) for line in lines]
+    text = "\n".join(line for line in said if not _NOISE.search(line))
     for pattern, cause in _TABLE:
         if re.search(pattern, text):
             return cause
-    if status in (128 + signal.SIGKILL, -signal.SIGKILL):
+    if status in (128 + signal.SIGKILL, -signal.SIGKILL) or any(_KILLED.search(line) for line in lines):
         return Cause(
             "it was killed from outside, probably for memory",
             "more slurm.mem; sacct shows OUT_OF_MEMORY",
             True,
         )
+    if _SAME_AGAIN.search(text):
+        return Cause("vLLM refused this model or these settings", "the log says which", False)
     return Cause("the cause is not known", "the server's log says more", True)
 
 

@@ -71,3 +71,31 @@ def test_the_lines_shown_hold_the_first_error_and_the_end():
 def test_a_log_without_an_error_shows_its_end():
     assert telling_lines([f"line {n}" for n in range(50)])[-1] == "line 49"
     assert telling_lines([]) == []
+
+
+# what a server prints while it lives names everything that can go wrong
+TALK = [
+    "(APIServer pid=7) INFO 11-22 08:20:18 [utils.py:233] non-default args: {'trust_remote_code=True': '--x'}",
+    "(EngineCore pid=9) INFO 11-22 08:20:19 [core.py:1] Initializing a V1 LLM engine, device_count 1, No CUDA GPUs are",
+    '(APIServer pid=7)   File "/usr/lib/vllm/config.py", line 1, in f_CUDA_out_of_memory',
+    "(APIServer pid=7)     raise ValueError('trust_remote_code=True') from NCCL error",
+    "(EngineCore pid=9) ERROR 11-22 08:20:19 [core.py:1]     assert x, 'CUDA out of memory'",
+]
+
+
+def test_settings_and_source_lines_are_not_taken_for_a_cause():
+    assert "not known" in likely_cause(TALK, 1).what
+
+
+def test_an_engine_that_was_killed_from_outside_is_named_and_tried_again():
+    end = "(APIServer pid=7) RuntimeError: Engine core initialization failed. See root cause above. "
+    found = likely_cause([*TALK, end + "Failed core proc(s): {'EngineCore': -9}"], 1)
+    assert "killed from outside" in found.what
+    assert found.retryable
+    assert "not known" in likely_cause([*TALK, end + "Failed core proc(s): {'EngineCore': 1}"], 1).what
+
+
+def test_an_error_of_python_itself_would_come_again():
+    found = likely_cause([*TALK, "(EngineCore pid=9) ERROR 11-22 08:20:19 [core.py:1] KeyError: 'layers.0.w'"], 1)
+    assert "refused" in found.what
+    assert not found.retryable
