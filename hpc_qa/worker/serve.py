@@ -140,7 +140,7 @@ class _Serving:
                 limit = self._limit(server)
                 pool = session.pool(endpoint_of(server), actors=config.client.actors, concurrency=limit)
                 log.info("%d requests in flight at most, through actors %s", limit, pool.pids())
-                self._first_metrics = server.metrics()
+                self._first_metrics = metrics_of(server)
                 self._work(server, pool, limit)
                 self._stages.begin("teardown")
                 self._write_summary(server)
@@ -179,7 +179,7 @@ class _Serving:
         per_request = config.qa.chunk_size + INSTRUCTION_TOKENS + config.qa.max_tokens
         if config.vllm.max_model_len is not None:
             per_request = min(per_request, config.vllm.max_model_len)
-        return concurrency(config.client.concurrency_limit, server.metrics().kv_cache_tokens, per_request)
+        return concurrency(config.client.concurrency_limit, metrics_of(server).kv_cache_tokens, per_request)
 
     def _work(self, server: Server, pool: ActorPool, limit: int) -> None:
         config = self._attempt.config
@@ -248,7 +248,8 @@ class _Serving:
     def _write_summary(self, server: Server) -> None:
         """What this attempt took: the plan of the next run reads it."""
         attempt, stages = self._attempt, self._stages.seconds
-        spent = self._since_first(server.metrics()).plus(self._earlier_metrics)
+        last = self._watch.last if self._watch else None
+        spent = self._since_first(metrics_of(server, last)).plus(self._earlier_metrics)
         peak = self._watch.peak_kv_cache_usage if self._watch else None
         client = self._pipeline.progress
         done = client.documents
@@ -273,6 +274,15 @@ class _Serving:
 def endpoint_of(server: Server) -> Endpoint:
     """Where requests go now."""
     return Endpoint(socket=server.socket, key=server.key, served_model_name=server.served_model_name)
+
+
+def metrics_of(server: Server, known: ServerMetrics | None = None) -> ServerMetrics:
+    """What it says of itself now, or what was known when it does not answer: no attempt ends for want of a figure."""
+    try:
+        return server.metrics()
+    except ServerError as error:
+        log.warning("%s", error)
+        return known or ServerMetrics()
 
 
 def _share(part: float | None, whole: float | None) -> float | None:
