@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hpc_qa.store.files import write_once
+from hpc_qa.config import Config
+from hpc_qa.store.files import write_json_once, write_once
 from hpc_qa.store.merge import commit_shard
 from hpc_qa.store.run_directory import AttemptDirectory, RunDirectory, ShardDirectory, attempt_name, create
 from hpc_qa.store.segments import SegmentWriter
@@ -118,14 +119,26 @@ def planned_run(
     entries = [{"doc_id": doc_id, "path": f"in/{doc_id}.pdf", "sha256": key(doc_id)} for doc_id in documents]
     manifest = "".join(json.dumps(entry) + "\n" for entry in entries).encode()
     planned = [{"index": index, "documents": list(shard)} for index, shard in enumerate(shards)]
-    plan = json.dumps({"converter_key": converter, "shards": planned, "settled": list(settled)}).encode()
+    counts = {"documents": len(documents), "converter_key": converter}
+    plan = json.dumps(counts | {"shards": planned, "settled": list(settled)}).encode()
+    config = Config.model_validate(
+        {
+            "name": name,
+            "seed": 7,
+            "manifest": "m.jsonl",
+            "vllm": {"model": "models/small"},
+            "qa": {"language": "en", "checks": {"near_duplicate": 0.8}},
+        }
+    )
     write_once(run.manifest, manifest)
     write_once(run.plan, plan)
     write_once(run.prompts, b"{}")
     facts = {
         "run": run.run_id,
         "created_at": CREATED_AT,
-        "config": {"name": name, "seed": 7, "qa": {"language": "en", "checks": {"near_duplicate": 0.8}}},
+        "project": str(project),
+        "executor": "slurm",
+        "config": config.model_dump(),
         "manifest_sha256": hashlib.sha256(manifest).hexdigest(),
         "plan_sha256": hashlib.sha256(plan).hexdigest(),
         "model": {"name": "models/small", "revision": None},
@@ -144,6 +157,25 @@ def attempt(shard: ShardDirectory, batches: Sequence[list[Record]], restart: int
         writer.add(batch)
     writer.close()
     return made
+
+
+def leave_traces(made: AttemptDirectory) -> None:
+    """What an attempt writes beside its records: who it was, how far it got, what it took, its log."""
+    identity = {"job_id": "4471", "pid": 999_999_999, "process_start_s": 1.5, "host": "node", "started_at": CREATED_AT}
+    progress = dict.fromkeys(("documents_todo", "documents_fed", "chunks_fed", "chunks_done", "computed_tokens"), 3)
+    write_json_once(made.attempt_json, identity)
+    write_json_once(made.path / "progress.json", progress | {"at": CREATED_AT, "stage": "serving", "serving_s": 2.5})
+    summary = {"model": "models/small", "gpus_per_server": 0, "startup_s": 1.5, "serving_s": 2.5}
+    write_json_once(made.path / "summary.json", summary | {"predicted_tokens": 100})
+    stage = {"stage": "serving", "start": CREATED_AT, "end": CREATED_AT, "duration_s": 2.5}
+    write_once(made.stages, (json.dumps(stage) + "\n").encode())
+    write_once(made.worker_log, b"2026-01-02 03:04:05,000 INFO shard 0 committed\n")
+
+
+def submission(shards: Sequence[int]) -> dict[str, Any]:
+    """What was written down when these shards were started."""
+    tasks = [{"shard": shard, "job_id": "4471", "pid": 999_999_999, "process_start_s": 1.5} for shard in shards]
+    return {"at": CREATED_AT, "executor": "local", "host": "node", "tasks": tasks}
 
 
 def finished_run(project: Path, shards: Sequence[Sequence[str]], **settings: Any) -> RunDirectory:

@@ -298,6 +298,7 @@ class _Reading:
         self._unterminated = 0
         self._open: Batch | None = None  # begun, not yet whole
         self._explained = False  # damage was reported since the last whole batch: what follows from it is not news
+        self._unreadable = False  # so was the line before
         self._sha256 = hashlib.sha256() if digest else None
         self._held: list[bytes] = []  # read, but not yet part of the good bytes
 
@@ -315,9 +316,12 @@ class _Reading:
             return None
         try:
             number, line, lines, record = decode_line(text)
-        except (ValueError, KeyError, TypeError) as exc:
-            self._damage(str(exc))
+        except (ValueError, KeyError, TypeError, RecursionError) as exc:
+            if not self._unreadable:  # a stretch of foreign bytes is one damage, however many lines it seems to have
+                self._damage(str(exc))
+            self._unreadable = True
             return None
+        self._unreadable = False
         if line == 0:
             self._begin(number, start)
         if self._open is None or self._open.number != number or len(self._open.records) != line:
@@ -385,7 +389,7 @@ def read_batch(path: Path, offset: int, size: int) -> list[Record]:
         return [decode_line(line)[3] for line in lines]
     except OSError as exc:
         raise storage_error(path, "cannot be read", exc) from exc
-    except (ValueError, KeyError, TypeError) as exc:
+    except (ValueError, KeyError, TypeError, RecursionError) as exc:
         hint = f"hpc-qa verify {run_id_of(path)} says what else"
         raise StoreError(f"{path}: a record at byte {offset} {exc}", hint=hint) from exc
 
