@@ -16,9 +16,26 @@ def _is_clock(text: str) -> str:
     return text
 
 
+def _is_setup_line(text: str) -> str:
+    if text.lstrip().startswith("#SBATCH"):
+        raise ValueError("an option of sbatch is no setup line; write it as a key under slurm")
+    return text
+
+
+SetupLine = Annotated[str, AfterValidator(_is_setup_line)]
 Clock = Annotated[str, AfterValidator(_is_clock)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Score = Annotated[int, Field(ge=1, le=5)]
+# One word of an sbatch option: what Slurm's own names, lists and expressions hold, and nothing that a shell or a line
+# of a batch script would take for more.
+SLURM_WORD = r"^[A-Za-z0-9_][A-Za-z0-9_.:,+=@/&|*()\[\]!-]{0,255}$"
+OPTION_NAME = r"^[A-Za-z][A-Za-z0-9_.-]{0,127}$"
+ENVIRONMENT_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
+SlurmWord = Annotated[str, Field(pattern=SLURM_WORD)]
+OptionName = Annotated[str, Field(pattern=OPTION_NAME)]
+EnvironmentName = Annotated[str, Field(pattern=ENVIRONMENT_NAME)]
+MANY = 10**9  # more of anything is a slip of the pen
+LONGEST = 2**63 - 1
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
@@ -31,10 +48,10 @@ class Section(BaseModel):
 class DocumentLimits(Section):
     """What one document may cost in its own child process before it is given up."""
 
-    max_file_mb: float = Field(50, gt=0)
-    max_pages: int = Field(10_000, gt=0)
+    max_file_mb: float = Field(50, gt=0, le=1e6)
+    max_pages: int = Field(10_000, gt=0, le=MANY)
     timeout: Clock = "00:05:00"
-    memory_gib: float = Field(2.0, ge=0.25)
+    memory_gib: float = Field(2.0, ge=0.25, le=1e5)
     min_word_coverage: float = Field(0.90, ge=0, le=1)
 
 
@@ -43,10 +60,10 @@ class Documents(Section):
 
     cache: str = "cache/documents"
     limits: DocumentLimits = DocumentLimits()
-    processes: int | None = Field(None, ge=1)  # None: one per CPU we may use
-    max_chunks: int | None = Field(None, ge=1)  # documents with more are skipped(too_many_chunks)
-    sample_chunks: int | None = Field(None, ge=1)  # a seeded sample over the whole manifest
-    convert_on_submit_mb: float = Field(200, ge=0)
+    processes: int | None = Field(None, ge=1, le=10_000)  # None: one per CPU we may use
+    max_chunks: int | None = Field(None, ge=1, le=MANY)  # documents with more are skipped(too_many_chunks)
+    sample_chunks: int | None = Field(None, ge=1, le=MANY)  # a seeded sample over the whole manifest
+    convert_on_submit_mb: float = Field(200, ge=0, le=1e9)
 
 
 class Accept(Section):
@@ -61,10 +78,10 @@ class Accept(Section):
 class Checks(Section):
     """Bounds of the deterministic checks, in words and characters."""
 
-    min_question_words: int = Field(4, ge=1)
-    max_question_chars: int = Field(300, ge=10)
-    min_answer_chars: int = Field(2, ge=1)
-    max_answer_chars: int = Field(1_500, ge=10)
+    min_question_words: int = Field(4, ge=1, le=1_000)
+    max_question_chars: int = Field(300, ge=10, le=MANY)
+    min_answer_chars: int = Field(2, ge=1, le=MANY)
+    max_answer_chars: int = Field(1_500, ge=10, le=MANY)
     near_duplicate: float = Field(0.8, gt=0, le=1)  # Jaccard similarity of character 5-shingles
 
 
@@ -73,13 +90,13 @@ class Qa(Section):
 
     answer_style: Literal["abstractive", "extractive"] = "abstractive"
     questions_per_chunk: int = Field(5, ge=1, le=50)
-    max_pairs_per_document: int | None = Field(None, ge=1)
-    chunk_size: int = Field(1_500, ge=64)  # tokens of the served model's tokenizer
+    max_pairs_per_document: int | None = Field(None, ge=1, le=MANY)
+    chunk_size: int = Field(1_500, ge=64, le=10_000_000)  # tokens of the served model's tokenizer
     prompts: str | None = None  # a YAML file that replaces the built-in prompts
     language: str | None = Field("en", pattern=r"^[a-z]{2}$")
     judge: bool = True
     temperature: float = Field(0.7, ge=0, le=2)
-    max_tokens: int = Field(1_024, ge=16)  # completion tokens of one generation request
+    max_tokens: int = Field(1_024, ge=16, le=10_000_000)  # completion tokens of one generation request
     checks: Checks = Checks()
     accept: Accept = Accept()
 
@@ -90,20 +107,20 @@ class Vllm(Section):
     model: str | None = None  # a folder; a name of a hub works where the node has network
     revision: str | None = None
     tokenizer: str | None = None
-    tensor_parallel_size: int = Field(1, ge=1)
-    pipeline_parallel_size: int = Field(1, ge=1)
+    tensor_parallel_size: int = Field(1, ge=1, le=1_024)
+    pipeline_parallel_size: int = Field(1, ge=1, le=1_024)
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     quantization: str | None = None
-    max_model_len: int | None = Field(None, ge=256)
-    max_num_seqs: int | None = Field(None, ge=1)
-    max_num_batched_tokens: int | None = Field(None, ge=1)
+    max_model_len: int | None = Field(None, ge=256, le=100_000_000)
+    max_num_seqs: int | None = Field(None, ge=1, le=1_000_000)
+    max_num_batched_tokens: int | None = Field(None, ge=1, le=100_000_000)
     gpu_memory_utilization: Share = 0.90
     kv_cache_dtype: str | None = None
     enforce_eager: bool = False
     enable_prefix_caching: bool = True
     safetensors_load_strategy: str | None = None
-    extra_args: dict[str, str | int | float | bool] = {}  # any other option, underscores as well
-    env: dict[str, str] = {}  # environment of the server, VLLM_* for example
+    extra_args: dict[OptionName, str | int | float | bool] = {}  # any other option, underscores as well
+    env: dict[EnvironmentName, str] = {}  # environment of the server, VLLM_* for example
     startup_timeout: Clock = "00:20:00"
     stall_timeout: Clock = "00:02:00"  # no token for so long while requests are out: the server hangs
     max_restarts: int = Field(2, ge=0, le=10)
@@ -122,7 +139,7 @@ class Client(Section):
 
     concurrency_limit: int = Field(20, ge=1, le=10_000)  # requests in flight per server
     actors: int = Field(2, ge=1, le=64)  # Ray actors per server
-    local_servers: int = Field(1, ge=1)  # servers at once with `executor: local`
+    local_servers: int = Field(1, ge=1, le=1_024)  # servers at once with `executor: local`
     request_timeout: Clock = "00:10:00"
     max_retries: int = Field(3, ge=0, le=20)
 
@@ -131,18 +148,18 @@ class Slurm(Section):
     """One array task: options of `sbatch` with underscores."""
 
     site: str | None = None
-    partition: str | None = None
-    account: str | None = None
-    qos: str | None = None
+    partition: SlurmWord | None = None
+    account: SlurmWord | None = None
+    qos: SlurmWord | None = None
     time: Clock = "04:00:00"
-    gres: str | None = None
-    constraint: str | None = None
+    gres: SlurmWord | None = None
+    constraint: SlurmWord | None = None
     mem: str | None = Field(None, pattern=r"^\d+[KMGT]?$")
-    cpus_per_task: int | None = Field(None, ge=1)
-    array_parallelism: int = Field(8, ge=1)
-    setup: list[str] = []
+    cpus_per_task: int | None = Field(None, ge=1, le=100_000)
+    array_parallelism: int = Field(8, ge=1, le=1_000_000)
+    setup: list[SetupLine] = []
     command_prefix: list[str] = []
-    additional_parameters: dict[str, str | int | bool] = {}
+    additional_parameters: dict[OptionName, str | int | bool] = {}
 
 
 class Plan(Section):
@@ -154,8 +171,8 @@ class Plan(Section):
 class Budget(Section):
     """What the group may use."""
 
-    gpu_hours: float | None = Field(None, gt=0)
-    corpus_documents: int | None = Field(None, gt=0)
+    gpu_hours: float | None = Field(None, gt=0, le=1e12)
+    corpus_documents: int | None = Field(None, gt=0, le=10**12)
     clusters: list[str] = []
 
 
@@ -167,7 +184,7 @@ class Config(Section):
     batch: Name | None = None
     manifest: str
     executor: Literal["slurm", "local"] = "slurm"
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=LONGEST)
     documents: Documents = Documents()
     qa: Qa = Qa()
     vllm: Vllm

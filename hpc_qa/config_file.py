@@ -5,6 +5,7 @@ files and folders that a setting names exist is not looked at here: that belongs
 """
 
 import difflib
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from hpc_qa.config import Budget, Config, Section
+from hpc_qa.config import ENVIRONMENT_NAME, OPTION_NAME, SLURM_WORD, Budget, Config, Section
 from hpc_qa.errors import ConfigError
 from hpc_qa.strict_yaml import KeyPath, YamlFile, dotted, read
 
@@ -23,8 +24,12 @@ _ROUNDS = 5  # a fault can hide another one: the first is taken out and the rest
 _PATTERNS = {
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$": "up to 64 letters, digits and . _ -, a letter or digit first",
     r"^[a-z]{2}$": 'a language code of two small letters, "en" for example',
+    SLURM_WORD: "one word as sbatch takes it, without spaces and quotes",
+    OPTION_NAME: "the name of an option: letters, digits and _ . -",
+    ENVIRONMENT_NAME: "the name of a variable: letters, digits and _",
     r"^\d+[KMGT]?$": 'a size as sbatch --mem takes it, "64G" for example',
 }
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _ELSEWHERE = {
     "vllm": "other options of the server go under vllm.extra_args",
     "slurm": "other options of sbatch go under slurm.additional_parameters",
@@ -52,6 +57,7 @@ def load(path: Path, *, project: Path, overrides: Mapping[str, object] | None = 
     settings, project_faults = _read_project(project)
     data = _overridden(_with_project(file.data, settings), overrides or {})
     if file.data or not file.faults:  # with nothing readable, "name is missing" would only be noise
+        faults += _control_characters(file.data, path, file)
         faults += _faults_of(Config, data, path, file, overrides or {})
     if faults or project_faults:
         raise ConfigError(*_in_order(faults), *project_faults, hint="configs/example.yaml explains every setting")
@@ -127,6 +133,20 @@ def _faults_of(
     return list(seen.values())
 
 
+def _control_characters(data: Any, path: Path, file: YamlFile, above: KeyPath = ()) -> list[str]:
+    """Texts with line breaks and the like: no setting has any, and in a batch script they would begin a new line."""
+    faults = []
+    for key, value in data.items() if isinstance(data, dict) else enumerate(data):
+        here = (*above, key)
+        found = next((text for text in (key, value) if isinstance(text, str) and _CONTROL.search(text)), None)
+        if found is not None:
+            said = f"{dotted(here)}: {_shown(found)} holds a line break or another control character"
+            faults.append(_located(path, _line(file, here), said))
+        elif isinstance(value, dict | list):
+            faults += _control_characters(value, path, file, here)
+    return faults
+
+
 def _copy(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _copy(inner) for key, inner in value.items()}
@@ -178,7 +198,7 @@ def _text(
     elif error["type"] == "value_error":
         said = f"{name}{': ' if name else ''}{error['ctx']['error']}"
     else:
-        alone = len(error["loc"]) == len(key)  # otherwise one branch of a union, and the others failed as well
+        alone = error["loc"] in (key, (*key, "[key]"))  # otherwise one branch of a union, and the others failed as well
         said = f"{name} {_must_be(error) if alone else 'cannot be ' + _shown(error['input'])}"
     if overrides.get(name) is not None:
         return f"{said} (given on the command line)"
@@ -246,10 +266,20 @@ def _advice(kind: str, value: object) -> str:
         return "; write it in quotes" if not isinstance(value, bool) else ""
     if kind in ("int_type", "float_type") and isinstance(value, str):
         try:
-            return f"; write {float(value)!r}, without quotes" if kind == "float_type" else _whole(value)
+            return f"; write {_yaml_number(float(value))}, without quotes" if kind == "float_type" else _whole(value)
         except ValueError:
             return ""
     return ""
+
+
+def _yaml_number(value: float) -> str:
+    """A number as YAML 1.1 reads it as one: with a full stop in front of the exponent.
+
+    >>> _yaml_number(0.1), _yaml_number(1e300)
+    ('0.1', '1.0e+300')
+    """
+    text = repr(value)
+    return text if "e" not in text or "." in text else text.replace("e", ".0e")
 
 
 def _whole(text: str) -> str:

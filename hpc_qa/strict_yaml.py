@@ -7,6 +7,7 @@ collected, so that a reader sees them in one pass. What the keys mean is not kno
 
 import math
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,11 +58,17 @@ class _Refused(Exception):
 def read(path: Path) -> YamlFile:
     """The file's mapping, with lines and faults. Raises nothing: an unreadable file is a fault as well."""
     try:
-        if path.stat().st_size > MAX_BYTES:
+        kind = path.stat().st_mode
+        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # opening a FIFO waits, reading a device never ends
+            return YamlFile(faults=[Fault(None, (), "is a FIFO, a socket or a device, not a file")])
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
             return YamlFile(faults=[Fault(None, (), f"is larger than {MAX_BYTES} bytes; that is no settings file")])
-        text = path.read_bytes().decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
-        return YamlFile(faults=[Fault(None, (), f"is not UTF-8 text (byte {exc.start})")])
+        other = "UTF-16; save it as UTF-8" if exc.object[:2] in (b"\xff\xfe", b"\xfe\xff") else f"byte {exc.start}"
+        return YamlFile(faults=[Fault(None, (), f"is not UTF-8 text ({other})")])
     except OSError as exc:
         return YamlFile(faults=[Fault(None, (), f"cannot be read: {exc.strerror}")])
     return parse(text)
@@ -133,7 +140,7 @@ class _Builder:
         if isinstance(event, yaml.NodeEvent) and event.anchor:
             raise _Refused(_line(event), f"&{event.anchor}: anchors are not allowed; write the value where it is used")
         if isinstance(event, yaml.CollectionStartEvent) and event.tag is not None:
-            self._fault(event, path, f"{dotted(path)}: the tag {event.tag} is not allowed")
+            self._fault(event, path, f"{dotted(path) or 'the file'}: the tag {event.tag} is not allowed")
 
     def _mapping(self, path: KeyPath, depth: int) -> dict[str, Value]:
         values: dict[str, Value] = {}

@@ -18,8 +18,14 @@ from importlib.metadata import version as distribution_version
 from pathlib import Path
 from typing import Literal
 
+from hpc_qa.campaign.places import place_faults, project_faults
 from hpc_qa.campaign.provenance import visible_gpus
 from hpc_qa.config import Config
+from hpc_qa.errors import ConfigError, ManifestError
+from hpc_qa.manifest import read as read_manifest
+from hpc_qa.manifest.entry import split_member
+from hpc_qa.manifest.places import kind_of
+from hpc_qa.qa import prompts
 from hpc_qa.serving.preflight import model_faults
 
 State = Literal["ok", "warn", "fail"]
@@ -28,6 +34,7 @@ GIB = 2**30
 # left for that folder, of which 13 are ours (/hqXXXXXXXX/r)
 MAX_SCRATCH_BYTES = 27
 LEAST_FREE_GIB = 2.0
+FULL_GIB = 0.05
 LEAST_SHM_GIB = 0.5  # Ray's object store and vLLM's worker queues
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "lustre", "gpfs", "beegfs", "cifs", "smb3", "ceph", "fuse.sshfs", "9p", "afs"}
 MEMORY_FILE_SYSTEMS = {"tmpfs", "ramfs"}
@@ -36,7 +43,9 @@ LEAST_VERSIONS = {
     "vllm": ((0, 32), "CVE-2026-115912 and CVE-2026-115918 (fixed in 0.32), CVE-2026-114053 (fixed in 0.31)"),
     "ray": ((2, 60), "token authentication is on by default for local clusters since 2.59 and was tried with 2.60"),
 }
-LEFT_OVER = re.compile(r"(RAY|VLLM|NCCL|HF|TRANSFORMERS|TORCH)_\w+|PYTHONOPTIMIZE|PYTHONPATH|CUDA_VISIBLE_DEVICES")
+LEFT_OVER = re.compile(
+    r"(RAY|VLLM|NCCL|HF|TRANSFORMERS|TORCH|LD)_\w+|PYTHON(OPTIMIZE|PATH|HOME|USERBASE|STARTUP)|CUDA_VISIBLE_DEVICES"
+)
 HARMLESS = {"HF_HUB_OFFLINE", "HF_HOME", "TRANSFORMERS_OFFLINE"}
 
 
@@ -72,8 +81,9 @@ def checks(config: Config | None, project: Path, machine: Machine | None = None)
         _python(),
         *_slurm(config, machine),
         *_serving_packages(config, machine),
-        _gpus(config),
+        _gpus(config, machine),
         *_model(config, project),
+        *_inputs(config, project),
         *_storage(project, machine),
         *_environment(machine),
     ]
@@ -157,9 +167,12 @@ def version_numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in leading[0].split(".")) if leading else ()
 
 
-def _gpus(config: Config | None) -> Check:
+def _gpus(config: Config | None, machine: Machine) -> Check:
     gpus = visible_gpus()
     needed = config.vllm.tensor_parallel_size * config.vllm.pipeline_parallel_size if config else None
+    if gpus is None and config is not None and config.executor == "local" and needed and machine.installed("vllm"):
+        text = "NVML is not here: this build of vLLM needs an NVIDIA GPU and its driver"
+        return Check("gpus", "warn", text, "a node with a GPU (nvidia-smi has to work), or the CPU build of vLLM")
     if gpus is None:
         return Check("gpus", "ok", "unknown: NVML is not here, so this machine has no NVIDIA driver or hides it")
     kinds = ", ".join(f"{gpu['model']} {gpu['vram_gb']} GB" for gpu in gpus) or "none"
@@ -197,6 +210,39 @@ def _model(config: Config | None, project: Path) -> Iterator[Check]:
 
 def _is_hub_name(model: str) -> bool:
     return re.fullmatch(r"[\w.-]+/[\w.-]+", model, re.ASCII) is not None and not model.startswith(".")
+
+
+def _inputs(config: Config | None, project: Path) -> Iterator[Check]:
+    """The manifest and the prompts of a run, and where it reads and writes."""
+    faults = place_faults(config, project) if config is not None else project_faults(project)
+    for fault in faults:
+        yield Check("places", "fail", fault, "correct the config, or go to the project's folder")
+    if config is None:
+        return
+    if not any(fault.startswith("manifest:") for fault in faults):
+        yield _tried("manifest", lambda: f"{config.manifest}: {_documents(config, project)}")
+    file = project / config.qa.prompts if config.qa.prompts else None
+    yield _tried("prompts", lambda: f"{prompts.load(file).source}")
+
+
+def _documents(config: Config, project: Path) -> str:
+    entries = read_manifest(project / config.manifest, project=project)
+    missing = [entry for entry in entries if kind_of(project / entry.root / split_member(entry.path)[0]) != "file"]
+    if missing:
+        named = ", ".join(entry.path for entry in missing[:3])
+        raise ManifestError(
+            f"{len(missing)} of {len(entries)} documents are not there: {named}", hint="put them back, or build it anew"
+        )
+    return f"{len(entries):,} documents, all there"
+
+
+def _tried(name: str, check: Callable[[], str]) -> Check:
+    """A check whose errors are the answer."""
+    try:
+        return Check(name, "ok", check())
+    except (ConfigError, ManifestError) as exc:
+        more = f" (and {len(exc.faults) - 3} more)" if len(exc.faults) > 3 else ""
+        return Check(name, "fail", "; ".join(exc.faults[:3]) + more, exc.hint or "correct the file")
 
 
 def _attached(socket: Path) -> Check:
@@ -253,6 +299,8 @@ def _scratch(machine: Machine) -> Iterator[Check]:
 
 def _free(name: str, folder: Path) -> Check:
     free = shutil.disk_usage(folder).free / GIB
+    if free < FULL_GIB:
+        return Check(name, "fail", f"the file system of {folder} is full", "make room, or go somewhere else")
     if free < LEAST_FREE_GIB:
         return Check(name, "warn", f"{free:.1f} GiB free below {folder}", "make room: runs, caches and logs grow there")
     return Check(name, "ok", f"{free:,.0f} GiB free below {folder}")

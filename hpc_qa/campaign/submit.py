@@ -7,13 +7,14 @@ Config, manifest and plan are written once and never change; what is submitted l
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from hpc_qa.campaign import provenance
+from hpc_qa.campaign.places import place_faults
 from hpc_qa.campaign.plan import RunPlan, gpus_per_server
 from hpc_qa.config import Config
 from hpc_qa.documents.tokens import file_sha256, tokenizer_file
@@ -81,11 +82,11 @@ def check_startable(config: Config, project: Path) -> None:
     """What would fail for certain once a run is started is said before anything is.
 
     Raises:
-        ConfigError: the prompts cannot be used, or the server could not start; all faults of the server at once.
+        ConfigError: with all faults of the places, the prompts, the GPUs and the server at once.
     """
-    frozen_prompts(config, project)
     check_project(project, project / config.documents.cache)
-    faults = setting_faults(config.vllm)
+    faults = [*place_faults(config, project), *_said_by(lambda: frozen_prompts(config, project))]
+    faults += [*_said_by(lambda: gpus_per_server(config)), *setting_faults(config.vllm)]
     if config.vllm.attach is not None:
         if not (project / config.vllm.attach).is_socket():
             faults.append(f"vllm.attach: {config.vllm.attach} is not a socket; is the server running?")
@@ -95,6 +96,15 @@ def check_startable(config: Config, project: Path) -> None:
         faults += [f"vllm.model: {fault}" for fault in found]
     if faults:
         raise ConfigError(*faults, hint=f"hpc-qa doctor {config._source or 'CONFIG'} looks at everything")
+
+
+def _said_by(check: Callable[[], object]) -> list[str]:
+    """The faults that a check raises; none when it passes."""
+    try:
+        check()
+    except ConfigError as exc:
+        return list(exc.faults)
+    return []
 
 
 def frozen_prompts(config: Config, project: Path) -> prompts.Prompts:

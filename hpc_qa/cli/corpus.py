@@ -155,10 +155,13 @@ def convert(config: str, manifest: str | None, *, project: Path, as_json: bool) 
 
     Example: hpc-qa convert configs/demo_cpu.yaml
     """
+    from hpc_qa.campaign.places import place_faults
     from hpc_qa.documents.convert import convert_all
     from hpc_qa.manifest import read
 
     settings = load_config(config, project, manifest=manifest_option(manifest))
+    if faults := place_faults(settings, project):
+        raise ConfigError(*faults, hint=f"hpc-qa doctor {config} looks at everything")
     entries = read(project / settings.manifest, project=project)
     with conversion_progress() as show:
         results = convert_all(entries, settings, project=project, on_done=show)

@@ -17,6 +17,7 @@ from hpc_qa.manifest.places import kind_of, why_not
 from hpc_qa.manifest.source import hash_source, list_members
 
 MAX_NAMED = 20
+OUTPUTS = ("runs", "cache", "ledger", "projections")  # in a project folder: made from documents, so none of them
 
 
 @dataclass(slots=True)
@@ -26,6 +27,7 @@ class Build:
     entries: list[Entry] = field(default_factory=list)
     unsupported: Counter[str] = field(default_factory=Counter)
     refused: list[tuple[str, str]] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)  # folders of the project that this program writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ def find(paths: Iterable[Path], *, project: Path, root: Path | None = None) -> B
     result = Build()
     seen: set[tuple[str, str]] = set()
     for source in paths:
-        for found in _find(source, root, result):
+        for found in _find(source, root, project, result):
             file, member = split_member(found.path)
             identity = (os.path.realpath(found.root / file), member)
             if identity not in seen:
@@ -78,22 +80,25 @@ def find(paths: Iterable[Path], *, project: Path, root: Path | None = None) -> B
 def describe_rest(result: Build) -> list[str]:
     """What a build left out, for people: one line per format, with what to do."""
     lines = [f"{count} x {unsupported(name)}" for name, count in sorted(result.unsupported.items())]
+    lines += (f"left out: {folder}, which this program writes" for folder in result.left_out)
     return [*lines, f"refused: {len(result.refused)}"] if result.refused else lines
 
 
-def _find(source: Path, root: Path | None, result: Build) -> Iterator[_Found]:
+def _find(source: Path, root: Path | None, project: Path, result: Build) -> Iterator[_Found]:
     start = root or (source if source.is_dir() else source.parent)
-    files = _walk(source, result) if source.is_dir() else iter([source])
+    files = _walk(source, project, result) if source.is_dir() else iter([source])
     for file in files:
         yield from _find_in_file(start, file.relative_to(start).as_posix(), result)
 
 
-def _walk(root: Path, result: Build) -> Iterator[Path]:
+def _walk(root: Path, project: Path, result: Build) -> Iterator[Path]:
     def refuse(error: OSError) -> None:
         result.refused.append((str(error.filename), error.strerror or "cannot be read"))
 
     for folder, folders, names in os.walk(root, onerror=refuse, followlinks=False):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
+        own = {name for name in OUTPUTS if name in folders and os.path.realpath(folder) == os.path.realpath(project)}
+        result.left_out += (str(Path(folder, name)) for name in sorted(own))
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in own | {"__MACOSX"})
         for name in sorted(names):
             if not name.startswith("."):
                 yield Path(folder, name)
