@@ -28,8 +28,8 @@ def make(small: Path, folder: Path) -> None:
 
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=49_152, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=HEADS,
-        num_key_value_heads=HEADS // 2, head_dim=16, max_position_embeddings=4096, bos_token_id=1, eos_token_id=2,
+        vocab_size=49_152, hidden_size=128, intermediate_size=256, num_hidden_layers=2, num_attention_heads=HEADS,
+        num_key_value_heads=HEADS // 2, head_dim=64, max_position_embeddings=4096, bos_token_id=1, eos_token_id=2,
         pad_token_id=2, tie_word_embeddings=True, dtype="bfloat16",
     )  # fmt: skip
     folder.parent.mkdir(parents=True, exist_ok=True)
