@@ -134,6 +134,8 @@ class VllmServer(Server):
             except ServerError as error:
                 if not error.retryable or self.restarts >= self.settings.max_restarts:
                     raise
+                if stop():
+                    return False
                 self._start_again(str(error))
 
     def death(self) -> str | None:
