@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -133,3 +134,64 @@ def write_zip(path: Path, members: dict[str, bytes]) -> Path:
         for name, data in members.items():
             archive.writestr(name, data)
     return path
+
+
+PDF_LINE = "The agency must decide within 45 days of the request."
+PDF_TEXT = f"BT /F1 12 Tf 72 700 Td ({PDF_LINE}) Tj ET ".encode()
+HELVETICA = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
+
+
+def raw_pdf(objects: Sequence[bytes]) -> bytes:
+    """A PDF with these objects, numbered from 1, the first of them the catalog; what they say is up to the caller."""
+    out, offsets = bytearray(b"%PDF-1.7\n"), []
+    for number, body in enumerate(objects, start=1):
+        offsets.append(len(out))
+        out += b"%d 0 obj\n" % number + body + b"\nendobj\n"
+    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    count, start = len(objects) + 1, len(out)
+    out += b"xref\n0 %d\n0000000000 65535 f \n%s" % (count, table)
+    return bytes(out) + b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (count, start)
+
+
+def stream(data: bytes, entries: bytes = b"") -> bytes:
+    """The body of a stream object."""
+    return b"<< /Length %d %s>>\nstream\n%s\nendstream" % (len(data), entries, data)
+
+
+def one_page(
+    content: bytes = PDF_TEXT, *, catalog: bytes = b"", page: bytes = b"", filters: bytes = b"",
+    font: bytes = HELVETICA, more: Sequence[bytes] = (),
+) -> bytes:  # fmt: skip
+    """A PDF of one page; objects of `more` are numbered from 6."""
+    return raw_pdf(
+        [
+            b"<< /Type /Catalog /Pages 2 0 R %s>>" % catalog,
+            b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] /Contents 4 0 R "
+            b"/Resources << /Font << /F1 5 0 R >> >> %s>>" % page,
+            stream(content, filters),
+            font,
+            *more,
+        ]
+    )
+
+
+def many_pages(count: int) -> bytes:
+    """A small PDF whose page tree names the same page so many times."""
+    return raw_pdf(
+        [
+            b"<< /Type /Catalog /Pages 2 0 R >>",
+            b"<< /Type /Pages /Count %d /Kids [%s] >>" % (count, b"3 0 R " * count),
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] >>",
+        ]
+    )
+
+
+def deflate_bomb(size: int, layers: int) -> bytes:
+    """So many zero bytes, deflated so many times."""
+    packer = zlib.compressobj(9)
+    block = bytes(1 << 24)
+    data = b"".join([*(packer.compress(block) for _ in range(size // len(block))), packer.flush()])
+    for _ in range(layers - 1):
+        data = zlib.compress(data, 9)
+    return data

@@ -46,7 +46,7 @@ def wrong_project(config: Config, project: Path) -> str:
     for folder in Path(config._source).resolve().parents:
         if folder != project.resolve() and kind_of(folder / config.manifest) == "file":
             return f"; did you mean --project {folder}?"
-    return f"; paths in a config count from the project folder {project}"
+    return f"; make one with hpc-qa manifest build, or go to the project's folder: this one is {project}"
 
 
 def _home() -> Path | None:

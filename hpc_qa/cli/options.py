@@ -6,6 +6,7 @@ from other people, and a terminal obeys what is in them.
 
 import functools
 import json
+import os
 import re
 import sys
 import unicodedata
@@ -38,7 +39,7 @@ def common(function: Callable[..., int]) -> Callable[..., int]:
     @functools.wraps(function)
     def wrapped(ctx: click.Context, /, *args: Any, project_here: str | None, **kwargs: Any) -> int:
         before = ctx.find_root().obj or {}
-        project = Path(project_here or before.get("project") or ".").resolve()
+        project = Path(os.path.realpath(project_here or before.get("project") or "."))
         if not project.is_dir():
             raise ConfigError(f"--project {project} is not a folder", hint=f"hpc-qa init {project}")
         return function(*args, project=project, **kwargs)
@@ -56,7 +57,7 @@ def load_config(path: str, project: Path, **overrides: Any) -> "Config":
 def manifest_option(manifest: str | None) -> str | None:
     """The manifest given on the command line, as the config would name it."""
     # paths on the command line count from the current folder, paths in a config from the project
-    return str(Path(manifest).resolve()) if manifest else None
+    return os.path.abspath(manifest) if manifest else None  # resolve() fails for a loop of links
 
 
 def printable(line: str) -> str:
