@@ -1,5 +1,6 @@
 """No setting, variable or spelling opens the server to others, runs foreign code in it, or lets it talk to anybody."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,10 @@ import pytest
 from pydantic import ValidationError
 
 from hpc_qa.config import Vllm
+from hpc_qa.errors import ServerError
 from hpc_qa.serving.command import serve_command, server_environment, setting_faults
+from hpc_qa.serving.server import VllmServer
+from tests.echo_server import EchoServer
 from tests.projects import CONFIG, build_manifest, call, write_documents
 
 SPELLINGS = (
@@ -135,3 +139,15 @@ def test_two_projects_share_no_cache(tmp_path):
     for name in folders:
         assert Path(one[name]).is_relative_to(tmp_path / "one")
         assert Path(other[name]).is_relative_to(tmp_path / "other")
+
+
+def test_a_server_that_answers_under_another_name_is_not_used(tmp_path, model_folder):
+    """Whoever takes over the socket between two starts does not know what the new one is called."""
+    with tempfile.TemporaryDirectory(prefix="hqe-", dir="/tmp") as folder:
+        server = VllmServer(
+            Vllm(model=str(model_folder), max_restarts=0), model_path=model_folder, folder=Path(folder) / "v",
+            log=tmp_path / "log", served_model_name="mine",
+        )  # fmt: skip
+        server.socket.parent.mkdir(parents=True)
+        with EchoServer(server.socket, key=server.key), pytest.raises(ServerError, match="answers as echo"):
+            server.wait_ready(10)
