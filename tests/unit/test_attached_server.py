@@ -5,6 +5,8 @@ import pytest
 from hpc_qa.config import Vllm
 from hpc_qa.errors import ConfigError, ServerError
 from hpc_qa.serving.attached import AttachedServer, read_key
+from hpc_qa.serving.metrics import ServerMetrics
+from hpc_qa.worker.serve import metrics_of
 from tests.echo_server import KEY, EchoServer
 
 
@@ -75,3 +77,12 @@ def test_a_missing_or_empty_key_file_is_refused(tmp_path, key_file):
     key_file.write_text(" \n")
     with pytest.raises(ConfigError, match="empty"):
         read_key(key_file)
+
+
+def test_an_attempt_does_not_end_because_a_figure_cannot_be_read(echo, key_file):
+    server = attach(echo, key_file)
+    assert metrics_of(server).iteration_tokens == 0
+    echo.stop()
+    assert metrics_of(server) == ServerMetrics()
+    known = ServerMetrics(iteration_tokens=7.0)
+    assert metrics_of(server, known) is known
