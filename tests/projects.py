@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -185,3 +185,22 @@ def traces() -> set[str]:
         if "/hq" in (process.info["cwd"] or "") or "hpc_qa.worker" in words or "janitor.py" in words:
             found.add(f"process {process.pid}: {words[:80]}")
     return found
+
+
+def put_faults(project: Path, faults: Mapping[int, str], *, every: bool = True) -> None:
+    """Have the echo server do this fault when it is asked about these documents (`error`, `busy 2`, ...).
+
+    It finds the fault in the sentence that it is asked about, so `qa.answer_style` has to be extractive.
+    """
+    for number, fault in faults.items():
+        path = project / "documents" / f"manual-{number:03}.md"
+        text = path.read_text()
+        path.write_text(text.replace(" office must", f" office [[{fault}]] must", -1 if every else 1))
+    build_manifest(project)
+
+
+def document_named(run: RunDirectory, number: int) -> str:
+    """The id of the document with this number."""
+    entries = [json.loads(line) for line in run.manifest.read_text().splitlines()]
+    (doc_id,) = [entry["doc_id"] for entry in entries if f"manual-{number:03}" in entry["path"]]
+    return str(doc_id)

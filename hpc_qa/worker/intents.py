@@ -1,9 +1,9 @@
-"""Which chunks were in flight when an attempt was killed: the only trace of a document that takes the task with it.
+"""Which documents were in flight when an attempt was killed: the only trace of one that takes the whole task with it.
 
-A line is written before a chunk is first asked about and when it is closed. Nothing is synced: a kill of our processes
-loses nothing that was written, and the loss of a node is no document's fault. What was open when an attempt ended
-without a word is under suspicion: after one such end it is asked about last, after two last and alone. What was alone
-when the attempt was killed is to blame, and is not asked about again.
+A line is written before a document is first asked about and when it is closed. Nothing is synced: a kill of our
+processes loses nothing that was written, and the loss of a node is no document's fault. A document that was open when
+an attempt ended without a word is under suspicion: after one such end it is asked about last, after two alone as well.
+One that was alone when an attempt was killed is to blame, and is not asked about again.
 """
 
 import os
@@ -25,13 +25,13 @@ class Intents:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         self._descriptor = None if path is None else os.open(path, flags, 0o600)
 
-    def begin(self, key: str, *, alone: bool = False) -> None:
-        """This chunk is asked about from now on; `alone`: nothing else is meanwhile."""
-        self._write(f"{'?' if alone else '+'} {key}")
+    def begin(self, doc_id: str, *, alone: bool = False) -> None:
+        """This document is asked about from now on; `alone`: nothing else is meanwhile."""
+        self._write(f"{'?' if alone else '+'} {doc_id}")
 
-    def end(self, key: str) -> None:
-        """This chunk has survived."""
-        self._write(f"- {key}")
+    def end(self, doc_id: str) -> None:
+        """This document has a terminal state."""
+        self._write(f"- {doc_id}")
 
     def acquit(self) -> None:
         """The attempt ends for a reason that no document has: what is open is not under suspicion."""
@@ -44,18 +44,18 @@ class Intents:
 
 @dataclass(frozen=True, slots=True)
 class Suspicion:
-    """What earlier attempts at a shard tell about chunks, by work key."""
+    """What earlier attempts at a shard tell about documents."""
 
     deaths: Counter[str] = field(default_factory=Counter)  # how often it was in flight when an attempt was killed
     guilty: frozenset[str] = frozenset()  # in flight alone, and the attempt was killed
 
-    def asked_last(self, key: str) -> bool:
+    def asked_last(self, doc_id: str) -> bool:
         """Whether the innocent come before it."""
-        return self.deaths[key] > 0
+        return self.deaths[doc_id] > 0
 
-    def asked_alone(self, key: str) -> bool:
+    def asked_alone(self, doc_id: str) -> bool:
         """Whether nothing else may be in flight with it."""
-        return self.deaths[key] >= DEATHS_TO_ALONE
+        return self.deaths[doc_id] >= DEATHS_TO_ALONE
 
 
 def suspicion(shard: ShardDirectory) -> Suspicion:
@@ -64,14 +64,14 @@ def suspicion(shard: ShardDirectory) -> Suspicion:
     guilty: set[str] = set()
     for attempt in shard.attempts():
         alone = _left_open(_lines(attempt.path / NAME))
-        deaths.update(alone)
+        deaths.update(alone.keys())
         if len(alone) == 1:
             guilty.update(key for key, was_alone in alone.items() if was_alone)
     return Suspicion(deaths, frozenset(guilty))
 
 
 def _left_open(lines: Iterable[str]) -> dict[str, bool]:
-    """The chunks that were begun and not ended, and whether each was to be alone; none after an acquittal."""
+    """The documents that were begun and not ended, and whether each was to be alone; none after an acquittal."""
     found: dict[str, bool] = {}
     for line in lines:
         mark, _, key = line.partition(" ")

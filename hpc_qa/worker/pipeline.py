@@ -59,8 +59,6 @@ class ChunkWork:
 
     document: DocumentWork
     chunk: Chunk
-    key: str
-    asks: Sequence[Ask]
     asked: int = 0
     out: int = 0
     pairs: list[PairWork] = field(default_factory=list)
@@ -118,21 +116,19 @@ class Pipeline:
     ) -> None:
         """`done_chunks`: what earlier attempts wrote, by work key; those chunks are not asked about again.
 
-        `suspicion`: which chunks may have killed earlier attempts; `requests` asks about them last, `trials` alone.
+        `suspicion`: which documents may have killed earlier attempts; `requests` feeds them last, `trials` alone.
         """
         self._config = config
         self._entries = entries
         self._chunks_of = chunks_of
         self._done_chunks = done_chunks
-        self._prompts = prompts
+        self.prompts = prompts
         self._make = make
         self._write = write
         self._timeout_s = request_timeout_s
         self._clock = clock
         self._intents = intents or Intents()
         self._suspicion = suspicion or Suspicion()
-        self._last: list[ChunkWork] = []
-        self._alone: list[ChunkWork] = []
         self._open: dict[str, tuple[ChunkWork, Ask | PairWork]] = {}
         self.progress = Progress(documents_todo=len(entries))
         self.exhausted = False  # every document was fed
@@ -140,9 +136,34 @@ class Pipeline:
     # feeding
 
     def requests(self) -> Iterator[Request]:
-        """The generation requests of all documents, in order; pulled as room appears."""
+        """The generation requests of all documents, in order; pulled as room appears. Suspects come last."""
+        suspects = []
         for entry in self._entries:
-            document = DocumentWork(entry, began=self._clock())
+            if self._suspicion.asked_last(entry.doc_id):
+                suspects.append(entry)
+            else:
+                yield from self._feed_or_fail(DocumentWork(entry, began=self._clock()))
+        for entry in suspects:
+            if not self._suspicion.asked_alone(entry.doc_id):
+                yield from self._feed_or_fail(DocumentWork(entry, began=self._clock()))
+        self.exhausted = True
+
+    def trials(self) -> Iterator[Request]:
+        """The requests of documents that may be to blame for several deaths, sent one at a time, after all others.
+
+        A document that was alone when an attempt was killed is to blame, and is not asked about again.
+        """
+        for entry in self._entries:
+            if self._suspicion.asked_alone(entry.doc_id):
+                document = DocumentWork(entry, began=self._clock())
+                if entry.doc_id in self._suspicion.guilty:
+                    log.error("%s: every attempt was killed while it was asked about", entry.doc_id)
+                    document.failure = "poison"
+                yield from self._feed_or_fail(document, alone=True)
+
+    def _feed_or_fail(self, document: DocumentWork, *, alone: bool = False) -> Iterator[Request]:
+        if document.failure is None:
+            self._intents.begin(document.entry.doc_id, alone=alone)
             try:
                 yield from self._feed(document)
             except DocumentError as error:
@@ -150,65 +171,42 @@ class Pipeline:
             except StoreError:
                 raise  # not a matter of one document
             except Exception:  # a fault of ours in one odd document must not take the shard with it
-                log.exception("%s", entry.doc_id)
+                log.exception("%s", document.entry.doc_id)
                 document.failure = INTERNAL
-            document.all_fed = True
-            self.progress.documents_fed += 1
-            self._close_document(document)
-        for work in self._last:
-            yield from self._ask(work)
-        self.exhausted = not self._alone
-
-    def trials(self) -> Iterator[Request]:
-        """The requests of the chunks that are asked about one at a time; to be sent one at a time, after all others."""
-        for work in self._alone:
-            yield from self._ask(work, alone=True)
-        self.exhausted = True
+        document.all_fed = True
+        self.progress.documents_fed += 1
+        self._close_document(document)
 
     def _feed(self, document: DocumentWork) -> Iterator[Request]:
         chunks = self._chunks_of(document.entry)
         chosen = choose_chunks(chunks, self._config.qa, seed=self._config.seed, doc_id=document.entry.doc_id)
         for chunk, limit in chosen:
-            key = self._make.chunk_key(document.entry, chunk)
-            earlier = self._done_chunks.get(key)
+            if document.outcomes["poison"]:
+                return  # it has killed the server twice: it fails, whatever the rest of it would give
+            earlier = self._done_chunks.get(self._make.chunk_key(document.entry, chunk))
             if earlier is not None:
                 document.outcomes[earlier.outcome] += 1
                 document.pairs += earlier.pairs
                 document.accepted += earlier.accepted
                 continue
             to_ask = asks(chunk, self._config.qa, limit=limit, seed=self._config.seed)
-            if to_ask:
-                asked = sum(ask.count for ask in to_ask)
-                yield from self._begin(ChunkWork(document, chunk, key, to_ask, asked, out=len(to_ask)))
-
-    def _begin(self, work: ChunkWork) -> Iterator[Request]:
-        """Ask now, or later, or never: a chunk that has killed attempts is asked about last, alone, or not again."""
-        work.document.open_chunks += 1
-        self.progress.chunks_fed += 1
-        if work.key in self._suspicion.guilty:
-            log.error("%s, chunk %s: killed every attempt", work.document.entry.doc_id, work.chunk.chunk_id)
-            work.lost["poison"] += work.asked
-            self._close_chunk(work)
-        elif self._suspicion.asked_alone(work.key):
-            self._alone.append(work)
-        elif self._suspicion.asked_last(work.key):
-            self._last.append(work)
-        else:
-            yield from self._ask(work)
-
-    def _ask(self, work: ChunkWork, *, alone: bool = False) -> Iterator[Request]:
-        self._intents.begin(work.key, alone=alone)
-        for ask in work.asks:
-            request = self._generation_request(work, ask)
-            self._open[request.id] = (work, ask)
-            yield request
+            work = ChunkWork(document, chunk, asked=sum(ask.count for ask in to_ask))
+            if not to_ask:
+                continue
+            requests = [self._generation_request(work, ask) for ask in to_ask]
+            work.out = len(requests)
+            document.open_chunks += 1
+            self.progress.chunks_fed += 1
+            for ask, request in zip(to_ask, requests, strict=True):
+                self._open[request.id] = (work, ask)
+                yield request
 
     def _generation_request(self, work: ChunkWork, ask: Ask) -> Request:
         return Request(
             id=f"{work.chunk.chunk_id}/generate/{ask.item}",
             kind="generate",
             doc_id=work.document.entry.doc_id,
-            messages=ask.messages(self._prompts),
+            messages=ask.messages(self.prompts),
             schema=ask.schema,
             max_tokens=ask.max_tokens,
             temperature=ask.temperature,
@@ -275,14 +273,14 @@ class Pipeline:
         return follow_ups
 
     def _check(self, draft: Draft, chunk: Chunk) -> dict[str, bool]:
-        return checks.check(draft, chunk, self._config.qa, examples=self._prompts.examples)
+        return checks.check(draft, chunk, self._config.qa, examples=self.prompts.examples)
 
     def _judge_request(self, work: ChunkWork, pair: PairWork, ask: Ask) -> Request:
         request = Request(
             id=f"{work.chunk.chunk_id}/judge/{pair.item}",
             kind="judge",
             doc_id=work.document.entry.doc_id,
-            messages=judge.messages(self._prompts, ask, pair.draft),
+            messages=judge.messages(self.prompts, ask, pair.draft),
             schema=judge.SCHEMA,
             max_tokens=judge.MAX_TOKENS,
             temperature=judge.TEMPERATURE,
@@ -312,7 +310,6 @@ class Pipeline:
             lost=dict(sorted(work.lost.items())), tokens=work.tokens,
         ))  # fmt: skip
         self._write(records)
-        self._intents.end(work.key)
         document.outcomes[outcome] += 1
         document.pairs += len(work.pairs)
         document.accepted += accepted
@@ -346,6 +343,7 @@ class Pipeline:
             document.entry, state=state, reason=reason, chunks=document.outcomes.total(), pairs=document.pairs,
             accepted=document.accepted, seconds=self._clock() - document.began,
         )])  # fmt: skip
+        self._intents.end(document.entry.doc_id)
 
 
 def terminal_state(outcomes: Counter[str]) -> tuple[str, str | None]:
