@@ -7,6 +7,7 @@ Config, manifest and plan are written once and never change; what is submitted l
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import psutil
 
 from hpc_qa.campaign import provenance
+from hpc_qa.campaign.doctor import MAX_SCRATCH_BYTES
 from hpc_qa.campaign.places import place_faults
 from hpc_qa.campaign.plan import RunPlan, gpus_per_server
 from hpc_qa.config import Config
@@ -86,6 +88,7 @@ def check_startable(config: Config, project: Path) -> None:
     """
     check_project(project, project / config.documents.cache)
     faults = [*place_faults(config, project), *_said_by(lambda: frozen_prompts(config, project))]
+    faults += _scratch_faults(config)
     faults += [*_said_by(lambda: gpus_per_server(config)), *setting_faults(config.vllm)]
     if config.vllm.attach is not None:
         if not (project / config.vllm.attach).is_socket():
@@ -105,6 +108,16 @@ def _said_by(check: Callable[[], object]) -> list[str]:
     except ConfigError as exc:
         return list(exc.faults)
     return []
+
+
+def _scratch_faults(config: Config) -> list[str]:
+    """A temporary folder of this machine, where the run would work, whose path leaves no room for sockets."""
+    folder = tempfile.gettempdir()
+    length = len(os.fsencode(folder))
+    if config.executor != "local" or length <= MAX_SCRATCH_BYTES:
+        return []
+    why = f"too long a path for the sockets below it ({length} bytes, at most {MAX_SCRATCH_BYTES})"
+    return [f"TMPDIR is {folder}: {why}; set TMPDIR to a short folder, /tmp for example"]
 
 
 def frozen_prompts(config: Config, project: Path) -> prompts.Prompts:

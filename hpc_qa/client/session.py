@@ -26,6 +26,7 @@ from hpc_qa.client.request import Endpoint, Reply, Request
 from hpc_qa.errors import ClientError, RequestError
 
 MARK = "HPC_QA_RAY"
+VITAL = ("gcs_server", "raylet")
 OBJECT_STORE_BYTES = 100_000_000  # only small values cross Ray
 START_TIMEOUT_S = 120.0
 _TOKEN = secrets.token_hex(32)  # Ray reads it once in the life of a process, so a second session has to use the same
@@ -44,6 +45,7 @@ class RaySession:
         self._token_file = folder / "token"
         self._mark = f"{MARK}={secrets.token_hex(8)}"
         self._pools: list[ActorPool] = []
+        self._vital: list[tuple[str, psutil.Process]] = []  # without these Ray hangs, and says so only after a minute
         self._reaper: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -89,6 +91,19 @@ class RaySession:
         self._tell_reaper()
         return pool
 
+    def check(self) -> None:
+        """Look whether Ray's own processes live; cheap, so that it can be called often.
+
+        Raises:
+            ClientError: one of them has died.
+        """
+        for name, process in self._vital:
+            if not processes.alive([process]):
+                raise ClientError(
+                    f"Ray's {name} (pid {process.pid}) has died",
+                    hint="is memory short on the node? hpc-qa resume RUN continues",
+                )
+
     def _start(self) -> None:
         ray = _ray()
         try:
@@ -106,6 +121,8 @@ class RaySession:
             raise ClientError(
                 f"Ray did not start: {exc}", hint=f"its logs: {self._folder}/r/session_latest/logs"
             ) from exc
+        children = psutil.Process().children()
+        self._vital = [(child.name(), child) for child in children if child.name() in VITAL]
         self._tell_reaper()
 
     def _end(self) -> None:

@@ -8,6 +8,7 @@ own disk and only saves the folders of the living; nothing that a run produces r
 import fcntl
 import logging
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -38,20 +39,32 @@ def scratch() -> Iterator[Path]:
     parent = Path(tempfile.gettempdir())
     _check_short(parent)
     _remove_abandoned(parent)
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except OSError as exc:
-        raise ServerError(f"{parent}: no folder can be made in it ({exc.strerror})", hint="free space there") from exc
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    folder = parent / f"{PREFIX}{secrets.token_hex(4)}"
     command = [sys.executable, "-P", janitor.__file__, str(folder)]
-    # a session of its own: a signal to our process group is not for it; the lock is held until it has ended as well
-    watcher = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, cwd="/", pass_fds=(lock,))
+    # it waits before there is a folder; a session of its own: a signal to our process group is not for it
+    watcher = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, cwd="/")
+    lock = None
     try:
+        lock = _make(folder)
         yield folder
     finally:
         watcher.communicate()  # closes its input and waits until the folder is gone
-        os.close(lock)
+        if lock is not None:
+            os.close(lock)
+
+
+def _make(folder: Path) -> int:
+    """Make the folder with its lock, which is held as soon as it can be seen; the lock's descriptor."""
+    try:
+        folder.mkdir(mode=0o700)
+        lock = os.open(folder / f"{LOCK}.new", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        (folder / f"{LOCK}.new").rename(folder / LOCK)
+    except OSError as exc:
+        raise ServerError(
+            f"{folder.parent}: no folder can be made in it ({exc.strerror})", hint="is there space, and is it ours?"
+        ) from exc
+    return lock
 
 
 def _check_short(parent: Path) -> None:

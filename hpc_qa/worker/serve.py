@@ -8,7 +8,7 @@ which is removed at the end.
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from hpc_qa.worker.intents import NAME as INTENTS
 from hpc_qa.worker.intents import Intents, Suspicion, suspicion
 from hpc_qa.worker.pipeline import Pipeline
 from hpc_qa.worker.progress import ProgressFile
+from hpc_qa.worker.prompt_size import tokens_per_request
 from hpc_qa.worker.records import RecordMaker
 from hpc_qa.worker.scratch import RAY, scratch
 from hpc_qa.worker.stages import Stages
@@ -46,7 +47,6 @@ log = logging.getLogger("hpc_qa.worker")
 
 FENCE_EVERY_S = 10.0
 DRAIN_S = 30.0  # for what is in flight, once a stop was asked for
-INSTRUCTION_TOKENS = 600  # rules, headings, examples, instruction and chat template around a chunk, at most
 Server = VllmServer | AttachedServer
 
 
@@ -141,7 +141,7 @@ class _Serving:
                 pool = session.pool(endpoint_of(server), actors=config.client.actors, concurrency=limit)
                 log.info("%d requests in flight at most, through actors %s", limit, pool.pids())
                 self._first_metrics = metrics_of(server)
-                self._work(server, pool, limit)
+                self._work(server, pool, limit, session.check)
                 self._stages.begin("teardown")
                 self._write_summary(server)
                 self.write_progress()
@@ -176,12 +176,14 @@ class _Serving:
     def _limit(self, server: Server) -> int:
         """Requests in flight: the configured number, and not more than the KV cache holds."""
         config = self._attempt.config
-        per_request = config.qa.chunk_size + INSTRUCTION_TOKENS + config.qa.max_tokens
+        folder = self._attempt.project / (config.vllm.tokenizer or config.model)
+        per_request = tokens_per_request(self._pipeline.prompts, config.qa, folder)
+        log.info("a request takes up to %d tokens", per_request)
         if config.vllm.max_model_len is not None:
             per_request = min(per_request, config.vllm.max_model_len)
         return concurrency(config.client.concurrency_limit, metrics_of(server).kv_cache_tokens, per_request)
 
-    def _work(self, server: Server, pool: ActorPool, limit: int) -> None:
+    def _work(self, server: Server, pool: ActorPool, limit: int, check_ray: Callable[[], None]) -> None:
         config = self._attempt.config
 
         def recover(reason: str) -> Endpoint:
@@ -199,6 +201,7 @@ class _Serving:
             self._serving_began = time.monotonic()
 
             def tick() -> None:
+                check_ray()
                 self._tick(idle_slots=dispatcher.limit - dispatcher.outstanding)
 
             def run(requests: Iterator[Request]) -> Conservation:
