@@ -27,7 +27,7 @@ from typing import Any
 
 import psutil
 
-from hpc_qa.campaign.attempts import read_view
+from hpc_qa.campaign.attempts import live_process, read_view
 from hpc_qa.store.run_directory import RunDirectory, list_runs
 from tests.projects import echo_process, keys, make_project, records, requests_seen, states
 
@@ -69,6 +69,7 @@ class Outcome:
     requests: int = 0  # that the server saw beyond those of an undisturbed run
     recomputed: int = 0  # records, as verify reports them
     asked: int = 0  # at most so many requests beyond
+    runs: int = 0  # that were completed
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +90,32 @@ class Chain:
     def __init__(self, folder: Path, *, model: Path, socket: Path, tmp: Path, documents: int = DOCUMENTS) -> None:
         self.tmp = tmp
         self.socket = socket
+        self.environment = {"TMPDIR": str(tmp)}
+        self.done: set[str] = set()  # runs that were completed and compared
         self.project = make_project(
             folder, model=model, socket=socket, key="echo-key", documents=documents, rules_each=RULES, limit=LIMIT
         )
 
     @property
     def run(self) -> RunDirectory | None:
-        runs = list_runs(self.project)
+        """The run that is worked on now; a submission that was killed early has not made one."""
+        runs = [run for run in list_runs(self.project) if run.run_id not in self.done]
         return runs[-1] if runs else None
 
     @property
-    def shard(self) -> Path:
+    def found(self) -> RunDirectory:
         run = self.run
         assert run is not None
-        return run.shard(0).path
+        return run
+
+    @property
+    def complete(self) -> bool:
+        run = self.run
+        return run is not None and run.shard(0).commit.exists()
+
+    @property
+    def shard(self) -> Path:
+        return self.found.shard(0).path
 
     def program(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "hpc_qa", "--project", str(self.project), *arguments]
@@ -113,7 +126,7 @@ class Chain:
         with log:
             return subprocess.Popen(
                 self.program(*arguments), stdout=log, stderr=log, start_new_session=True, cwd=self.project,
-                env=os.environ | {"TMPDIR": str(self.tmp)},
+                env=os.environ | self.environment,
             )  # fmt: skip
 
     def call(self, *arguments: str, timeout_s: float = 150.0) -> int:
@@ -123,7 +136,7 @@ class Chain:
         """Exit code and JSON of a command."""
         done = subprocess.run(
             self.program(*arguments, "--json"), capture_output=True, text=True, check=False, cwd=self.project,
-            env=os.environ | {"TMPDIR": str(self.tmp)},
+            env=os.environ | self.environment,
         )  # fmt: skip
         return done.returncode, json.loads(done.stdout)
 
@@ -166,17 +179,17 @@ def shared_memory(processes: Sequence[psutil.Process]) -> set[Path]:
     return names
 
 
-def sockets(chain: Chain) -> set[str]:
-    """Bound UNIX sockets in the temporary folder, as the kernel knows them."""
+def sockets_in(folder: Path) -> set[str]:
+    """Bound UNIX sockets below a folder, as the kernel knows them."""
     lines = Path("/proc/net/unix").read_text().splitlines()
-    return {line.split()[-1] for line in lines if f" {chain.tmp}/" in line}
+    return {line.split()[-1] for line in lines if f" {folder}/" in line}
 
 
 def left_of(chain: Chain, known: dict[tuple[int, float], psutil.Process], shm: set[Path]) -> list[str]:
     """What is left of a chain's processes, sockets, shared memory and temporary folders."""
     living = [one for one in (known | ours(chain)).values() if _runs(one)]
     left = [f"process {one.pid}: {_words(one)}" for one in living]
-    left += [f"socket {name}" for name in sorted(sockets(chain))]
+    left += [f"socket {name}" for name in sorted(sockets_in(chain.tmp))]
     left += [f"shared memory {path}" for path in sorted(shm) if path.exists()]
     return left + [f"folder {path}" for path in sorted(chain.tmp.glob("*"))]
 
@@ -240,11 +253,17 @@ class Trigger:
         self._draw = draw
         self._stages = stages
         self._before = before
+        self._found: Path | None = None
 
     def wait(self, moment: str, over: Callable[[], bool]) -> None:
         getattr(self, f"_{moment}")(over)
 
     def attempt(self) -> Path | None:
+        if self._found is None:
+            self._found = self._look_for_attempt()
+        return self._found
+
+    def _look_for_attempt(self) -> Path | None:
         run = self._chain.run
         if run is None:
             return None
@@ -272,9 +291,12 @@ class Trigger:
         self._until(lambda: len(list(cache.glob("*/*/*/facts.json"))) >= wanted and cache.exists(), over)
         self._sleep(0.05, over)
 
+    def _launch(self, over: Callable[[], bool]) -> None:
+        self._until(lambda: self._chain.run and self._chain.run.list_submissions(), over)
+
     def _start(self, over: Callable[[], bool]) -> None:
         if self._draw.random() < 0.3:  # before the worker has said who it is
-            self._until(lambda: self._chain.run and self._chain.run.list_submissions(), over)
+            self._launch(over)
             self._sleep(1.5, over)
             return
         self._until(lambda: (found := self.attempt()) and (found / "attempt.json").exists(), over)
@@ -317,7 +339,12 @@ def stage_of(chain: Chain, attempt: Path | None) -> str:
     """What was going on, from what lies on disk."""
     run = chain.run
     if run is None:
-        return "conversion" if not list((chain.project / "runs").glob("*")) else "freezing"
+        folders = {path.name for path in (chain.project / "runs").glob("*")} - chain.done
+        return (
+            "freezing"
+            if any(not (chain.project / "runs" / name / "run.json").exists() for name in folders)
+            else "conversion"
+        )
     if run.shard(0).commit.exists():
         return "after the commit"
     if attempt is None:
@@ -364,12 +391,15 @@ def _kill_started(chain: Chain, target: str, starter: subprocess.Popen[bytes]) -
     """No worker has said who it is yet: the program itself, its session, or everything."""
     if target == "worker":
         tasks = [task for run in [chain.run] if run for s in run.list_submissions()[-1:] for task in s["tasks"]]
-        pids = [int(task["pid"]) for task in tasks] or [starter.pid]
-        below = [one for pid in pids for one in _children(pid)]
-        victims = [below[-1].pid] if below and tasks else pids
-        for pid in victims:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        living = [live_process(task["pid"], task["process_start_s"]) for task in tasks]
+        controllers = [one for one in living if one is not None]
+        below = [one for controller in controllers for one in _children(controller.pid)]
+        victims = below[-1:] or controllers
+        for victim in victims:
+            with suppress(psutil.Error):
+                victim.kill()
+        if not victims and starter.poll() is None:
+            starter.kill()
         return len(victims)
     return _kill_all(chain)
 
@@ -386,7 +416,7 @@ def _files(process: psutil.Process) -> set[str]:
 
 def _kill_all(chain: Chain) -> int:
     """As the end of a job step does: everything at once, again and again until nothing is left."""
-    killed = set()
+    killed: set[tuple[int, float]] = set()
     while left := {key: one for key, one in family(chain).items() if _runs(one)}:
         for one in left.values():
             with suppress(psutil.Error):
@@ -419,18 +449,27 @@ def strike_once(chain: Chain, moment: str, target: str, draw: random.Random, sta
     starter = chain.start(*what, *detach)
     trigger = Trigger(chain, draw, stages, before)
 
+    looked = time.monotonic()
+
     def over() -> bool:
-        return starter.poll() is not None and not family(chain)
+        nonlocal looked
+        if starter.poll() is None or time.monotonic() - looked < 1.0:  # looking at every process takes a while
+            return False
+        looked = time.monotonic()
+        return not family(chain)
 
     trigger.wait(moment, over)
-    known, attempt = family(chain), None
+    hurried = moment in ("flush", "commit")  # no time to look around before the blow
+    known = {} if hurried else family(chain)
     shm = shared_memory(list(known.values()))
     attempt = trigger.attempt()
-    if moment in ("flush", "commit"):  # no time to look around first
-        known, shm = {}, set()
-    found = Strike(moment, target, stage=stage_of(chain, attempt))
+    if not (hurried or known):
+        return _looked_at(chain, Strike(moment, target, stage="after its end"))
+    stage = "" if hurried else stage_of(chain, attempt)
+    found = Strike(moment, target, stage)
     found.killed, found.call = blow(chain, target, attempt, starter)
     struck = time.monotonic()
+    found.stage = stage or stage_of(chain, attempt)
     known |= family(chain)
     while left := left_of(chain, known, shm):
         waited = time.monotonic() - struck
@@ -463,41 +502,49 @@ def run_chain(chain: Chain, plan: Sequence[tuple[str, str]], reference: Undistur
     outcome = Outcome(seed)
     written: set[str] = set()
     for moment, target in plan:
+        if chain.complete:  # the last blow came too late to matter: a new run
+            _finish(chain, reference, outcome, written)
+            chain.done.add(chain.found.run_id)
+            written = set()
         strike = strike_once(chain, moment, target, draw, reference.stages)
         outcome.strikes.append(strike)
-        run = chain.run
-        if run is not None:
-            whole = set(keys(run))
+        if chain.run is not None:
+            whole = set(keys(chain.found))
             assert written <= whole, "records that were whole on disk are gone"
             written = whole
+    _finish(chain, reference, outcome, written)
+    beyond = requests_seen(chain.socket) - outcome.runs * reference.requests
+    in_flight = LIMIT * reference.requests_per_document
+    outcome.requests = beyond
+    outcome.asked = sum(FLUSH_RECORDS + in_flight for strike in outcome.strikes if strike.moment != "conversion")
+    assert 0 <= outcome.requests <= outcome.asked, outcome
+    return outcome
+
+
+def _finish(chain: Chain, reference: Undisturbed, outcome: Outcome, written: set[str]) -> None:
+    """Let the run complete and hold it against the undisturbed one."""
     run = chain.run
     what = ("resume", run.run_id) if run else ("submit", str(chain.project / "config.yaml"))
     assert chain.call(*what) == 0, (chain.project / "calls.log").read_text()[-2000:]
     assert left_of(chain, {}, set()) == []
+    outcome.runs += 1
     _compare(chain, reference, outcome, written)
-    return outcome
 
 
 def _compare(chain: Chain, reference: Undisturbed, outcome: Outcome, written: set[str]) -> None:
-    run = chain.run
-    assert run is not None
+    run = chain.found
     code, proof = chain.said("verify", run.run_id)
     assert code == 0, proof
     assert written <= set(keys(run)) == reference.keys
     assert proof["doubles"] == []
     assert states(run) == reference.states
     assert rows_of(chain) == reference.rows
-    outcome.recomputed = proof["recomputed"]
-    outcome.requests = requests_seen(chain.socket) - reference.requests
-    in_flight = LIMIT * reference.requests_per_document
-    outcome.asked = sum(FLUSH_RECORDS + in_flight for strike in outcome.strikes if strike.moment != "conversion")
-    assert 0 <= outcome.requests <= outcome.asked, outcome
+    outcome.recomputed += proof["recomputed"]
 
 
 def rows_of(chain: Chain) -> list[str]:
     """The published rows, sorted, without what must differ: when, and in which run."""
-    run = chain.run
-    assert run is not None
+    run = chain.found
     assert chain.call("collect", run.run_id) == 0
     rows = []
     for line in (run.dataset / "qa.jsonl").read_text().splitlines():
@@ -521,8 +568,7 @@ def new_chain(folder: Path, model: Path, *, delay_s: float = 0.03) -> Iterator[C
 def undisturbed(chain: Chain) -> Undisturbed:
     """Let a chain run to its end."""
     assert chain.call("submit", str(chain.project / "config.yaml")) == 0
-    run = chain.run
-    assert run is not None
+    run = chain.found
     assert chain.said("verify", run.run_id)[0] == 0
     (attempt,) = run.shard(0).attempts()
     stages = {line["stage"]: line["duration_s"] for line in stage_lines(attempt.path)}
