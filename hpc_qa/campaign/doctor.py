@@ -18,6 +18,7 @@ from importlib.metadata import version as distribution_version
 from pathlib import Path
 from typing import Literal
 
+from hpc_qa import ownership
 from hpc_qa.campaign.places import place_faults, project_faults
 from hpc_qa.campaign.provenance import visible_gpus
 from hpc_qa.config import Config
@@ -27,6 +28,7 @@ from hpc_qa.manifest.entry import split_member
 from hpc_qa.manifest.places import kind_of
 from hpc_qa.qa import prompts
 from hpc_qa.serving.preflight import model_faults
+from hpc_qa.store.trust import WHY
 
 State = Literal["ok", "warn", "fail"]
 GIB = 2**30
@@ -267,8 +269,10 @@ def _storage(project: Path, machine: Machine) -> Iterator[Check]:
     else:
         shared = "shared" if kind in NETWORK_FILE_SYSTEMS else "of this machine alone, unless the site says otherwise"
         yield Check("runs", "ok", f"{runs} on {kind}, {shared}")
-    if runs.stat().st_mode & 0o022 and runs.name == "runs":
-        yield Check("runs mode", "fail", f"{runs} can be written by others: they could run code as you", "chmod go-w")
+    for name in ("runs", "cache/documents", "cache/vllm"):
+        folder = project / name
+        for fault in ownership.faults(folder):
+            yield Check(f"{folder.name} mode", "fail", f"{fault}; {WHY}", ownership.way_out(folder))
     yield _free("runs space", runs)
     yield from _scratch(machine)
 

@@ -117,10 +117,13 @@ def test_runs_on_a_file_system_in_memory_are_a_warning(tmp_path):
     assert states(checks(None, tmp_path, machine(mounts=mounts)))["runs"] == "warn"
 
 
-def test_a_run_folder_that_others_can_write_is_a_failure(tmp_path):
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs").chmod(0o777)
-    assert states(checks(None, tmp_path, machine()))["runs mode"] == "fail"
+@pytest.mark.parametrize("name", ["runs", "cache/documents", "cache/vllm"])
+def test_a_folder_that_others_can_write_is_a_failure_with_the_command_that_mends_it(tmp_path, name):
+    (tmp_path / name).mkdir(parents=True)
+    (tmp_path / name).chmod(0o777)
+    (check,) = [one for one in checks(None, tmp_path, machine()) if one.name.endswith(" mode")]
+    assert check.state == "fail"
+    assert check.fix == f"chmod go-w {tmp_path / name}"
 
 
 def test_scratch_with_a_long_path_or_on_a_network_file_system_is_a_failure(tmp_path):
