@@ -279,7 +279,7 @@ def damage_any_file(finished: RunDirectory, data: st.DataObject) -> None:
             raise AssertionError(f"{victim}: {error}") from error
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_no_change_of_any_file_breaks_a_command_or_is_called_proven(
     finished: RunDirectory, data: st.DataObject

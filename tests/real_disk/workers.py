@@ -29,7 +29,7 @@ class Worker:
     process: subprocess.Popen[bytes]
     log: Path
 
-    def ended(self, timeout_s: float = 90.0) -> tuple[int, str]:
+    def ended(self, timeout_s: float = 150.0) -> tuple[int, str]:
         """Its exit status and everything that it said."""
         return self.process.wait(timeout_s), self.log.read_text()
 
