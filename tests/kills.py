@@ -129,7 +129,7 @@ class Chain:
                 env=os.environ | self.environment,
             )  # fmt: skip
 
-    def call(self, *arguments: str, timeout_s: float = 150.0) -> int:
+    def call(self, *arguments: str, timeout_s: float = 600.0) -> int:
         return self.start(*arguments).wait(timeout_s)
 
     def said(self, *arguments: str) -> tuple[int, dict[str, Any]]:
@@ -271,7 +271,7 @@ class Trigger:
         return new[-1] if new else None
 
     def _until(self, condition: Callable[[], Any], over: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 120.0
+        deadline = time.monotonic() + 300.0
         while not condition() and not over():
             assert time.monotonic() < deadline, f"the moment did not come: {self._chain.project}"
             time.sleep(0.002)
@@ -478,7 +478,7 @@ def strike_once(chain: Chain, moment: str, target: str, draw: random.Random, sta
         assert waited < GONE_WITHIN_S, f"{moment}, {target}, in {found.stage}: left after {waited:.0f} s: {left}"
         time.sleep(0.1)
     found.gone_s = time.monotonic() - struck
-    starter.wait(30)
+    starter.wait(60)
     return _looked_at(chain, found)
 
 

@@ -23,12 +23,12 @@ def _struck(outcomes: list[Outcome]) -> Counter[str]:
     return Counter(strike.stage for outcome in outcomes for strike in outcome.strikes)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_twenty_kills_cost_time_and_nothing_else(
     tmp_path: Path, model_folder: Path, reference: Undisturbed, capsys: pytest.CaptureFixture[str]
 ) -> None:
     began = time.monotonic()
-    outcomes = run_chains(tmp_path, model_folder, reference, seed=SEED, kills=20, per_chain=4, at_once=3)
+    outcomes = run_chains(tmp_path, model_folder, reference, seed=SEED, kills=20, per_chain=4, at_once=2)
     with capsys.disabled():
         sys.stdout.write(f"\n{table(outcomes)}\n{time.monotonic() - began:.0f} s\n")
     strikes = [strike for outcome in outcomes for strike in outcome.strikes]
@@ -42,12 +42,12 @@ def test_twenty_kills_cost_time_and_nothing_else(
 
 @pytest.mark.long
 @pytest.mark.covers("worker", "client", "store", "campaign", "slurm", "processes.py")
-@pytest.mark.timeout(2400)
+@pytest.mark.timeout(3600)
 def test_two_hundred_kills_cost_time_and_nothing_else(
     tmp_path: Path, model_folder: Path, reference: Undisturbed, capsys: pytest.CaptureFixture[str]
 ) -> None:
     began = time.monotonic()
-    outcomes = run_chains(tmp_path, model_folder, reference, seed=SEED + 1, kills=200, per_chain=10, at_once=3)
+    outcomes = run_chains(tmp_path, model_folder, reference, seed=SEED + 1, kills=200, per_chain=10, at_once=2)
     with capsys.disabled():
         sys.stdout.write(f"\n{table(outcomes)}\n{time.monotonic() - began:.0f} s\n")
     strikes = [strike for outcome in outcomes for strike in outcome.strikes]
