@@ -30,8 +30,11 @@ _UNSEEN = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u2060-\u2064\u206a-\u206f\u3164\ufe00-\ufe0f\ufeff"
     "\uffa0\ufff9-\ufffb\U0001d173-\U0001d17a"
 )
-# With control characters and non-characters.
-_INVISIBLE = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff{_UNSEEN}]")
+# With control characters and non-characters, and joiners beside ASCII, where they join nothing.
+_INVISIBLE = re.compile(
+    f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff{_UNSEEN}]"
+    "|(?<=[\x00-\x7f])[\u200c\u200d]+|[\u200c\u200d]+(?=[\x00-\x7f])"
+)
 # Tag characters spell ASCII that nobody sees, and so can rows of unseen characters, selectors that select nothing and
 # joiners inside plain words; bidirectional overrides show text in another order than it is read in.
 _HIDING = re.compile(
