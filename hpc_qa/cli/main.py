@@ -16,6 +16,7 @@ from hpc_qa import __version__
 from hpc_qa.cli.options import print_json, printable
 from hpc_qa.errors import ExitCode, HpcQaError, UsageError
 
+MOST_FAULTS = 50  # that people are shown; more of a kind help nobody
 # name -> (module, function, help line). The help line stands here so that --help imports nothing.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "doctor": ("setup", "doctor", "What works on this machine and what does not, with the fix."),
@@ -94,8 +95,11 @@ def cli(ctx: click.Context, project: str | None) -> None:
 
 def report_error(error: HpcQaError, *, as_json: bool) -> None:
     """The faults on stderr, one a line, the next step last; with --json the same on stdout as one document."""
-    for fault in error.faults or ("unknown error",):
+    faults = error.faults or ("unknown error",)
+    for fault in faults[:MOST_FAULTS]:
         click.echo(f"error: {printable(fault)}", err=True)
+    if len(faults) > MOST_FAULTS:
+        click.echo(f"error: and {len(faults) - MOST_FAULTS} more faults; --json lists all", err=True)
     for line in getattr(error, "log_tail", ()):
         click.echo(f"  | {printable(line)}", err=True)
     if error.hint:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from hpc_qa.cli.corpus import parse_sizes
-from hpc_qa.cli.main import COMMANDS, run
+from hpc_qa.cli.main import COMMANDS, report_error, run
 from hpc_qa.cli.options import printable
-from hpc_qa.errors import ConfigError
+from hpc_qa.errors import ConfigError, StoreError
 
 
 def called(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
@@ -129,3 +129,13 @@ def test_help_and_status_load_nothing_heavy() -> None:
 
 def test_a_log_cannot_steer_the_terminal() -> None:
     assert printable("a\x1b[2Jb\tc") == "a\\x1b[2Jb\tc"
+
+
+def test_many_faults_are_counted_for_people_and_listed_whole_as_json(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    error = StoreError(*(f"fault {number}" for number in range(200)), hint="look")
+    report_error(error, as_json=True)
+    out, err = capsys.readouterr()
+    assert len(json.loads(out)["error"]["faults"]) == 200
+    assert err.splitlines()[-2:] == ["error: and 150 more faults; --json lists all", "  try: look"]
