@@ -19,12 +19,13 @@ def faults(*paths: Path) -> list[str]:
 
 
 def tree_faults(folder: Path, *, most: int = 3) -> list[str]:
-    """The same for a folder and everything in it; the first few. A link in it is a fault: it leads to anywhere."""
-    found = faults(folder)
+    """The same for a folder and everything in it; the first few. A link that leads out of it is a fault as well."""
+    found, top = faults(folder), folder.resolve()
     for path in _below(folder):
         if len(found) >= most:
             break
-        found += [f"{path} is a link"] if path.is_symlink() else faults(path)
+        leads_out = path.is_symlink() and not path.resolve().is_relative_to(top)
+        found += [f"{path} is a link that leads out of {folder}"] if leads_out else faults(path)
     return found
 
 

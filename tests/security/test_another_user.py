@@ -6,9 +6,12 @@ import stat
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.security.conftest import Held
 from tests.security.outsider import UID, attempt, attempts, refused
+
+pytestmark = pytest.mark.timeout(300)  # the first test waits for the run to stand
 
 PROBED = {  # methods of Ray that answer to whoever holds the token
     "gcs": "/ray.rpc.InternalKVGcsService/InternalKVKeys",

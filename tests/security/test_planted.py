@@ -157,6 +157,17 @@ def test_a_project_whose_runs_or_caches_others_can_write_starts_nothing(tmp_path
     assert refusal.value.hint
 
 
+def test_a_cache_may_hold_links_within_itself_and_none_that_leads_out(tmp_path):
+    inside = tmp_path / "cache" / "vllm" / "hub"
+    inside.mkdir(parents=True, mode=0o700)
+    (inside / "blob").touch(mode=0o600)
+    (inside / "model.safetensors").symlink_to("blob")  # as the hub's own cache does it
+    check_project(tmp_path, tmp_path / "cache" / "documents")
+    (inside / "evil.so").symlink_to(__file__)
+    with pytest.raises(ConfigError, match="leads out of"):
+        check_project(tmp_path, tmp_path / "cache" / "documents")
+
+
 def test_a_worker_refuses_a_run_that_was_opened_after_submit(run, tmp_path):
     run.shard(0).commit.unlink()
     attempts = [one.name for one in run.shard(0).attempts()]

@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 from tests.security.conftest import Held
+
+pytestmark = pytest.mark.timeout(300)  # the first test waits for the run to stand
 
 
 def files(*tops: Path) -> Iterator[Path]:

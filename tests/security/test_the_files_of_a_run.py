@@ -4,8 +4,12 @@ import json
 import os
 import stat
 
+import pytest
+
 from tests.security.conftest import PLANTED, Held
 from tests.security.outsider import attempt, attempts, refused
+
+pytestmark = pytest.mark.timeout(300)  # the first test waits for the run to stand
 
 
 def test_every_file_is_private_although_the_umask_was_000(finished: Held) -> None:
