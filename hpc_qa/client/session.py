@@ -8,9 +8,11 @@ What to send, and what to do about failures, is decided in `dispatcher.py`.
 import os
 import queue
 import secrets
+import signal
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,14 +65,19 @@ class RaySession:
         )
         ours, here = dict(os.environ), os.getcwd()
         _replace_environment(self._scrubbed(ours))
+        on_term = signal.getsignal(signal.SIGTERM)
         os.chdir(self._folder)  # Ray's processes inherit it: they can be told by where they work
         try:
             self._start()
+        except SystemExit as exc:  # Ray's answer to TERM
+            self._end()
+            raise ClientError("told to stop while Ray was starting", hint="hpc-qa resume RUN continues") from exc
         except BaseException:  # ended, and raised again
             self._end()
             raise
         finally:
             os.chdir(here)
+            _answer_term(on_term)
             _replace_environment(ours | self._token_environment())
         return self
 
@@ -313,6 +320,12 @@ def _write_token(path: Path) -> None:
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(_TOKEN)
+
+
+def _answer_term(handler: Any) -> None:
+    """Answer TERM as before: Ray would leave in the middle of whatever we are at, and not finish what is in flight."""
+    if threading.current_thread() is threading.main_thread() and handler is not None:
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _replace_environment(environment: Mapping[str, str]) -> None:

@@ -203,3 +203,12 @@ def test_when_we_are_killed_no_process_of_ray_is_left(empty_folder):
     process.wait()
     process.stdout.close()
     assert processes.wait_gone(started, timeout_s=30) == []
+
+
+def test_ray_does_not_take_the_signal_to_stop_away_from_us(empty_folder):
+    then = "import os, signal; os.kill(os.getpid(), signal.SIGTERM); time.sleep(0.5)"
+    program = textwrap.dedent(PROGRAM).format(then=then)
+    answer = "import signal; signal.signal(signal.SIGTERM, lambda *_: print('told', flush=True))\n"
+    command = [sys.executable, "-c", answer + program, str(empty_folder)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=empty_folder, check=True)
+    assert done.stdout.splitlines() == ["up", "told", "closed"]
