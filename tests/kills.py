@@ -29,11 +29,11 @@ import psutil
 
 from hpc_qa.campaign.attempts import live_process, read_view
 from hpc_qa.store.run_directory import RunDirectory, list_runs
+from hpc_qa.worker.stages import ORDER
 from tests.projects import echo_process, keys, make_project, records, requests_seen, states
 
 MOMENTS = ("conversion", "start", "warm_up", "generation", "flush", "commit", "teardown")
 TARGETS = ("worker", "parent", "worker and guards", "group", "everything")
-ORDER = ("setup", "model_load", "warm_up", "serving", "tail", "teardown")
 GONE_WITHIN_S = 10.0
 FLUSH_RECORDS = 64  # or 2 s, whichever comes first
 LIMIT = 4
@@ -352,9 +352,10 @@ def stage_of(chain: Chain, attempt: Path | None) -> str:
     if list(run.shard(0).path.glob(".COMMIT*")):
         return "commit"
     ended = [line["stage"] for line in stage_lines(attempt)]
-    if not ended:
-        return "setup"
-    return "commit" if ended[-1] == "teardown" else str(read_view(attempt / "progress.json").get("stage"))
+    now = ORDER[ORDER.index(ended[-1]) + 1 :][:1] if ended else ["setup"]
+    if ended[-1:] == ["serving"]:  # a tail is not in every run
+        now = ["teardown" if (attempt / "summary.json").exists() else "tail"]
+    return now[0] if now else "commit"
 
 
 # -- the blow

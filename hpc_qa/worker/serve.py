@@ -132,11 +132,11 @@ class _Serving:
         config = self._attempt.config
         with self._server(folder) as server:
             server.start()
-            self._stages.begin("model_load")
+            self._begin("model_load")
             with RaySession(folder / RAY, num_cpus=len(os.sched_getaffinity(0))) as session:
                 if not server.wait_ready(stop=self._stopping.requested) or self._stopping.requested():
                     return
-                self._stages.begin("warm_up")
+                self._begin("warm_up")
                 limit = self._limit(server)
                 pool = session.pool(endpoint_of(server), actors=config.client.actors, concurrency=limit)
                 log.info("%d requests in flight at most, through actors %s", limit, pool.pids())
@@ -231,6 +231,10 @@ class _Serving:
             self._fenced_at = time.monotonic()
             if superseded(self._attempt.shard, self._attempt.directory):
                 self._stopping.request("a later attempt at this shard has started")
+
+    def _begin(self, stage: str) -> None:
+        self._stages.begin(stage)
+        self.write_progress()
 
     def write_progress(self) -> None:
         """Let people see where we are."""
