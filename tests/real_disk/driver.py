@@ -17,6 +17,7 @@ from typing import Any
 
 from hpc_qa.cli.main import report_error
 from hpc_qa.errors import HpcQaError
+from hpc_qa.store.commits import set_aside
 from hpc_qa.store.files import HeldFolder, exists
 from hpc_qa.store.merge import commit_shard, merge_shard
 from hpc_qa.store.run_directory import AttemptDirectory, RunDirectory, attempt_name
@@ -74,6 +75,18 @@ def freeze(project: str) -> None:
     run.add_submission({"at": "now", "executor": "local", "host": "here", "tasks": []})
 
 
+def reopen(run: str) -> None:
+    """What `resume` does with a commit that is not true any more."""
+    set_aside(RunDirectory(Path(run)).shard(0))
+
+
+def publish(run: str, out: str) -> None:
+    """`collect` of one run."""
+    from hpc_qa.campaign.collect import collect
+
+    collect([RunDirectory(Path(run))], out=Path(out))
+
+
 @functools.cache
 def planned(project: str) -> Any:
     """The plan of this project, made once: it is the freezing that is struck."""
@@ -84,7 +97,13 @@ def planned(project: str) -> Any:
     return plan_run(load(root / "config.yaml", project=root), project=root)
 
 
-JOBS: dict[str, Callable[..., None]] = {"finish": finish, "write": write, "freeze": freeze}
+JOBS: dict[str, Callable[..., None]] = {
+    "finish": finish,
+    "write": write,
+    "freeze": freeze,
+    "reopen": reopen,
+    "publish": publish,
+}
 
 
 def perform(job: str, arguments: Sequence[str], environment: dict[str, str], stderr: str) -> int:

@@ -176,6 +176,46 @@ def test_a_short_write_is_completed_in_a_small_file_and_ends_the_attempt_in_a_se
         assert_recovers(bench, run, undisturbed)
 
 
+# -- renames
+
+
+def test_a_damaged_commit_is_set_aside_once_whatever_happens_to_the_rename(bench: Bench, copies: Copies) -> None:
+    _, undisturbed = undisturbed_finish(bench, copies)
+    for how in ("before", "after", "fail", "replay"):
+        run = copies.fresh()
+        assert finish(bench, run).ended_well
+        commit = run.shard(0).commit
+        commit.write_bytes(commit.read_bytes().replace(b'"ok": 3', b'"ok": 2'))
+        assert verify(run).damaged_shards == [0]
+        struck = bench.run("reopen", run.path, below=run.path, calls="rename", nth=1, how=how, error=errno.ESTALE)
+        assert [call.name for call in struck.calls] == ["rename"]
+        assert struck.status == (-9 if how in ("before", "after") else 1)
+        assert bench.run("reopen", run.path, below=run.path).ended_well
+        assert [path.name for path in run.shard(0).path.glob("COMMIT*")] == ["COMMIT.damaged-1.json"]
+        assert_recovers(bench, run, undisturbed)
+
+
+@pytest.mark.long
+@pytest.mark.covers("store", "campaign/collect.py")
+@pytest.mark.timeout(300)
+def test_a_publication_struck_at_its_renames_leaves_a_whole_dataset_or_none_and_works_again(
+    bench: Bench, copies: Copies, memory_folder: Path
+) -> None:
+    run, out = copies.fresh(), memory_folder / "out" / "dataset"
+    out.parent.mkdir()
+    assert finish(bench, run).ended_well
+    assert bench.run("publish", run.path, out, below=out.parent).ended_well
+    whole_dataset = {path.name for path in out.rglob("*")}
+    for nth, how in ((1, "after"), (1, "fail"), (2, "before"), (2, "fail"), (2, "replay")):
+        where = {"below": out.parent, "calls": "rename", "nth": nth, "how": how, "error": errno.EIO}
+        struck = bench.run("publish", run.path, out, **where)
+        assert [call.name for call in struck.calls] == ["rename"]
+        assert struck.status == -9 or struck.ended_with_a_storage_error
+        assert not out.exists() or {path.name for path in out.rglob("*")} == whole_dataset
+        assert bench.run("publish", run.path, out, below=out.parent).ended_well
+        assert {path.name for path in out.rglob("*")} == whole_dataset
+
+
 # -- flushes
 
 
