@@ -57,7 +57,7 @@ def node(monkeypatch):
 @pytest.fixture
 def own(tmp_path, model_folder, node):
     return make_project(
-        tmp_path, model=model_folder, socket=tmp_path / "none", key="none", documents=8, style="extractive"
+        tmp_path, model=model_folder, socket=tmp_path / "none", key="none", documents=4, style="extractive"
     )
 
 
