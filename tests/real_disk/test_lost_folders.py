@@ -18,7 +18,7 @@ from tests.made_runs import planned_run, whole
 from tests.projects import call, echo_process, make_project, proof, wait_for
 from tests.real_disk.workers import attempts, frozen, has_records, small_disk, wait_until_serving, workers
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)  # seconds only where the machine is busy
 LONG = [pytest.mark.long, pytest.mark.covers("store", "worker")]
 LEVELS: dict[str, Callable[[RunDirectory], Path]] = {
     "run": lambda run: run.path,
@@ -143,18 +143,11 @@ def test_a_disk_that_becomes_read_only_ends_the_attempt_with_one_message(
         (run,) = list_runs(disk.seen(project))
         wait_until_serving(run)
         disk.make_read_only()
-        last = attempts(run)[0]
-        wait_for(lambda: "try:" in last.worker_log.read_text() or "submitit" in job_log(run), 60)
-        wait_for(lambda: " ERROR " in job_log(run), 60)
-        said = job_log(run)
-        assert "Read-only file system" in said
-        assert "Traceback" not in said
+        log = attempts(run)[0].worker_log  # it was open before, so it can still be written
+        wait_for(lambda: "  try: " in log.read_text(), 240)
+        assert "Read-only file system" in log.read_text()
+        assert "Traceback" not in log.read_text()
         assert disk.hpc_qa(project, "verify", run.run_id).returncode == 3
-
-
-def job_log(run: RunDirectory) -> str:
-    """What the array task printed."""
-    return "".join(path.read_text() for path in sorted(run.submit.glob("*_log.*")))
 
 
 # -- two attempts at once

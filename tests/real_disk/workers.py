@@ -29,7 +29,7 @@ class Worker:
     process: subprocess.Popen[bytes]
     log: Path
 
-    def ended(self, timeout_s: float = 150.0) -> tuple[int, str]:
+    def ended(self, timeout_s: float = 240.0) -> tuple[int, str]:
         """Its exit status and everything that it said."""
         return self.process.wait(timeout_s), self.log.read_text()
 
@@ -83,7 +83,7 @@ class SmallDisk:
     def hpc_qa(self, project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         """The program, run there to its end."""
         words = (sys.executable, "-m", "hpc_qa", "--project", str(project), *arguments)
-        return subprocess.run(self.command(*words), capture_output=True, text=True, check=False, timeout=110)
+        return subprocess.run(self.command(*words), capture_output=True, text=True, check=False, timeout=400)
 
     def make_read_only(self) -> None:
         """From now on nothing can be opened there for writing."""
@@ -116,4 +116,4 @@ def small_disk(folder: Path, size: int) -> Iterator[SmallDisk]:
 
 def wait_until_serving(run: RunDirectory) -> None:
     """Until the first records of shard 0 are on disk."""
-    wait_for(lambda: any(has_records(attempt) for attempt in attempts(run)), 90)
+    wait_for(lambda: any(has_records(attempt) for attempt in attempts(run)), 240)
