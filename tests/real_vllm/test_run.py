@@ -3,10 +3,7 @@
 import json
 import signal
 import tempfile
-import time
-from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -14,6 +11,7 @@ import pytest
 from hpc_qa.cli.main import run as hpc_qa
 from hpc_qa.serving.server import VllmServer
 from hpc_qa.store.run_directory import RunDirectory, find
+from tests.projects import call, keys, wait_for
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
 
@@ -71,10 +69,6 @@ def project(tmp_path: Path, warm_server: VllmServer, model_folder: Path) -> Path
     return tmp_path
 
 
-def call(project: Path, *arguments: str) -> int:
-    return hpc_qa(["--project", str(project), *arguments])
-
-
 def submitted(project: Path, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, RunDirectory]:
     """The exit code of `submit` and the run that it names in its first line."""
     capsys.readouterr()
@@ -82,23 +76,6 @@ def submitted(project: Path, capsys: pytest.CaptureFixture[str], *options: str) 
     first, second = capsys.readouterr().out.splitlines()[:2]
     assert second.startswith("job ")
     return code, find(project, first.removeprefix("run "))
-
-
-def records(run: RunDirectory) -> list[dict[str, Any]]:
-    """Every record of every attempt."""
-    segments = sorted(run.path.glob("shards/*/*/seg-*.jsonl"))
-    return [json.loads(line)["record"] for path in segments for line in path.read_text().splitlines()]
-
-
-def keys(run: RunDirectory) -> Counter[str]:
-    return Counter(record["key"] for record in records(run))
-
-
-def wait_for(condition: Any, timeout_s: float = 120.0) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
 
 
 def test_documents_become_a_proven_dataset(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
