@@ -171,6 +171,8 @@ def standing_run(model_folder: Path) -> Iterator[Held]:
     )
     make_project(project, model=model_folder, socket=gate.path, key=gate.key, documents=12)
     os.umask(mask)
+    config = project / "config.yaml"  # a run that stands is no server that hangs
+    config.write_text(config.read_text().replace("  attach:", '  stall_timeout: "01:00:00"\n  attach:'))
     _plant(project, base / "witness")
     with gate:
         sampler.start()
