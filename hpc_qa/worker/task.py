@@ -35,6 +35,7 @@ from hpc_qa.worker.stages import Stages
 from hpc_qa.worker.stopping import Stopping
 
 log = logging.getLogger("hpc_qa.worker")
+STOPS = (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     shard = run.shard(int(arguments[1]))
     stopping = Stopping()
     end_with_parent(stopping)
-    for number in (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT):
+    for number in STOPS:
         signal.signal(number, _request_stop(stopping))
     try:
         return int(run_task(run, shard, stopping))
@@ -57,6 +58,9 @@ def main(arguments: Sequence[str]) -> int:
         _say_why(run, shard, error)
     except OSError as error:  # of a file that no package of ours has the care of: a log, /proc
         log.error("%s: %s", error.filename or run.path, error.strerror or error)
+    finally:
+        for number in STOPS:  # it is too late to stop: Python would leave them to the kernel now, which kills
+            signal.signal(number, signal.SIG_IGN)
     return ExitCode.OUTSIDE
 
 

@@ -55,7 +55,7 @@ def in_good_order(attempt: AttemptDirectory) -> bool:
 @pytest.mark.timeout(900)
 def test_a_storm_of_signals_stops_a_run_once_and_in_good_order(tmp_path: Path, model_folder: Path) -> None:
     draw, struck = random.Random(5), []
-    with new_chain(tmp_path / "p", model_folder, delay_s=0.08) as chain:
+    with new_chain(tmp_path / "p", model_folder, delay_s=0.15) as chain:
         for moment in ("start_known", "generation", "flush"):
             if moment == "start_known":
                 start_and_wait_for(chain, "launch", draw)
