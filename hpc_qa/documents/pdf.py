@@ -51,8 +51,8 @@ def read_pdf(data: bytes, *, max_pages: int, min_word_coverage: float) -> Extrac
         DocumentError: `malformed`, `encrypted`, `empty`, `needs_ocr` or `too_many_pages`.
     """
     _check_header(data)
+    truncated = is_cut_off(data)  # of the file as it came: a repaired one has its end
     data, raw, repaired = _open(data, max_pages)
-    truncated = is_cut_off(data)
     _check_text(raw, truncated=truncated)
     running = running_lines(raw.pages)
     bodies = [without_running_lines(page, place, running) for place, page in enumerate(raw.pages, start=1)]

@@ -11,7 +11,7 @@ from hpc_qa.cli.main import run
 from hpc_qa.config import DocumentLimits
 from hpc_qa.documents.cache import DocumentCache, converter_key
 from hpc_qa.documents.chunks import Chunk
-from hpc_qa.documents.convert import convert_all
+from hpc_qa.documents.convert import Conversion, convert_all
 from hpc_qa.documents.facts import Facts
 from tests import made_documents as made
 
@@ -73,14 +73,15 @@ def convert(folder: Path, tokenizer: Path, files: Mapping[str, bytes], **limits:
         (folder / "docs" / name).write_bytes(data)
     config = made.config(limits=DocumentLimits.model_validate({"timeout": "00:00:30", "memory_gib": 0.5} | limits))
     entries = manifest.build([folder / "docs"], project=folder).entries
-    convert_all(entries, config, project=folder)
+    results = convert_all(entries, config, project=folder)
     cache = DocumentCache(folder / "cache" / "documents", converter_key(config, folder))
-    return {entry.path: _found(cache, entry) for entry in entries}
+    return {entry.path: _found(cache, entry, result) for entry, result in zip(entries, results, strict=True)}
 
 
-def _found(cache: DocumentCache, entry: manifest.Entry) -> Converted:
+def _found(cache: DocumentCache, entry: manifest.Entry, result: Conversion) -> Converted:
     facts = cache.facts(entry.sha256, entry.media_type)
-    assert facts is not None, f"{entry.path} is not in the cache"
+    if facts is None:  # what may be otherwise next time is not kept
+        facts = Facts("failed", entry.sha256, entry.media_type, entry.bytes, result.reason, result.detail)
     if facts.status != "ok":
         return Converted(facts, "", [])
     key = entry.sha256, entry.media_type

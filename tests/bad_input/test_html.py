@@ -1,0 +1,96 @@
+"""Pages without end, without order and with a way out: their text is taken, nothing is fetched, nothing takes long."""
+
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.bad_input.conftest import TEXT, Converted, convert
+
+MANY = 50_000
+PAGES: dict[str, str] = {
+    "good": f"<h1>Top</h1><p>{TEXT}</p>",
+    "script": f"<script>alert('SCRIPTED')</script><style>p{{}} .STYLED{{}}</style><p onclick='CLICKED()'>{TEXT}</p>",
+    "nested": "<div>" * 100_000 + TEXT,
+    "bold": "<b>" * MANY + TEXT,
+    "tables": "<table><tr><td>" * 10_000 + TEXT,
+    "paragraphs": "<p>" * MANY + TEXT,
+    "attributes": "<p " + " ".join(f"a{n}=1" for n in range(50_000)) + f">{TEXT}</p>",
+    "comments": "<!--" * MANY + TEXT,
+    "comment_at_end": f"<p>{TEXT}</p><!-- HIDDEN",
+    "sections": "<![CDATA[" * MANY + TEXT,
+    "torn_tags": "<a " * MANY + TEXT,
+    "torn_quotes": '<a b="' * MANY + TEXT,
+    "open_brackets": "<" * 20_000 + TEXT,
+    "entities": f'<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;">]><p>&b;</p><p>{TEXT}</p>',
+    "outside": f'<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]><p>&a;</p><p>{TEXT}</p>',
+    "out_of_order": f"</div><td><p><b>{TEXT}</i></table></p><li>",
+    "utf7": f'<meta charset="utf-7"><p>+ADw-script+AD4-</p><p>{TEXT}</p>',
+    "escapes": f'<meta charset="unicode_escape"><p>\\x41</p><p>{TEXT}</p>',
+    "unknown": f'<meta charset="no-such"><p>{TEXT}</p>',
+    "odd_references": f"<p>&#x110000;&#0;&#xD800;&#x202E;{TEXT}</p>",
+    "picture": f'<p>{TEXT}</p><img src="data:image/png;base64,{"A" * 1_000_000}">',
+}
+
+
+@pytest.fixture(scope="module")
+def asked() -> Iterator[tuple[str, list[str]]]:
+    """A server on this machine, its address, and the paths that it was asked for."""
+    paths: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            paths.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", paths
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def found(
+    tmp_path_factory: pytest.TempPathFactory, tokenizer: Path, asked: tuple[str, list[str]]
+) -> dict[str, Converted]:
+    address = asked[0]
+    remote = (
+        f'<base href="{address}/base/"><link rel=stylesheet href="{address}/c.css">'
+        f'<script src="{address}/s.js"></script>'
+        f'<meta http-equiv=refresh content="0;url={address}/r"><img src="x.png"><iframe src="{address}/i"></iframe>'
+        f'<object data="{address}/o"></object><video src="{address}/v"></video><p>{TEXT}</p>'
+    )
+    pages = {f"{name}.html": page.encode() for name, page in (PAGES | {"remote": remote}).items()}
+    both = convert(Path(tmp_path_factory.mktemp("html")), tokenizer, pages, memory_gib=2.0)
+    return {name.removesuffix(".html"): one for name, one in both.items()}
+
+
+@pytest.mark.parametrize("name", [*PAGES, "remote"])
+def test_the_text_of_every_page_is_found(found: dict[str, Converted], name: str) -> None:
+    assert found[name].outcome == "ok", found[name].facts.detail
+    assert TEXT in found[name].markdown.replace("\\", "")
+
+
+def test_nothing_is_fetched(found: dict[str, Converted], asked: tuple[str, list[str]]) -> None:
+    assert found["remote"].outcome == "ok"
+    assert asked[1] == []
+
+
+def test_scripts_styles_and_entities_are_no_text(found: dict[str, Converted]) -> None:
+    assert found["script"].markdown == TEXT + "\n"
+    assert "root:" not in found["outside"].markdown
+    assert "haha" not in found["entities"].markdown
+    assert "<script" not in found["utf7"].markdown
+    assert "AAAA" not in found["picture"].markdown
+    assert "\u202e" not in found["odd_references"].markdown
+
+
+@pytest.mark.parametrize("name", ["utf7", "escapes", "unknown"])
+def test_an_encoding_that_no_browser_knows_is_not_used(found: dict[str, Converted], name: str) -> None:
+    assert found[name].facts.encoding == "utf-8"
