@@ -62,6 +62,8 @@ def test_a_document_whose_request_ends_the_attached_server_fails_as_poison_and_n
     assert said["documents"] == {"ok": 5, "failed": 1, "skipped": 0, "left": 0}
 
 
+@pytest.mark.long
+@pytest.mark.covers("worker", "client", "campaign", "slurm", "processes.py")
 @pytest.mark.timeout(900)
 def test_a_document_that_takes_the_whole_task_with_it_is_given_up_after_three_attempts(
     tmp_path: Path, model_folder: Path

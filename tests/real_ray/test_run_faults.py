@@ -97,7 +97,9 @@ def finished(chain: Chain) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("victims", ["one", "all"])
+@pytest.mark.parametrize(
+    "victims", [pytest.param("one", marks=[pytest.mark.long, pytest.mark.covers("worker", "client")]), "all"]
+)
 def test_actors_that_are_killed_between_request_and_answer_are_replaced_and_nothing_is_lost(
     tmp_path: Path, model_folder: Path, victims: str
 ) -> None:
@@ -116,7 +118,9 @@ def test_actors_that_are_killed_between_request_and_answer_are_replaced_and_noth
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", ["gcs_server", "raylet"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("gcs_server", marks=[pytest.mark.long, pytest.mark.covers("worker", "client")]), "raylet"]
+)
 def test_without_rays_own_processes_the_attempt_ends_soon_and_says_why_and_the_next_one_completes(
     tmp_path: Path, model_folder: Path, name: str
 ) -> None:
@@ -149,6 +153,8 @@ LEFT_OVER = {
 }
 
 
+@pytest.mark.long
+@pytest.mark.covers("worker", "client", "campaign", "slurm", "processes.py")
 @pytest.mark.timeout(900)
 def test_two_runs_at_once_know_nothing_of_each_other_nor_of_what_is_left_over_in_the_shell(
     tmp_path: Path, model_folder: Path
@@ -168,6 +174,8 @@ def test_two_runs_at_once_know_nothing_of_each_other_nor_of_what_is_left_over_in
         assert finished(other)["exit_code"] == 0
 
 
+@pytest.mark.long
+@pytest.mark.covers("worker", "client", "campaign", "slurm", "processes.py")
 @pytest.mark.timeout(900)
 def test_on_one_cpu_ray_is_told_of_one(tmp_path: Path, model_folder: Path) -> None:
     cpu = min(os.sched_getaffinity(0))

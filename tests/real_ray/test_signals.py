@@ -52,6 +52,8 @@ def in_good_order(attempt: AttemptDirectory) -> bool:
     return "." in (attempt.path / NAME).read_text().splitlines() and bool(ended)
 
 
+@pytest.mark.long
+@pytest.mark.covers("worker", "client", "campaign", "slurm", "processes.py")
 @pytest.mark.timeout(900)
 def test_a_storm_of_signals_stops_a_run_once_and_in_good_order(tmp_path: Path, model_folder: Path) -> None:
     draw, struck = random.Random(5), []
@@ -81,6 +83,8 @@ def _named(chain: Chain) -> bool:
     return "pid" in read_view(last_attempt(chain).attempt_json)
 
 
+@pytest.mark.long
+@pytest.mark.covers("worker", "client", "campaign", "slurm", "processes.py")
 @pytest.mark.timeout(900)
 def test_cancel_works_at_every_stage_and_resume_goes_on(tmp_path: Path, model_folder: Path) -> None:
     draw, struck = random.Random(6), []
