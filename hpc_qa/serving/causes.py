@@ -112,7 +112,7 @@ _TABLE: tuple[tuple[str, Cause], ...] = (
         ),
     ),
     (
-        r"trust_remote_code=True|--trust-remote-code|contains custom code",
+        r"trust_remote_code=[T]rue|--trust-remote-code|contains custom code",
         Cause(
             "the model wants to run code of its own, which is never allowed",
             "a model that vLLM implements itself",
