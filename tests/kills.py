@@ -203,7 +203,7 @@ def _runs(process: psutil.Process) -> bool:
 
 def _words(process: psutil.Process) -> str:
     with suppress(psutil.Error):
-        return " ".join(process.cmdline())[:120]
+        return " ".join(process.cmdline())[:400]
     return "?"
 
 
@@ -395,7 +395,7 @@ def _kill_started(chain: Chain, target: str, starter: subprocess.Popen[bytes]) -
         living = [live_process(task["pid"], task["process_start_s"]) for task in tasks]
         controllers = [one for one in living if one is not None]
         below = [one for controller in controllers for one in _children(controller.pid)]
-        victims = below[-1:] or controllers
+        victims = [one for one in below if "hpc_qa.worker" in _words(one)] or below[-1:] or controllers
         for victim in victims:
             with suppress(psutil.Error):
                 victim.kill()

@@ -49,6 +49,7 @@ def scratch() -> Iterator[Path]:
         yield folder
     finally:
         watcher.communicate()  # closes its input and waits until the folder is gone
+        shutil.rmtree(folder, ignore_errors=True)  # should somebody have killed it
         if lock is not None:
             os.close(lock)
 
