@@ -190,10 +190,11 @@ def likely_cause(lines: Sequence[str], status: int | None = None) -> Cause:
 
 
 def telling_lines(lines: Sequence[str], *, limit: int = 12) -> list[str]:
-    """The lines to show: those with the first error in them, or else the last ones."""
+    """The lines to show: the first error and the end, without talk and source lines; else the last ones."""
     kept = [line.rstrip() for line in lines if line.strip()]
-    errors = [number for number, line in enumerate(kept) if re.search(r"^\S*Error\b|\bERROR\b.*Error|Error: ", line)]
-    if not errors:
+    telling = [line for line in kept if not _NOISE.search(_PREFIX.sub("", line)) and " WARNING " not in line]
+    first = next((number for number, line in enumerate(telling) if re.search(r"Error\b", line)), None)
+    if first is None:
         return kept[-limit:]
-    last_of_first = errors[0] + 1
-    return (kept[max(0, last_of_first - 3) : last_of_first] + kept[-(limit - 3) :])[:limit]
+    end = max(first + 3, len(telling) - (limit - 3))
+    return telling[first : first + 3] + telling[end:]

@@ -66,10 +66,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def _say_why(run: RunDirectory, shard: ShardDirectory, error: HpcQaError) -> None:
     """Log why the attempt broke, and leave it for `resume` and `submit`, which say what to do."""
-    for fault in error.faults:
-        log.error("%s", fault)
     for line in error.log_tail if isinstance(error, ServerError) else ():
         log.error("  | %s", line)
+    for fault in error.faults:  # what happened and what to do stand last, where people look
+        log.error("%s", fault)
     hint = re.sub(r"\bRUN\b", run.run_id, error.hint or "")
     if hint:
         log.error("  try: %s", hint)

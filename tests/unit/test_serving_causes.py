@@ -99,3 +99,9 @@ def test_an_error_of_python_itself_would_come_again():
     found = likely_cause([*TALK, "(EngineCore pid=9) ERROR 11-22 08:20:19 [core.py:1] KeyError: 'layers.0.w'"], 1)
     assert "refused" in found.what
     assert not found.retryable
+
+
+def test_the_lines_shown_leave_out_talk_and_source_lines():
+    warning = "(APIServer pid=7) WARNING 11-22 08:20:18 [x.py:1] this may lead to OSError: too many files"
+    lines = [*TALK, warning, "pydantic_core.ValidationError: 1 validation error", "  Value error, no_such", *TALK]
+    assert telling_lines(lines) == ["pydantic_core.ValidationError: 1 validation error", "  Value error, no_such"]
