@@ -48,4 +48,4 @@ def still_there(paths: set[Path]) -> set[Path]:
 
 
 def _working(parent: psutil.Process) -> list[psutil.Process]:
-    return [one for one in parent.children() if "resource_tracker" not in " ".join(one.cmdline())]
+    return [one for one in processes.alive(parent.children()) if "resource_tracker" not in " ".join(one.cmdline())]
