@@ -1,8 +1,8 @@
 """Why a vLLM server died early: its last log lines in, the likely cause and what to do out.
 
-The table is ordered: a later line of a log often only reports that something before it failed. Settings that the
-server prints and source lines of a traceback name everything that could go wrong, so they are not read. An unknown
-cause is said to be unknown, and the log lines speak for themselves.
+The table is ordered: a later line of a log often only reports that something before it failed. Settings and warnings
+of a server that lives, and source lines of a traceback, name everything that could go wrong, so they are not read. An
+unknown cause is said to be unknown, and the log lines speak for themselves.
 """
 
 import re
@@ -165,7 +165,7 @@ _TABLE: tuple[tuple[str, Cause], ...] = (
 _SAME_AGAIN = re.compile(r"\b(Assertion|Attribute|Import|Key|NotImplemented|Type|Validation|Value)Error\b")
 _NOISE = re.compile(
     r"Engine core initialization failed|resource_tracker|leaked shared_memory|^\s*$"
-    r"|\b(INFO|DEBUG) \d\d-\d\d |^\s*File \"|^ {4,}"
+    r"|\b(INFO|DEBUG|WARNING) \d\d-\d\d |^\s*File \"|^ {4,}"
 )
 _PREFIX = re.compile(r"^(\([\w:]+ pid=\d+\) ?)?(ERROR \d\d-\d\d \d\d:\d\d:\d\d \[[^\]]*\] ?)?")
 _KILLED = re.compile(r"Failed core proc\(s\): \{[^}]*: -9\b|\bdied with exit code -9\b")
@@ -192,7 +192,7 @@ def likely_cause(lines: Sequence[str], status: int | None = None) -> Cause:
 def telling_lines(lines: Sequence[str], *, limit: int = 12) -> list[str]:
     """The lines to show: the first error and the end, without talk and source lines; else the last ones."""
     kept = [line.rstrip() for line in lines if line.strip()]
-    telling = [line for line in kept if not _NOISE.search(_PREFIX.sub("", line)) and " WARNING " not in line]
+    telling = [line for line in kept if not _NOISE.search(_PREFIX.sub("", line))]
     first = next((number for number, line in enumerate(telling) if re.search(r"Error\b", line)), None)
     if first is None:
         return kept[-limit:]
