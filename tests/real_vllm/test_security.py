@@ -1,10 +1,6 @@
 """The real server: who reaches it, what it writes down, and whose code it runs."""
 
-import json
-import os
-import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +8,6 @@ import psutil
 import pytest
 
 from hpc_qa import processes
-from hpc_qa.config import Vllm
-from hpc_qa.errors import ServerError
 from hpc_qa.serving.server import VllmServer
 from tests.projects import call, make_project, submit
 from tests.security.outsider import attempt, attempts, refused
@@ -21,7 +15,6 @@ from tests.security.outsider import attempt, attempts, refused
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
 
 CANARY = "Zanzibar41fe9"
-CANARY_CODE = "open({witness!r}, 'a').write('ran')\nfrom transformers import LlamaConfig as CanaryConfig\n"
 
 
 @pytest.fixture
@@ -99,34 +92,3 @@ def test_the_environment_of_the_server_has_nothing_of_the_shell(warm_server):
     for one in whole:
         assert (one["VLLM_NO_USAGE_STATS"], one["DO_NOT_TRACK"], one["HF_HUB_OFFLINE"]) == ("1", "1", "1")
         assert not {"LD_PRELOAD", "PYTHONPATH", "PYTHONOPTIMIZE", "HF_TOKEN", "http_proxy"} & set(one)
-
-
-@pytest.mark.long
-@pytest.mark.covers("serving")
-def test_code_that_comes_with_a_model_is_never_run(tmp_path, model_folder, vllm_settings):
-    witness = tmp_path / "witness"
-    model = tmp_path / "model"
-    shutil.copytree(model_folder, model, copy_function=os.symlink)
-    (model / "config.json").unlink()
-    config = json.loads((model_folder / "config.json").read_text())
-    config |= {"model_type": "hpcqa_canary", "architectures": ["CanaryForCausalLM"]}
-    config["auto_map"] = {
-        "AutoConfig": "configuration_canary.CanaryConfig",
-        "AutoModelForCausalLM": "modeling_x.Canary",
-    }
-    (model / "config.json").write_text(json.dumps(config))
-    for name in ("configuration_canary", "modeling_x"):
-        (model / f"{name}.py").write_text(CANARY_CODE.format(witness=str(witness)))
-    folder = Path(tempfile.mkdtemp(prefix="hq-", dir="/tmp"))
-    settings = Vllm.model_validate(vllm_settings.model_dump() | {"model": str(model)})
-    server = VllmServer(settings, model_path=model, folder=folder / "v", log=folder / "log", served_model_name="x")
-    try:
-        with server:
-            server.start()
-            with pytest.raises(ServerError):
-                server.wait_ready()
-        said = (folder / "log").read_text(errors="replace")
-        assert "trust_remote_code" in said  # it saw that there is code, and did not run it
-    finally:
-        shutil.rmtree(folder)
-    assert not witness.exists()
