@@ -8,7 +8,7 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from hpc_qa.documents.blocks import Block, parse_blocks
 from hpc_qa.documents.chunks import Chunk
 from hpc_qa.documents.extracted import Extracted
 from hpc_qa.documents.facts import Facts
-from hpc_qa.documents.fidelity import words
+from hpc_qa.documents.fidelity import count_words, words
 from hpc_qa.documents.html import read_html
 from hpc_qa.documents.packing import chunk_blocks
 from hpc_qa.documents.pdf import read_pdf
@@ -101,9 +101,9 @@ def _converted(data: bytes, job: Job, settings: Settings, count: CountTokens, be
     )
     if not chunks:
         raise DocumentError("empty", "nothing but headings in it")
-    if not any(chunk.tokens for chunk in chunks):
+    if not chunks.tokens:
         raise DocumentError("empty", "the tokenizer of the served model knows none of its characters")
-    _write(job.out, found, chunks)
+    sentences = _write(job.out, found, chunks)
     return Facts(
         status="ok",
         sha256=job.sha256,
@@ -114,11 +114,11 @@ def _converted(data: bytes, job: Job, settings: Settings, count: CountTokens, be
         versions=settings.versions,
         title=(_title(found, blocks) or "")[:MAX_TITLE] or None,
         pages=None if found.page_starts is None else len(found.page_starts),
-        words=len(words(found.markdown)),
+        words=count_words(found.markdown),
         chars=len(found.markdown),
-        tokens=sum(chunk.tokens for chunk in chunks),
+        tokens=chunks.tokens,
         chunks=len(chunks),
-        sentences=sum(len(chunk.sentences) for chunk in chunks),
+        sentences=sentences,
         tables=Counter(block.kind for block in blocks)["table"],
         word_coverage=found.word_coverage,
         low_pages=found.low_pages or [],
@@ -161,13 +161,18 @@ def _title(found: Extracted, blocks: Sequence[Block]) -> str | None:
     return next((block.title for block in headings if block.level == top), None if is_file_name else found.title)
 
 
-def _write(out: Path, found: Extracted, chunks: Sequence[Chunk]) -> None:
+def _write(out: Path, found: Extracted, chunks: Iterable[Chunk]) -> int:
+    """Write text, chunks and pages; gives the number of sentences."""
+    sentences = 0
     # newline="": offsets count characters of the file as it is.
     with (out / MARKDOWN).open("x", encoding="utf-8", newline="") as stream:
         stream.write(found.markdown)
     with (out / CHUNKS).open("x", encoding="utf-8", newline="") as stream:
-        stream.writelines(chunk_json.to_json(chunk) + "\n" for chunk in chunks)
+        for chunk in chunks:
+            stream.write(chunk_json.to_json(chunk) + "\n")
+            sentences += len(chunk.sentences)
     pages = None if found.page_starts is None else [
         {"page": number, "char_start": start} for number, start in enumerate(found.page_starts, start=1)
     ]  # fmt: skip
     (out / PAGES).write_text(json.dumps({"pages": pages}) + "\n", encoding="ascii")
+    return sentences

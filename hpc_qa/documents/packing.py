@@ -7,7 +7,8 @@ over. Chunks do not overlap: one sentence is asked about once.
 
 import bisect
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from hpc_qa.documents.blocks import Block
 from hpc_qa.documents.chunks import Chunk, Sentence
@@ -19,6 +20,28 @@ HEADING_CLOSES_AT = 0.6  # of chunk_size
 Group = list[Piece]
 
 
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """The chunks of one document, each made when it is asked for: the sentences of a book would fill the memory."""
+
+    markdown: str
+    groups: list[tuple[Group, int]]  # with its tokens
+    document_sha256: str
+    page_starts: Sequence[int] | None
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all chunks."""
+        return sum(tokens for _, tokens in self.groups)
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def __iter__(self) -> Iterator[Chunk]:
+        for index, (group, tokens) in enumerate(self.groups):
+            yield _chunk(self.markdown, index, group, tokens, self.document_sha256, self.page_starts)
+
+
 def chunk_blocks(
     markdown: str,
     blocks: Sequence[Block],
@@ -27,17 +50,14 @@ def chunk_blocks(
     page_starts: Sequence[int] | None,
     chunk_size: int,
     count: CountTokens,
-) -> list[Chunk]:
+) -> "Packed":
     """The chunks of a document that was cut into blocks.
 
     `page_starts` are the offsets of its pages in the Markdown, None where the format has no pages.
     """
     pieces = cut(markdown, blocks, chunk_size, count)
-    counted = _fitting(markdown, _pack(pieces, chunk_size), chunk_size, count)
-    return [
-        _chunk(markdown, index, group, tokens, document_sha256, page_starts)
-        for index, (group, tokens) in enumerate(counted)
-    ]
+    groups = _fitting(markdown, _pack(pieces, chunk_size), chunk_size, count)
+    return Packed(markdown, groups, document_sha256, page_starts)
 
 
 def _pack(pieces: Sequence[Piece], chunk_size: int) -> list[Group]:

@@ -5,12 +5,14 @@ document are counted as the plain text that they are sent as.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hpc_qa.config import Config
 from hpc_qa.documents.pieces import CountTokens
 from hpc_qa.errors import ConfigError
+
+BATCH_CHARS = 1_000_000
 
 
 def tokenizer_file(config: Config, project: Path) -> Path:
@@ -52,7 +54,23 @@ def token_counter(path: Path) -> CountTokens:
     tokenizer.encode_special_tokens = True
 
     def count(texts: Sequence[str]) -> list[int]:
-        encodings = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [len(encoding) for encoding in encodings]
+        counts: list[int] = []
+        for batch in _batches(texts):
+            counts += map(len, tokenizer.encode_batch_fast(batch, add_special_tokens=False))
+        return counts
 
     return count
+
+
+def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
+    """The texts in batches of some megabytes: an encoding takes fifty times the memory of its text."""
+    batch: list[str] = []
+    size = 0
+    for text in texts:
+        batch.append(text)
+        size += len(text)
+        if size >= BATCH_CHARS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

@@ -38,9 +38,10 @@ def count(tmp_path_factory: pytest.TempPathFactory) -> CountTokens:
 
 
 def chunked(text: str, count: CountTokens) -> list[Chunk]:
-    return chunk_blocks(
+    packed = chunk_blocks(
         text, parse_blocks(text), document_sha256="0" * 64, page_starts=[0], chunk_size=SIZE, count=count
     )
+    return list(packed)
 
 
 @settings(deadline=None, max_examples=150)

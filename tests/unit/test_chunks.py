@@ -15,9 +15,10 @@ def count_words(texts: Sequence[str]) -> list[int]:
 
 
 def chunked(text: str, size: int, page_starts: list[int] | None = None) -> list[Chunk]:
-    return chunk_blocks(
+    packed = chunk_blocks(
         text, parse_blocks(text), document_sha256="0" * 64, page_starts=page_starts, chunk_size=size, count=count_words
     )
+    return list(packed)
 
 
 PROSE = "One two three four five six seven eight nine. "
