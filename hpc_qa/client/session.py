@@ -49,6 +49,7 @@ class RaySession:
         self._pools: list[ActorPool] = []
         self._vital: list[tuple[str, psutil.Process]] = []  # without these Ray hangs, and says so only after a minute
         self._reaper: subprocess.Popen[bytes] | None = None
+        self._on_term: Any = None
 
     def __enter__(self) -> Self:
         """Start Ray.
@@ -65,11 +66,12 @@ class RaySession:
         )
         ours, here = dict(os.environ), os.getcwd()
         _replace_environment(self._scrubbed(ours))
-        on_term = signal.getsignal(signal.SIGTERM)
+        self._on_term = signal.getsignal(signal.SIGTERM)
         os.chdir(self._folder)  # Ray's processes inherit it: they can be told by where they work
         try:
             self._start()
         except SystemExit as exc:  # Ray's answer to TERM
+            _answer_term(self._on_term)  # there may be another one
             self._end()
             raise ClientError("told to stop while Ray was starting", hint="hpc-qa resume RUN continues") from exc
         except BaseException:  # ended, and raised again
@@ -77,7 +79,7 @@ class RaySession:
             raise
         finally:
             os.chdir(here)
-            _answer_term(on_term)
+            _answer_term(self._on_term)
             _replace_environment(ours | self._token_environment())
         return self
 
@@ -113,6 +115,7 @@ class RaySession:
 
     def _start(self) -> None:
         ray = _ray()
+        ray._private.utils.set_sigterm_handler = lambda _handler: None  # Ray's would leave at once, see _answer_term
         try:
             ray.init(
                 address="local",
@@ -138,6 +141,7 @@ class RaySession:
             pool.close()
         started = self._processes()  # they are below us now; some would be orphans afterwards
         ray.shutdown()
+        _answer_term(self._on_term)  # Ray has left it to the kernel, which kills
         for name in self._token_environment():
             os.environ.pop(name, None)
         left = processes.wait_gone([*started, *processes.marked(self._mark)], timeout_s=5.0)

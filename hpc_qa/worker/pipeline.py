@@ -127,7 +127,7 @@ class Pipeline:
         self._write = write
         self._timeout_s = request_timeout_s
         self._clock = clock
-        self._intents = intents or Intents()
+        self.intents = intents or Intents()
         self._suspicion = suspicion or Suspicion()
         self._open: dict[str, tuple[ChunkWork, Ask | PairWork]] = {}
         self.progress = Progress(documents_todo=len(entries))
@@ -163,7 +163,7 @@ class Pipeline:
 
     def _feed_or_fail(self, document: DocumentWork, *, alone: bool = False) -> Iterator[Request]:
         if document.failure is None:
-            self._intents.begin(document.entry.doc_id, alone=alone)
+            self.intents.begin(document.entry.doc_id, alone=alone)
             try:
                 yield from self._feed(document)
             except DocumentError as error:
@@ -343,7 +343,7 @@ class Pipeline:
             document.entry, state=state, reason=reason, chunks=document.outcomes.total(), pairs=document.pairs,
             accepted=document.accepted, seconds=self._clock() - document.began,
         )])  # fmt: skip
-        self._intents.end(document.entry.doc_id)
+        self.intents.end(document.entry.doc_id)
 
 
 def terminal_state(outcomes: Counter[str]) -> tuple[str, str | None]:

@@ -142,6 +142,8 @@ class _Serving:
                 log.info("%d requests in flight at most, through actors %s", limit, pool.pids())
                 self._first_metrics = metrics_of(server)
                 self._work(server, pool, limit, session.check)
+                self._writer.flush()  # what ends us from here on is no document's fault, and costs no record
+                self._pipeline.intents.acquit()
                 self._stages.begin("teardown")
                 self._write_summary(server)
                 self.write_progress()

