@@ -107,7 +107,7 @@ def submit(
 
 
 def _start_and_follow(run: "RunDirectory", config: "Config", shards: list[int], *, detach: bool, as_json: bool) -> int:
-    from hpc_qa.campaign.control import running_beside
+    from hpc_qa.campaign.control import fails_again, running_beside
     from hpc_qa.campaign.follow import follow, printer, starters
     from hpc_qa.campaign.submit import start
 
@@ -132,7 +132,11 @@ def _start_and_follow(run: "RunDirectory", config: "Config", shards: list[int], 
     except KeyboardInterrupt:
         return _interrupted(run)
     _print_end(run, last)
-    return ExitCode.DONE if last.state == "complete" else ExitCode.INCOMPLETE
+    if last.state == "complete":
+        return ExitCode.DONE
+    # 3 says that `resume` continues; where it would only fail again, something has to be mended first
+    left = [one.shard for one in last.shards if one.state != "done"]
+    return ExitCode.OUTSIDE if all(fails_again(run, shard) for shard in left) else ExitCode.INCOMPLETE
 
 
 def _interrupted(run: "RunDirectory") -> int:

@@ -67,7 +67,6 @@ class AttachedServer(Server):
         raise ServerError(
             f"the attached server died: {reason}",
             hint="start it again, then `hpc-qa resume`",
-            retryable=False,
         )
 
     def stop(self) -> None:

@@ -317,7 +317,6 @@ class VllmServer(Server):
             f"vLLM died, and no restart is left (vllm.max_restarts: {self.settings.max_restarts}): {reason}",
             hint=cause.hint,
             log_tail=telling_lines(self._log.lines),
-            retryable=False,
         )
 
     def _is_ours(self) -> bool:

@@ -171,7 +171,7 @@ def test_an_architecture_that_vllm_does_not_know_ends_a_run_with_one_clear_error
     path = project / "config.yaml"
     path.write_text(path.read_text().replace(f"  model: {tiny_model_folder}\n", ""))
     code, run = submit(project)
-    assert code != 0
+    assert code == 1
     said = capfd.readouterr().err
     assert "vLLM does not know this model's architecture" in said
     assert "another model, or a newer vLLM" in said
@@ -209,7 +209,7 @@ def test_an_attached_server_that_fails_ends_the_attempt_and_resume_goes_on_when_
     wait_for(lambda: serving(run, 0))
     echo.send_signal(signal.SIGKILL if fault == "dies" else signal.SIGSTOP)
     said = submitted.communicate(timeout=90)[1].decode()
-    assert submitted.returncode != 0
+    assert submitted.returncode == 3
     assert {"dies": "nobody listens on", "hangs": "it hangs: no token for"}[fault] in said
     assert "start it again, then `hpc-qa resume`" in said
     written = keys(run)
