@@ -530,7 +530,8 @@ def _finish(chain: Chain, reference: Undisturbed, outcome: Outcome, written: set
     run = chain.run
     what = ("resume", run.run_id) if run else ("submit", str(chain.project / "config.yaml"))
     assert chain.call(*what) == 0, (chain.project / "calls.log").read_text()[-2000:]
-    assert left_of(chain, {}, set()) == []
+    left = left_of(chain, {}, set())
+    assert left == [], left
     outcome.runs += 1
     _compare(chain, reference, outcome, written)
 

@@ -38,7 +38,7 @@ def scratch() -> Iterator[Path]:
     """
     parent = Path(tempfile.gettempdir())
     _check_short(parent)
-    _remove_abandoned(parent)
+    remove_abandoned(parent)
     folder = parent / f"{PREFIX}{secrets.token_hex(4)}"
     command = [sys.executable, "-P", janitor.__file__, str(folder)]
     # it waits before there is a folder; a session of its own: a signal to our process group is not for it
@@ -79,9 +79,9 @@ def _check_short(parent: Path) -> None:
         )
 
 
-def _remove_abandoned(parent: Path) -> None:
-    """Remove what attempts left that were killed together with their janitor."""
-    for folder in parent.glob(f"{PREFIX}????????"):
+def remove_abandoned(parent: Path | None = None) -> None:
+    """Remove what attempts on this node left that were killed together with their janitor."""
+    for folder in (parent or Path(tempfile.gettempdir())).glob(f"{PREFIX}????????"):
         if _is_abandoned(folder):
             log.info("removing %s: the attempt that made it was killed", folder)
             processes.kill(processes.marked(f"TMPDIR={folder}", folder))

@@ -30,6 +30,7 @@ from hpc_qa.store.run_directory import AttemptDirectory, RunDirectory, ShardDire
 from hpc_qa.store.trust import check_project, check_run
 from hpc_qa.units import iso, utc_now
 from hpc_qa.worker.parent import end_with_parent
+from hpc_qa.worker.scratch import remove_abandoned
 from hpc_qa.worker.serve import Attempt, serve_documents
 from hpc_qa.worker.stages import Stages
 from hpc_qa.worker.stopping import Stopping
@@ -126,6 +127,7 @@ def run_task(run: RunDirectory, shard: ShardDirectory, stopping: Stopping) -> Ex
         )
         serve_documents(work, todo, merged.chunks, mine["chunks"], stages, stopping)
     else:
+        remove_abandoned()  # a killed attempt may have had nothing left to do but its commit
         stages.begin("teardown")
     stages.finish()
     held.check()
