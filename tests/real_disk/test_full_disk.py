@@ -69,7 +69,7 @@ def test_a_disk_full_at_submit_leaves_no_run_and_the_next_submit_finds_none(tmp_
 
 
 def test_a_disk_full_while_a_dataset_is_published_leaves_the_old_one_and_collect_again_works(tmp_path: Path) -> None:
-    with small_disk(tmp_path / "out", 131_072) as disk:
+    with small_disk(tmp_path / "out", 524_288) as disk:
         first = finished_run(tmp_path, [["a"]], nonce="0001")
         large = finished_run(tmp_path, [[f"d{number}" for number in range(40)]], nonce="0002")
         target = str(tmp_path / "out" / "dataset")
