@@ -182,14 +182,23 @@ def test_a_stop_in_the_middle_of_a_start_leaves_nothing(vllm_settings, node_fold
 
 
 def test_a_server_that_dies_early_says_why_and_what_to_do(vllm_settings, node_folder):
-    settings = vllm_settings.model_copy(update={"max_model_len": 1_000_000})
+    settings = vllm_settings.model_copy(update={"extra_args": {"no_such_option": 1}})
     with another(settings, node_folder, node_folder / "x") as server:
         server.start()
-        with pytest.raises(ServerError, match=r"vllm\.max_model_len is longer than the model's context") as caught:
+        with pytest.raises(ServerError, match="does not know one of its options") as caught:
             server.wait_ready()
     assert not caught.value.retryable
-    assert "smaller vllm.max_model_len" in caught.value.hint
-    assert any("1000000" in line for line in caught.value.log_tail)
+    assert "vllm.extra_args" in caught.value.hint
+    assert any("--no-such-option" in line for line in caught.value.log_tail)
+
+
+def test_a_context_longer_than_the_models_is_refused_before_the_start(vllm_settings, node_folder):
+    settings = vllm_settings.model_copy(update={"max_model_len": 1_000_000})
+    with another(settings, node_folder, node_folder / "z") as server, pytest.raises(ServerError) as caught:
+        server.start()
+    assert "max_model_len" in caught.value.faults[0]
+    assert not caught.value.retryable
+    assert server.pid is None
 
 
 def test_a_model_folder_that_is_not_there_is_one_clear_error_at_once(vllm_settings, node_folder):
