@@ -103,8 +103,8 @@ def pipeline(config: Config, entries: list[Entry], writer: SegmentWriter | None)
     templates = prompts.load(control_tokens=control_tokens(ROOT / config.model))
     maker = RecordMaker(config.model, None, templates.sha256, {}, config.seed)
     return Pipeline(
-        config, entries, chunks_of=lambda entry: cache.chunks(entry.sha256, entry.media_type), done_chunks={}, prompts=templates,
-        make=maker, write=writer.add if writer else _drop, request_timeout_s=600.0,
+        config, entries, chunks_of=lambda entry: cache.chunks(entry.sha256, entry.media_type), done_chunks={},
+        prompts=templates, make=maker, write=writer.add if writer else _drop, request_timeout_s=600.0,
         clock=time.monotonic,
     )  # fmt: skip
 
