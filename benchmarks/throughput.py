@@ -17,8 +17,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -133,7 +131,8 @@ def batch_seconds(config: Config, requests: list[Request], place: Path) -> float
     )
     source.write_text("".join(json.dumps(line) + "\n" for line in lines))
     command = [sys.executable, "-m", RUN_BATCH, "-i", str(source), "-o", str(target), *engine_options(config, place)]
-    with server_home(config, place) as environment, (place / "log").open("wb") as log:
+    environment = server_home(config, place)
+    with (place / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=place, env=environment, stdout=log, stderr=log)
         began = moment(place / "log", b"Reading batch from", process)
         ended = appearance(target, process)
@@ -155,12 +154,11 @@ def engine_options(config: Config, place: Path) -> list[str]:
     return words
 
 
-@contextmanager
-def server_home(config: Config, place: Path) -> Iterator[dict[str, str]]:
-    """The environment that our own server has."""
+def server_home(config: Config, place: Path) -> dict[str, str]:
+    """The environment that our own server has, and its folders."""
     for name in ("tmp", "cache"):
         (place / name).mkdir(mode=0o700, exist_ok=True)
-    yield server_environment(
+    return server_environment(
         config.vllm, key="bench", folder=place, cache=ROOT / "cache" / "vllm", mark="BENCH=1", model_is_folder=True
     )
 

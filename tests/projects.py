@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 
 from hpc_qa.cli.main import run as hpc_qa
 from hpc_qa.store.run_directory import RunDirectory, list_runs
@@ -171,20 +170,6 @@ def echo_process(key: str = "echo-key", *, delay_s: float = 0.0) -> Any:
         finally:
             server.kill()
             server.wait()
-
-
-def traces() -> set[str]:
-    """What a run may leave behind on a node: private folders, shared memory, processes that work in such a folder.
-
-    Compare what was there before with what is there afterwards.
-    """
-    found = {str(path) for path in Path(tempfile.gettempdir()).glob("hq*")}
-    found |= {str(path) for path in Path("/dev/shm").glob("*")}
-    for process in psutil.process_iter(["pid", "cwd", "cmdline"]):
-        words = " ".join(process.info["cmdline"] or [])
-        if "/hq" in (process.info["cwd"] or "") or "hpc_qa.worker" in words or "janitor.py" in words:
-            found.add(f"process {process.pid}: {words[:80]}")
-    return found
 
 
 def put_faults(project: Path, faults: Mapping[int, str], *, every: bool = True) -> None:

@@ -136,7 +136,8 @@ def _start_and_follow(run: "RunDirectory", config: "Config", shards: list[int], 
         return ExitCode.DONE
     # 3 says that `resume` continues; where it would only fail again, something has to be mended first
     left = [one.shard for one in last.shards if one.state != "done"]
-    return ExitCode.OUTSIDE if all(fails_again(run, shard) for shard in left) else ExitCode.INCOMPLETE
+    hopeless = bool(left) and all(fails_again(run, shard) for shard in left)
+    return ExitCode.OUTSIDE if hopeless else ExitCode.INCOMPLETE
 
 
 def _interrupted(run: "RunDirectory") -> int:
