@@ -24,7 +24,7 @@ def model_faults(folder: Path, settings: Vllm, *, tokenizer: Path | None = None)
     """
     if not folder.is_dir():
         return [f"{folder}: there is no such folder"]
-    config, fault = _read_json(folder / "config.json")
+    config, fault = read_json(folder / "config.json")
     if fault is not None:
         return [f"{fault}; a Hugging Face model folder has one" if fault.endswith("missing") else fault]
     return [
@@ -71,7 +71,7 @@ def _tokenizer_faults(folder: Path) -> Iterator[str]:
     if not any((folder / name).is_file() for name in _TOKENIZERS):
         yield f"{folder}: no tokenizer ({', '.join(_TOKENIZERS[:2])})"
     for name in ("tokenizer.json", "tokenizer_config.json", "generation_config.json"):
-        _, fault = _read_json(folder / name)
+        _, fault = read_json(folder / name)
         if fault is not None and not fault.endswith("missing"):
             yield fault
 
@@ -79,7 +79,7 @@ def _tokenizer_faults(folder: Path) -> Iterator[str]:
 def _weight_faults(folder: Path) -> Iterator[str]:
     files = sorted(path.name for path in folder.glob("*.safetensors"))
     if (folder / INDEX).is_file():
-        index, fault = _read_json(folder / INDEX)
+        index, fault = read_json(folder / INDEX)
         if fault is not None:
             yield fault
             return
@@ -124,7 +124,8 @@ def weight_file_fault(path: Path) -> str | None:
     return None
 
 
-def _read_json(path: Path) -> tuple[dict[str, Any], str | None]:
+def read_json(path: Path) -> tuple[dict[str, Any], str | None]:
+    """The object in a JSON file, or what is wrong with the file."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
