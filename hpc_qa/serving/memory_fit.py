@@ -429,8 +429,9 @@ def _quantised(vllm: Vllm, size: ModelSize, shape: Shape, bits: int, per_weight:
 
 def lines_for_people(fit: MemoryFit) -> dict[str, str]:
     """What `plan` prints, by the word in front; faults and notes are for whoever prints them."""
-    words = {"fewer": "fits, with fewer requests at once than asked for", "tight": "close", "does_not_fit": "does not fit"}
-    lines = {"memory fit": words.get(fit.verdict, fit.verdict) + (f" ({fit.source})" if fit.source else "")}
+    words = {"fewer": "fits, with fewer requests at once than asked for", "tight": "close"}
+    verdict = words.get(fit.verdict, fit.verdict.replace("_", " "))
+    lines = {"memory fit": verdict + (f" ({fit.source})" if fit.source else "")}
     if fit.weights_gib is not None and fit.temporaries_gib is not None:
         left = "" if fit.kv_left_gib is None else f", KV cache {fit.kv_left_gib:.1f}; {_one_gpu(fit)}"
         lines["per GPU"] = f"weights {fit.weights_gib:.1f} GiB, computing about {fit.temporaries_gib:.1f}{left}"
