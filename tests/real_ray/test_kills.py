@@ -38,3 +38,20 @@ def test_twenty_kills_cost_time_and_nothing_else(
     assert sum(strike.target == "worker" for strike in strikes) == 10
     assert len(_struck(outcomes)) >= 5
     assert sum(outcome.requests for outcome in outcomes) <= sum(outcome.asked for outcome in outcomes)
+
+
+@pytest.mark.long
+@pytest.mark.covers("worker", "client", "store", "campaign", "slurm", "processes.py")
+@pytest.mark.timeout(3600)
+def test_two_hundred_kills_cost_time_and_nothing_else(
+    tmp_path: Path, model_folder: Path, reference: Undisturbed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    began = time.monotonic()
+    outcomes = run_chains(tmp_path, model_folder, reference, seed=SEED + 1, kills=200, per_chain=10, at_once=2)
+    with capsys.disabled():
+        sys.stdout.write(f"\n{table(outcomes)}\n{time.monotonic() - began:.0f} s\n")
+    strikes = [strike for outcome in outcomes for strike in outcome.strikes]
+    assert len(strikes) == 200
+    assert sum(strike.unfinished for strike in strikes) >= 150
+    assert {strike.moment for strike in strikes} == set(MOMENTS)
+    assert sum(outcome.requests for outcome in outcomes) <= sum(outcome.asked for outcome in outcomes)
