@@ -8,7 +8,7 @@ from hpc_qa.config import Config
 from hpc_qa.config_file import _settings, load
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+CONFIGS = sorted(path for path in (ROOT / "configs").glob("*.yaml") if path.name != "models.yaml")
 NO_DEFAULT = {"name", "manifest", "vllm.model"}
 
 
