@@ -131,6 +131,8 @@ class RaySession:
             raise ClientError(
                 f"Ray did not start: {exc}", hint=f"its logs: {self._folder}/r/session_latest/logs"
             ) from exc
+        for end_helper in (ray._private.worker._global_node.kill_log_monitor, ray._private.worker._global_node.kill_monitor):
+            end_helper(check_alive=False)  # they read logs for a driver and scale clusters; here they only take time
         children = psutil.Process().children()
         self._vital = [(child.name(), child) for child in children if child.name() in VITAL]
         self._tell_reaper()
@@ -183,6 +185,12 @@ class RaySession:
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_memory_monitor_refresh_ms": "0",  # it would kill our actors for memory that others use
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+            # nobody reads these figures, and on few cores every process that wakes up delays the model
+            "RAY_enable_metrics_collection": "false",
+            "RAY_task_events_report_interval_ms": "0",
+            "RAY_event_stats": "false",
+            "RAY_raylet_report_resources_period_milliseconds": "1000",
+            "RAY_gcs_pull_resource_loads_period_milliseconds": "5000",
             "AUTOSCALER_METRIC_PORT": "-1",  # else it tells everybody on 44217 of all interfaces, without any token
             "TMPDIR": str(self._folder),
             name: value,
