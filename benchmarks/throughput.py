@@ -201,13 +201,15 @@ def our_rate(config: Config, entries: list[Entry], place: Path) -> dict[str, flo
         writer = SegmentWriter(records)
         work = pipeline(config, entries, writer)
         before, began = cpu_seconds(pool.pids(), server), time.perf_counter()
-        count = Dispatcher(pool, limit=IN_FLIGHT).run(
+        # no retries: run_batch has none, and both are to answer the same requests
+        count = Dispatcher(pool, limit=IN_FLIGHT, max_retries=0).run(
             itertools.islice(work.requests(), MANY), work.on_done, tick=writer.flush_if_due
         )
         seconds = time.perf_counter() - began
         after = cpu_seconds(pool.pids(), server)
         writer.close()
-    if count.ok != MANY:
+    # run_batch counts an answer that was cut off at max_tokens as one, and so it is here
+    if count.ok + count.failures.get("truncated", 0) != MANY:
         raise RuntimeError(f"{count.ok} of {MANY} requests were answered: {count.failures}")
     spent = {f"cpu_{name}_s": round(after[name] - before[name], 2) for name in after}
     return {"seconds": round(seconds, 2), "rate": round(MANY / seconds, 3)} | spent
