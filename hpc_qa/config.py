@@ -163,9 +163,11 @@ class Slurm(Section):
 
 
 class Plan(Section):
-    """How the shards are cut."""
+    """How the shards are cut, and what one server does until a run of its model was measured here."""
 
     max_startup_share: Share = 0.05
+    startup: Clock | None = None
+    tokens_per_s: float | None = Field(None, gt=0, le=1e9)  # predicted tokens: prompt without cache hits, completion
 
 
 class Budget(Section):

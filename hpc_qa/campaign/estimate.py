@@ -1,7 +1,7 @@
 """What a run will ask, and how long that takes.
 
-Tokens, requests and pairs are predicted from the conversion; seconds only from runs that were measured here with the
-same model. Without such a run hours are null: a guess would look like a measurement.
+Tokens, requests and pairs are predicted from the conversion; seconds from runs that were measured here with the same
+model, or from what the config says of it. Without either hours are null: a guess would look like a measurement.
 """
 
 import math
@@ -9,10 +9,12 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hpc_qa.campaign.attempts import read_view
-from hpc_qa.config import Qa
+from hpc_qa.campaign.schedule import Pace
+from hpc_qa.config import Plan, Qa
+from hpc_qa.units import parse_clock
 
 # Tokens beside the chunk itself, per request: orders of magnitude of the built-in prompts.
 GENERATE_INSTRUCTION_TOKENS = 300
@@ -22,16 +24,12 @@ QUESTION_TOKENS = 20
 VERDICT_TOKENS = 40
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(NamedTuple):
     """What some documents will ask of the server."""
 
     requests: int = 0
     pairs: int = 0  # an upper bound: thin chunks give fewer
     tokens: int = 0  # prompt tokens without cache hits, plus completion tokens
-
-    def __add__(self, other: "Demand") -> "Demand":
-        return Demand(self.requests + other.requests, self.pairs + other.pairs, self.tokens + other.tokens)
 
 
 def demand(chunks: int, tokens: int, qa: Qa, *, every_chunk: bool = False) -> Demand:
@@ -51,14 +49,6 @@ def demand(chunks: int, tokens: int, qa: Qa, *, every_chunk: bool = False) -> De
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """One attempt that ran to its end: what start-up took, and how fast predicted tokens were worked off."""
-
-    startup_s: float
-    tokens_per_s: float
-
-
-@dataclass(frozen=True, slots=True)
 class Interval:
     """p10, p50 and p90 of one figure; a percentile that the measured runs do not give is None."""
 
@@ -74,14 +64,14 @@ class Interval:
 FEWEST_FOR_AN_INTERVAL = 3
 
 
-def measured_attempts(runs: Sequence[Path], *, model: str, gpus_per_server: int) -> list[Measured]:
+def measured_attempts(runs: Sequence[Path], *, model: str, gpus_per_server: int) -> list[Pace]:
     """Start-up and speed of finished attempts with this model on as many GPUs, of these run directories."""
     found = []
     for summary in _summaries(runs):
         same = summary.get("model") == model and summary.get("gpus_per_server") == gpus_per_server
         if same and all(summary.get(name) for name in ("predicted_tokens", "serving_s", "startup_s")):
             speed = summary["predicted_tokens"] / summary["serving_s"]
-            found.append(Measured(float(summary["startup_s"]), float(speed)))
+            found.append(Pace(float(summary["startup_s"]), float(speed)))
     return found
 
 
@@ -92,22 +82,27 @@ def _summaries(runs: Sequence[Path]) -> Iterator[dict[str, Any]]:
                 yield document
 
 
-def shard_seconds(tokens: int, measured: Sequence[Measured]) -> Interval:
-    """Seconds of one array task of so many predicted tokens, start-up included."""
-    if not measured:
-        return Interval()
-    seconds = [m.startup_s + tokens / m.tokens_per_s for m in measured]
-    middle = statistics.median(seconds)
-    if len(seconds) < FEWEST_FOR_AN_INTERVAL:
-        return Interval(p50=middle)
-    tenths = statistics.quantiles(seconds, n=10, method="inclusive")
-    return Interval(tenths[0], middle, tenths[-1])
+def configured(plan: Plan) -> list[Pace]:
+    """What the config says of a server, where it says all of it."""
+    if plan.startup is None or plan.tokens_per_s is None:
+        return []
+    return [Pace(float(parse_clock(plan.startup)), plan.tokens_per_s)]
 
 
-def startup_share(tokens: int, shards: int, measured: Sequence[Measured]) -> float | None:
-    """Share of the time that goes into starting servers."""
-    if not measured or not shards:
+def middle(paces: Sequence[Pace]) -> Pace | None:
+    """The medians of start-up and speed."""
+    if not paces:
         return None
-    startup = statistics.median(m.startup_s for m in measured) * shards
-    work = tokens / statistics.median(m.tokens_per_s for m in measured)
-    return startup / (startup + work)
+    return Pace(statistics.median(p.startup_s for p in paces), statistics.median(p.tokens_per_s for p in paces))
+
+
+def shard_seconds(tokens: int, paces: Sequence[Pace]) -> Interval:
+    """Seconds of one array task of so many predicted tokens, start-up included."""
+    if not paces:
+        return Interval()
+    seconds = [pace.seconds(tokens) for pace in paces]
+    halfway = statistics.median(seconds)
+    if len(seconds) < FEWEST_FOR_AN_INTERVAL:
+        return Interval(p50=halfway)
+    tenths = statistics.quantiles(seconds, n=10, method="inclusive")
+    return Interval(tenths[0], halfway, tenths[-1])

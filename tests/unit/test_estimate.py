@@ -1,11 +1,11 @@
-"""Demand of documents, and seconds from measured attempts only."""
+"""Demand of documents, and seconds from measured attempts or the config's word."""
 
 import json
 from pathlib import Path
 
 from hpc_qa.campaign import estimate
-from hpc_qa.campaign.estimate import Measured
-from hpc_qa.config import Qa
+from hpc_qa.campaign.schedule import Pace
+from hpc_qa.config import Plan, Qa
 
 
 def test_a_cap_per_document_bounds_the_pairs_and_the_chunks_that_are_sent() -> None:
@@ -25,13 +25,23 @@ def test_a_run_without_a_judge_sends_half_of_the_extractive_requests() -> None:
 def test_no_measured_run_gives_no_hours() -> None:
     interval = estimate.shard_seconds(10_000, [])
     assert (interval.p10, interval.p50, interval.p90) == (None, None, None)
-    assert estimate.startup_share(10_000, 1, []) is None
+    assert estimate.middle([]) is None
 
 
 def test_one_measured_run_gives_a_middle_but_no_interval() -> None:
-    interval = estimate.shard_seconds(10_000, [Measured(startup_s=60, tokens_per_s=100)])
+    interval = estimate.shard_seconds(10_000, [Pace(startup_s=60, tokens_per_s=100)])
     assert interval.p50 == 160
     assert interval.p10 is None
+
+
+def test_the_pace_of_several_runs_is_the_median_of_each_figure() -> None:
+    assert estimate.middle([Pace(60, 300), Pace(90, 100), Pace(600, 200)]) == Pace(90, 200)
+
+
+def test_the_config_says_a_pace_only_when_it_says_both_figures() -> None:
+    assert estimate.configured(Plan(startup="00:10:00", tokens_per_s=50.0)) == [Pace(600, 50)]
+    assert estimate.configured(Plan(startup="00:10:00")) == []
+    assert estimate.configured(Plan(tokens_per_s=50.0)) == []
 
 
 def test_only_attempts_with_the_same_model_and_gpus_count(tmp_path: Path) -> None:
@@ -39,7 +49,7 @@ def test_only_attempts_with_the_same_model_and_gpus_count(tmp_path: Path) -> Non
     attempt.mkdir(parents=True)
     summary = {"model": "m", "gpus_per_server": 0, "predicted_tokens": 1_000, "serving_s": 10.0, "startup_s": 30.0}
     (attempt / "summary.json").write_text(json.dumps(summary))
-    assert estimate.measured_attempts([tmp_path], model="m", gpus_per_server=0) == [Measured(30.0, 100.0)]
+    assert estimate.measured_attempts([tmp_path], model="m", gpus_per_server=0) == [Pace(30.0, 100.0)]
     assert estimate.measured_attempts([tmp_path], model="m", gpus_per_server=2) == []
     assert estimate.measured_attempts([tmp_path], model="other", gpus_per_server=0) == []
 
