@@ -588,7 +588,7 @@ def undisturbed(chain: Chain) -> Undisturbed:
 
 
 def plans(seed: int, kills: int, *, per_chain: int) -> list[list[tuple[str, str]]]:
-    """Kills in chains: the moments of the deck, half of them at the worker, in the order in which a run comes to them."""
+    """Kills in chains: the moments of the deck, half of them at the worker, in the order in which they come."""
     draw = random.Random(seed)
     others = [target for target in TARGETS if target != "worker"]
     strikes = [

@@ -131,8 +131,9 @@ class RaySession:
             raise ClientError(
                 f"Ray did not start: {exc}", hint=f"its logs: {self._folder}/r/session_latest/logs"
             ) from exc
-        for end_helper in (ray._private.worker._global_node.kill_log_monitor, ray._private.worker._global_node.kill_monitor):
-            end_helper(check_alive=False)  # they read logs for a driver and scale clusters; here they only take time
+        node = ray._private.worker._global_node
+        for end in (node.kill_log_monitor, node.kill_monitor):  # they serve drivers and autoscalers; we have neither
+            end(check_alive=False)
         children = psutil.Process().children()
         self._vital = [(child.name(), child) for child in children if child.name() in VITAL]
         self._tell_reaper()
