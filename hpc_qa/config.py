@@ -156,10 +156,52 @@ class Slurm(Section):
     constraint: SlurmWord | None = None
     mem: str | None = Field(None, pattern=r"^\d+[KMGT]?$")
     cpus_per_task: int | None = Field(None, ge=1, le=100_000)
+    nodes_per_task: int = Field(1, ge=1, le=64)
     array_parallelism: int = Field(8, ge=1, le=1_000_000)
+    stop_before_end: Clock = "00:03:00"  # nothing new is begun so long before the time limit
+    max_requeues: int = Field(10, ge=0, le=1_000)  # of one array task; 0: only `resume` continues it
+    python: str | None = None  # of the array tasks, where it is not the one that submits
     setup: list[SetupLine] = []
     command_prefix: list[str] = []
+    mail_type: SlurmWord | None = None
+    mail_user: SlurmWord | None = None
     additional_parameters: dict[OptionName, str | int | bool] = {}
+
+    @model_validator(mode="after")
+    def _stops_after_it_starts(self) -> Self:
+        if parse_clock(self.stop_before_end) >= parse_clock(self.time):
+            raise ValueError(f"stop_before_end {self.stop_before_end} leaves nothing of the time limit {self.time}")
+        return self
+
+
+class Gpu(Section):
+    """The GPUs of a cluster's nodes."""
+
+    name: str | None = None  # as NVML says it
+    memory_gib: float | None = Field(None, gt=0, le=1e5)  # of one GPU, GiB of 2^30 bytes
+    per_node: int | None = Field(None, ge=1, le=1_024)
+
+
+class Site(Section):
+    """A cluster: what holds for every run on it. A config's own `slurm` section goes before it."""
+
+    name: str
+    gpu: Gpu = Gpu()
+    gres: str | None = None  # how the cluster counts GPUs: "gpu:a100:{gpus}"
+    cpus_per_gpu: int | None = Field(None, ge=1, le=10_000)
+    memory_per_gpu_gib: int | None = Field(None, ge=1, le=100_000)
+    slurm: Slurm = Slurm()  # defaults of the section of that name
+
+    def complete(self, settings: Slurm, gpus_per_node: int) -> Slurm:
+        """The settings with what follows from the number of GPUs that an array task holds on a node."""
+        found: dict[str, object] = {}
+        if settings.gres is None and self.gres is not None:
+            found["gres"] = self.gres.replace("{gpus}", str(gpus_per_node))
+        if settings.cpus_per_task is None and self.cpus_per_gpu is not None:
+            found["cpus_per_task"] = self.cpus_per_gpu * gpus_per_node
+        if settings.mem is None and self.memory_per_gpu_gib is not None:
+            found["mem"] = f"{self.memory_per_gpu_gib * gpus_per_node}G"
+        return settings.model_copy(update=found)
 
 
 class Plan(Section):
@@ -197,11 +239,17 @@ class Config(Section):
     targets: str | None = None
 
     _source: str = PrivateAttr(default="")  # the file it was read from, as given on the command line
+    _site: Site | None = PrivateAttr(default=None)  # the profile that slurm.site names
 
     @property
     def model(self) -> str:
         """The model's folder or name; never None, the loader has seen to it."""
         return self.vllm.model or ""
+
+    @property
+    def gpus_per_task(self) -> int:
+        """GPUs that the server of one array task holds, on all its nodes."""
+        return self.vllm.tensor_parallel_size * self.vllm.pipeline_parallel_size
 
     @model_validator(mode="after")
     def _chunk_fits_the_context(self) -> Self:

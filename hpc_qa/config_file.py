@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from hpc_qa.config import ENVIRONMENT_NAME, OPTION_NAME, SLURM_WORD, Budget, Config, Section
+from hpc_qa.config import ENVIRONMENT_NAME, OPTION_NAME, SLURM_WORD, Budget, Config, Section, Site
 from hpc_qa.errors import ConfigError
 from hpc_qa.strict_yaml import KeyPath, YamlFile, dotted, read
 
@@ -56,12 +56,14 @@ def load(path: Path, *, project: Path, overrides: Mapping[str, object] | None = 
     faults = [_located(path, fault.line, fault.text) for fault in file.faults]
     settings, project_faults = _read_project(project)
     data = _overridden(_with_project(file.data, settings), overrides or {})
+    site, site_faults = _site_of(data, project)
     if file.data or not file.faults:  # with nothing readable, "name is missing" would only be noise
         faults += _control_characters(file.data, path, file)
         faults += _faults_of(Config, data, path, file, overrides or {})
-    if faults or project_faults:
-        raise ConfigError(*_in_order(faults), *project_faults, hint="configs/example.yaml explains every setting")
-    config = Config.model_validate(data)
+    if faults or project_faults or site_faults:
+        every = (*_in_order(faults), *project_faults, *site_faults)
+        raise ConfigError(*every, hint="configs/example.yaml explains every setting")
+    config = _with_site(Config.model_validate(data), site)
     config._source = str(path)
     return config
 
@@ -87,6 +89,51 @@ def _read_project(project: Path) -> tuple[Project, list[str]]:
     if file.data:
         faults += _faults_of(Project, file.data, path, file, {})
     return (Project(), _in_order(faults)) if faults else (Project.model_validate(file.data), [])
+
+
+def load_site(path: Path) -> Site:
+    """The profile of a cluster.
+
+    Raises:
+        ConfigError: with all faults of the file.
+    """
+    site, faults = _read_site(path)
+    if faults:
+        raise ConfigError(*faults, hint="slurm/generic.yaml explains every setting of a site")
+    return site
+
+
+def _read_site(path: Path) -> tuple[Site, list[str]]:
+    file = read(path)
+    faults = [_located(path, fault.line, fault.text) for fault in file.faults]
+    if file.data or not faults:
+        faults += _control_characters(file.data, path, file)
+        faults += _faults_of(Site, file.data, path, file, {})
+    return (Site(name=""), _in_order(faults)) if faults else (Site.model_validate(file.data), [])
+
+
+def _site_of(data: Mapping[str, Any], project: Path) -> tuple[Site | None, list[str]]:
+    """The profile that the settings name, and what is wrong with it."""
+    section = data.get("slurm")
+    name = section.get("site") if isinstance(section, dict) else None
+    if not isinstance(name, str):
+        return None, []
+    if not (project / name).is_file():
+        return None, [f"slurm.site: there is no file {name} in {project}"]
+    return _read_site(project / name)
+
+
+def _with_site(config: Config, site: Site | None) -> Config:
+    """The config with what its site says where it says nothing itself."""
+    if site is None:
+        return config
+    own, theirs = config.slurm, site.slurm
+    unsaid = {name: getattr(theirs, name) for name in theirs.model_fields_set - own.model_fields_set}
+    merged = own.model_copy(update=unsaid)
+    nodes = merged.nodes_per_task
+    config = config.model_copy(update={"slurm": site.complete(merged, -(-config.gpus_per_task // nodes))})
+    config._site = site
+    return config
 
 
 def _with_project(data: Mapping[str, Any], project: Project) -> dict[str, Any]:

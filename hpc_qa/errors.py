@@ -64,7 +64,14 @@ class ManifestError(HpcQaError):
 
 
 class SlurmError(HpcQaError):
-    """sbatch, sacct or the local executor refused or broke."""
+    """sbatch, sacct or the local executor refused or broke.
+
+    `certain` is false when Slurm may have done what it was asked for, but its answer was lost.
+    """
+
+    def __init__(self, *faults: str, hint: str | None = None, certain: bool = True) -> None:
+        super().__init__(*faults, hint=hint)
+        self.certain = certain
 
 
 class ServerError(HpcQaError):

@@ -8,10 +8,12 @@ from pathlib import Path
 import psutil
 
 from hpc_qa.campaign.attempts import attempts_of, live_process
+from hpc_qa.campaign.start import adopt
 from hpc_qa.campaign.status import ShardStatus, status
 from hpc_qa.campaign.verify import verify
 from hpc_qa.errors import ConfigError, SlurmError, StoreError
 from hpc_qa.processes import descendants
+from hpc_qa.slurm.queue import cancel_jobs
 from hpc_qa.store.commits import set_aside
 from hpc_qa.store.run_directory import RunDirectory, ShardDirectory, list_runs
 
@@ -19,19 +21,36 @@ DRAIN_S = 75.0  # the worker takes up to 30 s for what is in flight, its server 
 
 
 def missing_shards(run: RunDirectory) -> list[int]:
-    """The shards that are neither committed nor running."""
-    return [shard.shard for shard in status(run).shards if shard.state in ("pending", "interrupted")]
+    """The shards that are neither committed nor waiting nor running.
+
+    Raises:
+        SlurmError: Slurm does not say what lives, and starting a shard twice would compute it twice.
+    """
+    now = status(run)
+    if now.executor == "slurm" and not run.list_submissions() and adopt(run):
+        now = status(run)
+    if unknown := [shard.shard for shard in now.shards if shard.state == "unknown"]:
+        raise SlurmError(
+            f"{run.run_id}: Slurm does not say whether {len(unknown)} shards still run: {'; '.join(now.notes)}",
+            hint="try again when `squeue` answers",
+        )
+    return [shard.shard for shard in now.shards if shard.state in ("pending", "interrupted")]
 
 
 def cancel(
     run: RunDirectory, *, drain_s: float = DRAIN_S, sleep: Callable[[float], None] = time.sleep
 ) -> list[ShardStatus]:
-    """Stop the shards that run on this host: TERM, which lets them write what they have, then KILL after `drain_s`.
+    """Stop what waits or runs: TERM, which lets it write what it has, then KILL after `drain_s` (Slurm: KillWait).
 
     Raises:
-        SlurmError: the run is on another host.
+        SlurmError: the run is on another host, or Slurm does not answer.
     """
-    running = [shard for shard in status(run).shards if shard.state == "running"]
+    now = status(run)
+    running = [shard for shard in now.shards if shard.state in ("queued", "running", "unknown")]
+    if now.executor == "slurm":
+        jobs = {str(shard.job_id).partition("_")[0] for shard in running}
+        cancel_jobs(sorted(jobs | set(adopt(run)), key=int))
+        return running
     hosts = {str(submission["host"]) for submission in run.list_submissions()}
     if running and hosts - {platform.node()}:
         raise SlurmError(
@@ -132,5 +151,5 @@ def log_files(run: RunDirectory, shard: int) -> list[Path]:
         raise ConfigError(f"{run.run_id} has no shard {shard}", hint=f"shards are {known[0]} to {known[-1]}")
     logs = [p for a in attempts_of(run.shard(shard)) for p in (a.directory.worker_log, a.directory.server_log)]
     jobs = [str(t["job_id"]) for s in run.list_submissions() for t in s["tasks"] if t["shard"] == shard]
-    logs += [path for job in jobs for path in sorted(run.submit.glob(f"{job}_*_log.*"))]
+    logs += [path for job in jobs for path in (run.logs / f"{job}.log", *sorted(run.submit.glob(f"{job}_*_log.*")))]
     return [path for path in logs if path.is_file()]

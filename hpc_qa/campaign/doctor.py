@@ -9,16 +9,13 @@ import platform
 import re
 import shutil
 import stat
-import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as distribution_version
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
 
 from hpc_qa import ownership
+from hpc_qa.campaign.checks import Check, Machine, State, this_machine
+from hpc_qa.campaign.cluster_checks import cluster_checks
 from hpc_qa.campaign.places import place_faults, project_faults
 from hpc_qa.campaign.provenance import visible_gpus
 from hpc_qa.config import Config
@@ -30,7 +27,6 @@ from hpc_qa.qa import prompts
 from hpc_qa.serving.preflight import model_faults
 from hpc_qa.store.trust import WHY
 
-State = Literal["ok", "warn", "fail"]
 GIB = 2**30
 # Socket paths hold 107 bytes (unix(7)), and Ray's own names below a task's private folder take most of them: 40 are
 # left for that folder, of which 13 are ours (/hqXXXXXXXX/r)
@@ -51,37 +47,12 @@ LEFT_OVER = re.compile(
 HARMLESS = {"HF_HUB_OFFLINE", "HF_HOME", "TRANSFORMERS_OFFLINE"}
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at."""
-
-    name: str
-    state: State
-    text: str
-    fix: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """Where the answers come from; a test gives its own."""
-
-    environment: Mapping[str, str]
-    run: Callable[[Sequence[str]], str]
-    installed: Callable[[str], str | None]
-    mounts: Callable[[], str]
-
-
-def this_machine() -> Machine:
-    """The machine that we run on."""
-    return Machine(os.environ, _run, _installed, lambda: Path("/proc/self/mountinfo").read_text())
-
-
 def checks(config: Config | None, project: Path, machine: Machine | None = None) -> list[Check]:
     """Everything that can be found out without starting anything; `config` adds what that run needs."""
     machine = machine or this_machine()
     return [
         _python(),
-        *_slurm(config, machine),
+        *cluster_checks(config, project, machine),
         *_serving_packages(config, machine),
         _gpus(config, machine),
         *_model(config, project),
@@ -91,36 +62,8 @@ def checks(config: Config | None, project: Path, machine: Machine | None = None)
     ]
 
 
-def _run(command: Sequence[str]) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
-
-
-def _installed(distribution: str) -> str | None:
-    try:
-        return distribution_version(distribution)
-    except PackageNotFoundError:
-        return None
-
-
 def _python() -> Check:
     return Check("python", "ok", f"{platform.python_version()}, {len(os.sched_getaffinity(0))} CPUs")
-
-
-# -- Slurm
-
-
-def _slurm(config: Config | None, machine: Machine) -> Iterator[Check]:
-    path = machine.environment.get("PATH")
-    missing = [program for program in ("sbatch", "squeue", "sacct") if not shutil.which(program, path=path)]
-    if missing:
-        needed = config is not None and config.executor == "slurm"
-        fix = "log in to a node of the cluster, load its Slurm module, or use --executor local"
-        yield Check("slurm", "fail" if needed else "warn", f"not on PATH: {', '.join(missing)}", fix)
-        return
-    try:
-        yield Check("slurm", "ok", machine.run(["sbatch", "--version"]))
-    except (OSError, subprocess.SubprocessError) as exc:
-        yield Check("slurm", "fail", f"sbatch --version: {exc}", "ask the site: sbatch itself does not start")
 
 
 # -- vLLM and Ray

@@ -16,6 +16,7 @@ from hpc_qa.units import duration
 
 POLL_S = 1.0
 LINE_EVERY_S = 30.0
+ASK_SLURM_EVERY_S = 10.0
 
 Show = Callable[[RunStatus], None]
 
@@ -46,6 +47,18 @@ def follow(
     last = status(run)
     show(last)
     return last
+
+
+def wait(run: RunDirectory, show: Show, *, sleep: Callable[[float], None] = time.sleep) -> RunStatus:
+    """Show the status until nothing of the run waits or runs in Slurm; gives the last one.
+
+    Accounting and the queue are asked once a look; a silent controller is waited for.
+    """
+    while (now := status(run)).goes_on or now.state == "unknown":
+        show(now)
+        sleep(ASK_SLURM_EVERY_S)
+    show(now)
+    return now
 
 
 def describe(now: RunStatus) -> str:

@@ -1,4 +1,4 @@
-"""Make a project folder: a commented config, `project.yaml`, `manifests/`, `projections/`, `.gitignore`.
+"""Make a project folder: commented config and site profile, `project.yaml`, `manifests/`, `projections/`, `.gitignore`.
 
 What is there already is never touched. A project needs none of this: every command makes the folders that it writes.
 """
@@ -8,7 +8,8 @@ from pathlib import Path
 
 from hpc_qa.errors import ConfigError
 
-TEMPLATE = "example.yaml"
+# the same files as in the checkout, which a test holds equal
+TEMPLATES = {"configs/example.yaml": "example.yaml", "slurm/generic.yaml": "site.yaml"}
 FILES = {
     "project.yaml": """\
 # What holds for every run of this project. All of it is optional.
@@ -35,7 +36,7 @@ def init(folder: Path) -> list[Path]:
     Raises:
         ConfigError: the folder cannot be written.
     """
-    contents = {f"configs/{TEMPLATE}": _template()} | FILES
+    contents = {name: _template(source) for name, source in TEMPLATES.items()} | FILES
     written = []
     try:
         for name, text in contents.items():
@@ -49,6 +50,6 @@ def init(folder: Path) -> list[Path]:
     return written
 
 
-def _template() -> str:
-    """The commented config: the same file as `configs/example.yaml` of the checkout, which a test holds equal."""
-    return files("hpc_qa.campaign").joinpath(TEMPLATE).read_text()
+def _template(name: str) -> str:
+    """A commented file that comes with the package."""
+    return files("hpc_qa.campaign").joinpath(name).read_text()

@@ -1,7 +1,7 @@
 """Where a run is: per shard its state, documents, speed, GPU-hours and time to finish.
 
-What was produced is read from commits and segments, what lives from its process; progress files only fill the gap
-between two flushes. Reads files, changes nothing.
+What was produced is read from commits and segments, what lives from its process or from Slurm; progress files only
+fill the gap between two flushes. Changes nothing.
 """
 
 from collections import Counter
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hpc_qa.campaign.attempts import Attempt, attempts_of, live_process
+from hpc_qa.campaign.cluster import ClusterView, look
 from hpc_qa.errors import StoreError
 from hpc_qa.store.commits import read_commit, seems_damaged
 from hpc_qa.store.merge import counts_of
@@ -27,7 +28,8 @@ class ShardStatus:
     """One array task."""
 
     shard: int
-    state: str  # pending | running | done | interrupted | damaged
+    state: str  # pending | queued | running | done | interrupted | damaged | unknown
+    detail: str | None  # in Slurm's words: why it waits, where it runs, how it ended
     stage: str | None
     phase: str | None  # of the server's start
     documents: int
@@ -53,10 +55,16 @@ class RunStatus:
     created_at: str
     executor: str
     model: str
-    state: str  # pending | running | complete | incomplete | damaged
+    state: str  # pending | queued | running | complete | incomplete | damaged | unknown
     documents: int
     settled: dict[str, int]
     shards: tuple[ShardStatus, ...]
+    notes: tuple[str, ...] = ()  # what could not be asked
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether anything of it waits or runs."""
+        return self.state in ("queued", "running")
 
     def count(self, field: str) -> int:
         """Sum of a column over the shards; for failed and skipped with what was settled at planning."""
@@ -84,8 +92,9 @@ def status(run: RunDirectory) -> RunStatus:
     facts, plan = run.facts(), run.frozen_plan()
     submitted = _submitted(run)
     gpus = facts.get("gpus_per_server")
+    cluster = _cluster(run, submitted) if facts["executor"] == "slurm" else None
     shards = tuple(
-        _shard_status(run, int(shard["index"]), shard["documents"], submitted.get(int(shard["index"])), gpus)
+        _shard_status(run, int(shard["index"]), shard["documents"], submitted.get(int(shard["index"])), gpus, cluster)
         for shard in plan["shards"]
     )
     settled = Counter(str(item["state"]) for item in plan["settled"])
@@ -98,7 +107,14 @@ def status(run: RunDirectory) -> RunStatus:
         documents=int(plan["documents"]),
         settled=dict(settled),
         shards=shards,
+        notes=cluster.notes if cluster else (),
     )
+
+
+def _cluster(run: RunDirectory, submitted: dict[int, dict[str, Any]]) -> ClusterView:
+    """What Slurm says of the shards that are not committed; it is not asked when there is none."""
+    open_tasks = [str(task["job_id"]) for index, task in submitted.items() if not run.shard(index).commit.exists()]
+    return look(sorted({task_id.partition("_")[0] for task_id in open_tasks}, key=int))
 
 
 def _run_state(shards: Iterable[ShardStatus]) -> str:
@@ -107,8 +123,9 @@ def _run_state(shards: Iterable[ShardStatus]) -> str:
         return "damaged"
     if states <= {"done"}:
         return "complete"
-    if "running" in states:
-        return "running"
+    for state in ("running", "queued", "unknown"):
+        if state in states:
+            return state
     return "incomplete" if "interrupted" in states or "done" in states else "pending"
 
 
@@ -118,20 +135,24 @@ def _submitted(run: RunDirectory) -> dict[int, dict[str, Any]]:
 
 
 def _shard_status(
-    run: RunDirectory, index: int, documents: list[str], task: dict[str, Any] | None, gpus: int | None
-) -> ShardStatus:
+    run: RunDirectory, index: int, documents: list[str], task: dict[str, Any] | None, gpus: int | None,
+    cluster: ClusterView | None,
+) -> ShardStatus:  # fmt: skip
     shard = run.shard(index)
     attempts = attempts_of(shard)
     last = attempts[-1] if attempts else None
     damaged = seems_damaged(shard)
-    state = "damaged" if damaged else "done" if read_commit(shard) is not None else _live_state(last, task)
+    state, detail = "damaged" if damaged else "done", None
+    if not damaged and read_commit(shard) is None:
+        state, detail = cluster.state_of(str(task["job_id"])) if cluster and task else (_live_state(last, task), None)
     counts, pairs, accepted = (Counter[str](), 0, 0) if damaged else _produced(shard)  # what is left, verify says
     elapsed = _elapsed_s(attempts, running=state == "running")
     finished = counts.total()
-    progress = last.progress if last is not None and last.process is not None else {}
+    progress = last.progress if last is not None and _is_current(last, state, cluster) else {}
     return ShardStatus(
         shard=index,
         state=state,
+        detail=detail,
         stage=progress.get("stage"),
         phase=progress.get("phase"),
         documents=len(documents),
@@ -154,6 +175,11 @@ def _produced(shard: ShardDirectory) -> tuple[Counter[str], int, int]:
     """Documents by terminal state, pairs and accepted pairs: from the commit when there is one, else counted."""
     counts = counts_of(shard)
     return Counter(counts["documents"]), int(counts["pairs"]), int(counts["accepted"])
+
+
+def _is_current(last: Attempt, state: str, cluster: ClusterView | None) -> bool:
+    """Whether what an attempt says of its progress is about now."""
+    return last.process is not None if cluster is None else state == "running"
 
 
 def _live_state(last: Attempt | None, task: dict[str, Any] | None) -> str:

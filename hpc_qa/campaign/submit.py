@@ -1,4 +1,4 @@
-"""Freeze a plan into a run directory and start its array tasks.
+"""Freeze a plan into a run directory; `start` starts it.
 
 Config, manifest and plan are written once and never change; what is submitted later (`resume`) is one more file in
 `submissions/`. Everything is private to the user: umask 077 before the first file.
@@ -8,27 +8,25 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 from hpc_qa.campaign import provenance
 from hpc_qa.campaign.doctor import MAX_SCRATCH_BYTES
 from hpc_qa.campaign.places import place_faults
 from hpc_qa.campaign.plan import RunPlan, gpus_per_server
+from hpc_qa.campaign.status import status
 from hpc_qa.config import Config
 from hpc_qa.documents.tokens import file_sha256, tokenizer_file
-from hpc_qa.errors import ConfigError
+from hpc_qa.errors import ConfigError, StoreError
 from hpc_qa.manifest import entry_json
 from hpc_qa.qa import prompts
 from hpc_qa.serving.command import setting_faults
 from hpc_qa.serving.preflight import model_faults
-from hpc_qa.slurm.submission import Submitted, submit_local
 from hpc_qa.store.files import json_bytes, write_once
-from hpc_qa.store.run_directory import RunDirectory, create
-from hpc_qa.store.trust import check_project, check_run
+from hpc_qa.store.run_directory import RunDirectory, create, list_runs
+from hpc_qa.store.trust import check_project
 from hpc_qa.units import iso, utc_now
 
 
@@ -45,7 +43,7 @@ def freeze(plan: RunPlan, *, project: Path, limit: int | None = None) -> RunDire
     chosen = frozen_prompts(config, project)
     now = utc_now()
     run = create(project, config.name, now=now)
-    manifest = "".join(entry_json(entry) + "\n" for entry in plan.entries).encode()
+    manifest = _manifest_of(plan)
     plan_json = (json.dumps(plan.to_json(), indent=2, ensure_ascii=False) + "\n").encode()
     write_once(run.manifest, manifest)
     write_once(run.plan, plan_json)
@@ -89,7 +87,7 @@ def check_startable(config: Config, project: Path) -> None:
     check_project(project, project / config.documents.cache)
     faults = [*place_faults(config, project), *_said_by(lambda: frozen_prompts(config, project))]
     faults += _scratch_faults(config)
-    faults += [*_said_by(lambda: gpus_per_server(config)), *setting_faults(config.vllm)]
+    faults += [*_said_by(lambda: gpus_per_server(config)), *setting_faults(config.vllm), *_slurm_faults(config)]
     if config.vllm.attach is not None:
         if not (project / config.vllm.attach).is_socket():
             faults.append(f"vllm.attach: {config.vllm.attach} is not a socket; is the server running?")
@@ -99,6 +97,23 @@ def check_startable(config: Config, project: Path) -> None:
         faults += [f"vllm.model: {fault}" for fault in found]
     if faults:
         raise ConfigError(*faults, hint=f"hpc-qa doctor {config._source or 'CONFIG'} looks at everything")
+
+
+def _slurm_faults(config: Config) -> list[str]:
+    """What an array task is asked to hold, against what its server needs."""
+    if config.executor != "slurm":
+        return []
+    settings, faults = config.slurm, []
+    if settings.nodes_per_task > 1:
+        faults.append("slurm.nodes_per_task: servers that span several nodes are not in this version yet")
+    count = (settings.gres or "").rpartition(":")[2]
+    held = int(count) * settings.nodes_per_task if count.isdigit() and "gpu" in (settings.gres or "") else None
+    if held is not None and held < config.gpus_per_task:
+        faults.append(
+            f"slurm.gres {settings.gres} holds {held} GPUs, vllm.tensor_parallel_size x pipeline_parallel_size needs "
+            f"{config.gpus_per_task}"
+        )
+    return faults
 
 
 def _said_by(check: Callable[[], object]) -> list[str]:
@@ -129,57 +144,27 @@ def frozen_prompts(config: Config, project: Path) -> prompts.Prompts:
     return prompts.load(project / config.qa.prompts if config.qa.prompts else None)
 
 
-def check_executor(config: Config) -> None:
-    """Whether this version can start such a run at all.
+def refuse_double(plan: RunPlan, project: Path) -> None:
+    """Notice that the same config and manifest wait or run already, on Slurm.
 
     Raises:
-        ConfigError: the config asks for Slurm.
+        ConfigError: they do.
     """
-    if config.executor != "local":
-        raise ConfigError(
-            "executor: slurm is not in this version yet; nothing was started",
-            hint="hpc-qa submit CONFIG --executor local runs on this machine",
-        )
+    if plan.config.executor != "slurm":
+        return
+    manifest = hashlib.sha256(_manifest_of(plan)).hexdigest()
+    for run in reversed(list_runs(project)):
+        try:
+            facts = run.facts()
+        except StoreError:  # unreadable: hpc-qa status says so
+            continue
+        same = facts["config"] == plan.config.model_dump() and facts["manifest_sha256"] == manifest
+        if same and (now := status(run)).goes_on:
+            raise ConfigError(
+                f"the same config and manifest are {now.state} already: {run.run_id}, submitted {facts['created_at']}",
+                hint="--again submits them once more",
+            )
 
 
-def start(run: RunDirectory, config: Config, shards: Sequence[int]) -> list[Submitted]:
-    """Start these shards of a run on this machine and write down what was started.
-
-    Raises:
-        ConfigError: the config asks for Slurm, or the run is not ours alone.
-        SlurmError: a process could not be started.
-    """
-    check_executor(config)
-    os.umask(0o077)
-    check_run(run)
-    gpus = gpus_per_server(config)
-    submitted = submit_local(
-        run.path, run.submit, shards, gpus_per_server=gpus or 0, visible_gpus=_gpu_indices() if gpus else ()
-    )
-    run.add_submission(
-        {
-            "at": iso(utc_now()),
-            "executor": config.executor,
-            "host": provenance.hardware()["host"],
-            "tasks": [
-                {"shard": s.shard, "job_id": s.job_id, "pid": s.pid, "process_start_s": _start_time(s.pid)}
-                for s in submitted
-            ],
-        }
-    )
-    return submitted
-
-
-def _gpu_indices() -> list[int]:
-    """GPUs we may use: those that CUDA_VISIBLE_DEVICES leaves us, else all."""
-    left = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if left is not None and all(part.strip().isdigit() for part in left.split(",")):
-        return [int(part) for part in left.split(",")]
-    return list(range(len(provenance.visible_gpus() or [])))
-
-
-def _start_time(pid: int | None) -> float | None:
-    try:
-        return psutil.Process(pid).create_time() if pid is not None else None
-    except psutil.Error:
-        return None
+def _manifest_of(plan: RunPlan) -> bytes:
+    return "".join(entry_json(entry) + "\n" for entry in plan.entries).encode()

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from hpc_qa.config import Config
     from hpc_qa.store.run_directory import RunDirectory
 
+WATCH_EVERY_S, WATCH_SLURM_EVERY_S = 2.0, 15.0  # the queue is everybody's
 CONFIG = click.argument("config", type=click.Path(dir_okay=False))
 
 
@@ -93,50 +95,101 @@ def plan(
 @click.option("--manifest", help="Use this manifest and not the config's.")
 @click.option("--limit", type=click.IntRange(1), help="Only the first N documents.")
 @click.option("--detach", is_flag=True, help="Return at once; hpc-qa status shows how it goes.")
+@click.option("--wait", is_flag=True, help="Wait until Slurm has ended every array task.")
+@click.option("--again", is_flag=True, help="Although the same is queued or running already.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and start nothing.")
 @common
-def submit(
-    config: str, executor: str | None, manifest: str | None, limit: int | None, detach: bool, dry_run: bool,
-    *, project: Path, as_json: bool,
+def submit(  # noqa: PLR0913 - one for each option
+    config: str, executor: str | None, manifest: str | None, limit: int | None, detach: bool, wait: bool, again: bool,
+    dry_run: bool, *, project: Path, as_json: bool,
 ) -> int:  # fmt: skip
-    """Plan a run of CONFIG, freeze it into a run directory, and start it.
+    """Plan a run of CONFIG, freeze it into a run directory, and submit it to Slurm as one job array.
 
-    With --executor local it runs here in the foreground, with progress; exit 3 when something is left to do.
+    With --executor local it runs here in the foreground, with progress. Exit 3 when something is left to do.
 
     Example: hpc-qa submit configs/demo_cpu.yaml --executor local
     """
-    from hpc_qa.campaign.submit import check_executor, check_startable, freeze
+    from hpc_qa.campaign.start import start_new
+    from hpc_qa.campaign.submit import check_startable, freeze, refuse_double
 
     settings = load_config(config, project, manifest=manifest_option(manifest), executor=executor)
-    check_executor(settings)
     check_startable(settings, project)
     planned = make_plan(settings, project, limit)
     if dry_run:
-        print_json(planned.to_json()) if as_json else print_plan(planned)
-        say("nothing started (--dry-run)", err=True)
-        return ExitCode.DONE
+        return _show(planned, project, as_json=as_json)
+    if not again:
+        refuse_double(planned, project)
     run = freeze(planned, project=project, limit=limit)
-    return _start_and_follow(run, settings, [shard.index for shard in planned.shards], detach=detach, as_json=as_json)
+    shards = [shard.index for shard in planned.shards]
+    if settings.executor == "slurm":
+        return _submit_and_wait(run, lambda: start_new(run, settings, shards), wait=wait, as_json=as_json)
+    return _start_and_follow(run, settings, shards, detach=detach, as_json=as_json)
+
+
+def _show(planned: "RunPlan", project: Path, *, as_json: bool) -> int:
+    """What `submit` would do: the plan, and for Slurm the price at most and the batch script."""
+    from hpc_qa.campaign.start import script_of
+
+    facts = planned.to_json()
+    script = script_of(planned, project) if planned.config.executor == "slurm" else None
+    if as_json:
+        print_json(facts | ({"batch_script": script.text, "gpu_hours_at_most": script.gpu_hours} if script else {}))
+    else:
+        print_plan(planned)
+        if script:
+            say(f"{'at most':<11}{script.gpu_hours:,.1f} GPU-hours ({script.price}), more if array tasks are requeued")
+            say("")
+            for line in script.text.splitlines():
+                say(line)
+    say("nothing submitted (--dry-run)" if script else "nothing started (--dry-run)", err=True)
+    return ExitCode.DONE
+
+
+def _print_jobs(run: "RunDirectory", jobs: list[str], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"run": run.run_id, "path": str(run.path), "job_ids": jobs})
+    else:
+        for line in (f"run {run.run_id}", *(f"job {job}" for job in jobs)):
+            say(line)
+    sys.stdout.flush()
+
+
+def _submit_and_wait(run: "RunDirectory", submit_it: Callable[[], list[str]], *, wait: bool, as_json: bool) -> int:
+    from hpc_qa.campaign.follow import printer
+    from hpc_qa.campaign.follow import wait as wait_for
+
+    _print_jobs(run, submit_it(), as_json=as_json)
+    if not wait:
+        say(f"  next: hpc-qa status {run.run_id}; hpc-qa resume {run.run_id} when something is left", err=True)
+        return ExitCode.DONE
+    with printer() as show:
+        last = wait_for(run, show)
+    _print_end(run, last)
+    return _exit_code(run, last)
+
+
+def _exit_code(run: "RunDirectory", last: "RunStatus") -> int:
+    """3 says that `resume` continues; where it would only fail again, something has to be mended first."""
+    from hpc_qa.campaign.control import fails_again
+
+    if last.state == "complete":
+        return ExitCode.DONE
+    left = [one.shard for one in last.shards if one.state != "done"]
+    hopeless = bool(left) and all(fails_again(run, shard) for shard in left)
+    return ExitCode.OUTSIDE if hopeless else ExitCode.INCOMPLETE
 
 
 def _start_and_follow(run: "RunDirectory", config: "Config", shards: list[int], *, detach: bool, as_json: bool) -> int:
-    from hpc_qa.campaign.control import fails_again, running_beside
+    from hpc_qa.campaign.control import running_beside
     from hpc_qa.campaign.follow import follow, printer, starters
-    from hpc_qa.campaign.submit import start
+    from hpc_qa.campaign.start import start
 
     beside = running_beside(Path(run.facts()["project"]), run)
     if len(beside) >= config.client.local_servers and config.vllm.attach is None:
         allowed = config.client.local_servers
         say(f"note: {', '.join(beside)} runs on this machine too, so that more than client.local_servers ({allowed}) "
             "servers share it", err=True)  # fmt: skip
-    submitted = start(run, config, shards)
-    if as_json:
-        print_json({"run": run.run_id, "path": str(run.path), "job_ids": [one.job_id for one in submitted]})
-    else:
-        say(f"run {run.run_id}")
-        for one in submitted:
-            say(f"job {one.job_id}")
-    sys.stdout.flush()
+    _print_jobs(run, start(run, config, shards), as_json=as_json)
     if detach:
         return ExitCode.DONE
     try:
@@ -145,12 +198,7 @@ def _start_and_follow(run: "RunDirectory", config: "Config", shards: list[int], 
     except KeyboardInterrupt:
         return _interrupted(run)
     _print_end(run, last)
-    if last.state == "complete":
-        return ExitCode.DONE
-    # 3 says that `resume` continues; where it would only fail again, something has to be mended first
-    left = [one.shard for one in last.shards if one.state != "done"]
-    hopeless = bool(left) and all(fails_again(run, shard) for shard in left)
-    return ExitCode.OUTSIDE if hopeless else ExitCode.INCOMPLETE
+    return _exit_code(run, last)
 
 
 def _interrupted(run: "RunDirectory") -> int:
@@ -206,10 +254,10 @@ def status(run: str | None, watch: bool, *, project: Path, as_json: bool) -> int
             print_table(rows, {column: column for column in columns})
         return ExitCode.DONE
     directory = find(project, run)
-    while watch and (now := status_of(directory)).state == "running":
+    while watch and (now := status_of(directory)).goes_on:
         click.clear()
         _print_status(now)
-        time.sleep(2)
+        time.sleep(WATCH_SLURM_EVERY_S if now.executor == "slurm" else WATCH_EVERY_S)
     now = status_of(directory)
     if as_json:
         print_json(now.to_json())
@@ -223,15 +271,19 @@ def _print_status(now: "RunStatus") -> None:
     say(f"{now.run}: {now.state}, {now.documents} documents" + (f", {settled}" if settled else ""))
     rows = [
         {
-            "shard": s.shard, "state": s.state, "stage": s.stage, "docs": s.documents, "ok": s.ok, "failed": s.failed,
-            "skipped": s.skipped, "left": s.left, "pairs": s.pairs, "accepted": s.accepted,
+            "shard": s.shard, "job": s.job_id, "state": s.state, "in Slurm": s.detail, "stage": s.stage,
+            "docs": s.documents, "ok": s.ok, "failed": s.failed, "skipped": s.skipped, "left": s.left,
+            "pairs": s.pairs, "accepted": s.accepted,
             "tokens/s": s.tokens_per_s, "GPU-hours": s.gpu_hours, "time left": None if s.time_left_s is None
             else duration(s.time_left_s), "attempts": s.attempts,
         }
         for s in now.shards
     ]  # fmt: skip
+    hidden = set() if now.executor == "slurm" else {"job", "in Slurm"}
     if rows:
-        print_table(rows, {key: key for key in rows[0]})
+        print_table(rows, {key: key for key in rows[0] if key not in hidden})
+    for note in now.notes:
+        say(f"note: {note}", err=True)
     if now.state == "damaged":
         click.echo(f"  try: hpc-qa verify {now.run} says what is damaged, hpc-qa resume {now.run} repairs", err=True)
 
@@ -266,13 +318,15 @@ def logs(run: str, shard: int, lines: int | None, *, project: Path, as_json: boo
 @click.command()
 @click.argument("run")
 @click.option("--detach", is_flag=True, help="Return at once.")
+@click.option("--wait", is_flag=True, help="Wait until Slurm has ended every array task.")
 @common
-def resume(run: str, detach: bool, *, project: Path, as_json: bool) -> int:
-    """Start exactly what is missing of RUN: shards that are neither committed nor running. Safe to repeat.
+def resume(run: str, detach: bool, wait: bool, *, project: Path, as_json: bool) -> int:
+    """Start exactly what is missing of RUN: shards that are neither committed nor waiting nor running. Safe to repeat.
 
     Example: hpc-qa resume latest
     """
     from hpc_qa.campaign.control import missing_shards, repair
+    from hpc_qa.campaign.start import start
     from hpc_qa.config import Config
     from hpc_qa.store.run_directory import find
     from hpc_qa.store.trust import check_run
@@ -285,9 +339,11 @@ def resume(run: str, detach: bool, *, project: Path, as_json: bool) -> int:
     if not missing:
         if as_json:
             print_json({"run": directory.run_id, "path": str(directory.path), "job_ids": []})
-        say(f"{directory.run_id}: nothing is missing, or it is running", err=True)
+        say(f"{directory.run_id}: nothing is missing, or it waits or runs", err=True)
         return ExitCode.DONE
     config = Config.model_validate(directory.facts()["config"])
+    if config.executor == "slurm":
+        return _submit_and_wait(directory, lambda: start(directory, config, missing), wait=wait, as_json=as_json)
     return _start_and_follow(directory, config, missing, detach=detach, as_json=as_json)
 
 

@@ -105,7 +105,7 @@ class Dispatcher:
         self.limit = limit
         self._pool = pool
         self._max_retries = max_retries
-        self._drain_s = drain_s
+        self.drain_s = drain_s
         self._check = check
         self._recover = recover
         self._max_actor_deaths = max_actor_deaths
@@ -165,7 +165,7 @@ class Dispatcher:
                 ticked_at = now
                 tick()
                 if drain_until is None and stop():
-                    drain_until = now + self._drain_s
+                    drain_until = now + self.drain_s
             if drain_until is not None and now >= drain_until:
                 return
             self._look_after_server(now)

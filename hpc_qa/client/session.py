@@ -13,7 +13,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -39,11 +39,16 @@ _PASSED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "LD_LIBRARY_PATH", "
 
 
 class RaySession:
-    """Ray on this machine alone, from entering to leaving the `with` block."""
+    """Ray on this machine alone, from entering to leaving the `with` block.
 
-    def __init__(self, folder: Path, num_cpus: int) -> None:
+    `ended` says when everything that we have started was told to end from outside, as by Slurm's TERM to a whole job
+    step. Ray is not called any more then: it would wait a minute for a head that is gone.
+    """
+
+    def __init__(self, folder: Path, num_cpus: int, *, ended: Callable[[], bool] = lambda: False) -> None:
         self._folder = folder
         self._num_cpus = num_cpus
+        self._ended = ended
         self._token_file = folder / "token"
         self._mark = f"{MARK}={secrets.token_hex(8)}"
         self._pools: list[ActorPool] = []
@@ -94,7 +99,7 @@ class RaySession:
         Raises:
             ClientError: they did not start.
         """
-        pool = ActorPool(endpoint, actors=actors, concurrency=concurrency)
+        pool = ActorPool(endpoint, actors=actors, concurrency=concurrency, ended=self._ended)
         self._pools.append(pool)
         pool.wait_started()
         self._tell_reaper()
@@ -143,7 +148,10 @@ class RaySession:
         for pool in self._pools:
             pool.close()
         started = self._processes()  # they are below us now; some would be orphans afterwards
-        ray.shutdown()
+        if self._ended():
+            processes.kill(started)
+        else:
+            ray.shutdown()
         _answer_term(self._on_term)  # Ray has left it to the kernel, which kills
         for name in self._token_environment():
             os.environ.pop(name, None)
@@ -211,8 +219,11 @@ class ActorPool:
     A dead actor is replaced, and its requests come back as RequestError("actor_died").
     """
 
-    def __init__(self, endpoint: Endpoint, *, actors: int, concurrency: int) -> None:
+    def __init__(
+        self, endpoint: Endpoint, *, actors: int, concurrency: int, ended: Callable[[], bool] = lambda: False
+    ) -> None:
         ray = self._ray = _ray()
+        self._ended = ended
         self._endpoint = endpoint
         self._concurrency = concurrency
         # no CPUs are reserved: a sender waits most of the time
@@ -273,7 +284,7 @@ class ActorPool:
 
     def close(self) -> None:
         """Kill the actors; the server sees their connections close and drops what it still works on."""
-        for actor in self._actors:
+        for actor in self._actors if not self._ended() else ():
             self._ray.kill(actor.handle)
         self._actors = []
 
@@ -296,7 +307,7 @@ class ActorPool:
 
     def _replace(self, actor: _Actor) -> None:
         """Put a new actor where this one was; the requests of one death find it replaced already."""
-        if actor not in self._actors:
+        if actor not in self._actors or self._ended():
             return
         self._actors[self._actors.index(actor)] = self._new_actor()
         self.replaced += 1

@@ -1,4 +1,4 @@
-"""Hand array tasks to submitit, which starts them here or (with sbatch) on a cluster.
+"""The array task that submitit starts, and its start on this machine; `array` has the start on a cluster.
 
 What is pickled is `ArrayTask(run_directory, shard)` and nothing else: it starts `python -m hpc_qa.worker` as a child
 and passes signals on. Configuration and manifest lie frozen in the run directory. Who could have written a pickle is
@@ -16,20 +16,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, ClassVar
 
 from hpc_qa.errors import SlurmError
-from hpc_qa.slurm import loader
 
 PARENT = "HPC_QA_PARENT"  # tells the worker who started it
 PASSED_ON = (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT)
 WITHOUT_LIMIT_MIN = 60 * 24 * 365.0
-# submitit puts its own words behind it, with the folder as the last
-LOADER = shlex.join([sys.executable, "-P", loader.__file__])
+LOADER_MODULE = "hpc_qa.slurm.loader"  # submitit puts its own words behind it, with the folder as the last
+LOADER = shlex.join([sys.executable, "-P", "-m", LOADER_MODULE])
 
 
 class ArrayTask:
     """One array task: a worker process for one shard of a run directory."""
+
+    status: ClassVar[int] = 1  # of the worker that ran in this process; submitit would say that all went well
 
     def __init__(self, run_directory: str, shard: int) -> None:
         self.run_directory = run_directory
@@ -47,7 +48,8 @@ class ArrayTask:
         for number in PASSED_ON:
             signal.signal(number, pass_on)
         status = worker.wait()
-        if status < 0:  # submitit says next that all went well
+        ArrayTask.status = status if status >= 0 else 128 - status
+        if status < 0:
             sys.stderr.write(f"hpc_qa: {signal.Signals(-status).name} ended the worker; hpc-qa resume continues\n")
         return status
 
@@ -138,12 +140,3 @@ def _streams_of_its_own(log: Path) -> Iterator[None]:
             os.dup2(other, number)
         for other in (*ours, theirs, nothing):
             os.close(other)
-
-
-def job_identity(environment: dict[str, str] | None = None) -> tuple[str, int, int]:
-    """(job id, array index, restart count) of the array task that we run in, from its environment."""
-    env = os.environ if environment is None else environment
-    if "SLURM_JOB_ID" in env and "SUBMITIT_LOCAL_JOB_ID" not in env:
-        job = env.get("SLURM_ARRAY_JOB_ID", env["SLURM_JOB_ID"])
-        return job, int(env.get("SLURM_ARRAY_TASK_ID", 0)), int(env.get("SLURM_RESTART_COUNT", 0))
-    return env.get("SUBMITIT_LOCAL_JOB_ID", str(os.getpid())), 0, 0

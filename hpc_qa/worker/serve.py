@@ -18,7 +18,7 @@ from hpc_qa.client.request import Endpoint, Request
 from hpc_qa.client.session import ActorPool, RaySession
 from hpc_qa.config import Config
 from hpc_qa.documents.cache import DocumentCache
-from hpc_qa.errors import ServerError, StoreError
+from hpc_qa.errors import ClientError, ServerError, StoreError
 from hpc_qa.manifest import Entry
 from hpc_qa.qa import prompts
 from hpc_qa.qa.control_tokens import control_tokens
@@ -86,13 +86,13 @@ def serve_documents(
     try:
         with scratch() as folder:
             serving.hold(folder)
-    except ServerError:  # perhaps one of the documents that were in flight is to blame
-        _save(writer, serving)
-        raise
-    except BaseException:  # saved, and raised again
-        _save(writer, serving)
-        intents.acquit()
-        raise
+    except BaseException as error:  # saved, and raised again
+        if not (isinstance(error, ClientError | ServerError) and stopping.everything_ends()):
+            _save(writer, serving)
+            if not isinstance(error, ServerError):  # else one of the documents that were in flight may be to blame
+                intents.acquit()
+            raise
+        log.info("as everything was told to end: %s", error)
     writer.close()
     intents.acquit()
     serving.write_progress()
@@ -133,7 +133,8 @@ class _Serving:
         with self._server(folder) as server:
             server.start()
             self._begin("model_load")
-            with RaySession(folder / RAY, num_cpus=len(os.sched_getaffinity(0))) as session:
+            cpus, ended = len(os.sched_getaffinity(0)), self._stopping.everything_ends
+            with RaySession(folder / RAY, num_cpus=cpus, ended=ended) as session:
                 if not server.wait_ready(stop=self._stopping.requested) or self._stopping.requested():
                     return
                 self._begin("warm_up")
@@ -203,6 +204,9 @@ class _Serving:
             self._serving_began = time.monotonic()
 
             def tick() -> None:
+                if self._stopping.everything_ends():
+                    dispatcher.drain_s = 0.0
+                    return
                 check_ray()
                 self._tick(idle_slots=dispatcher.limit - dispatcher.outstanding)
 

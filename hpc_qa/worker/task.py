@@ -23,20 +23,21 @@ import psutil
 from hpc_qa.config import Config
 from hpc_qa.errors import ConfigError, ExitCode, HpcQaError, ServerError
 from hpc_qa.manifest import Entry, entry_from
-from hpc_qa.slurm.submission import job_identity
+from hpc_qa.slurm.environment import job_identity
 from hpc_qa.store.files import HeldFolder, exists, read_jsonl, write_json_once
 from hpc_qa.store.merge import commit_shard, merge_shard
 from hpc_qa.store.run_directory import AttemptDirectory, RunDirectory, ShardDirectory, attempt_name
 from hpc_qa.store.trust import check_project, check_run
-from hpc_qa.units import iso, utc_now
+from hpc_qa.units import iso, parse_clock, utc_now
+from hpc_qa.worker.again import check_attempts, continue_later
 from hpc_qa.worker.parent import end_with_parent
 from hpc_qa.worker.scratch import remove_abandoned
 from hpc_qa.worker.serve import Attempt, serve_documents
 from hpc_qa.worker.stages import Stages
-from hpc_qa.worker.stopping import Stopping
+from hpc_qa.worker.stopping import Stopping, stop_before_end, stop_on_usr2
 
 log = logging.getLogger("hpc_qa.worker")
-STOPS = (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT)
+STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -50,11 +51,15 @@ def main(arguments: Sequence[str]) -> int:
     os.chdir("/")  # Ray lets its actors import from our working folder, where anybody may have put a file
     shard = run.shard(int(arguments[1]))
     stopping = Stopping()
+    stop_on_usr2(stopping)
     end_with_parent(stopping)
     for number in STOPS:
         signal.signal(number, _request_stop(stopping))
     try:
-        return int(run_task(run, shard, stopping))
+        outcome = run_task(run, shard, stopping)
+        if outcome == ExitCode.INCOMPLETE:
+            continue_later(run, shard, stopping)
+        return int(outcome)
     except HpcQaError as error:
         _say_why(run, shard, error)
     except OSError as error:  # of a file that no package of ours has the care of: a log, /proc
@@ -84,7 +89,7 @@ def _say_why(run: RunDirectory, shard: ShardDirectory, error: HpcQaError) -> Non
 
 def _request_stop(stopping: Stopping) -> Any:
     def handler(number: int, _frame: FrameType | None) -> None:
-        stopping.request(signal.Signals(number).name)
+        stopping.note_signal(number)
 
     return handler
 
@@ -105,9 +110,11 @@ def run_task(run: RunDirectory, shard: ShardDirectory, stopping: Stopping) -> Ex
     if exists(shard.commit):
         return ExitCode.DONE
     attempt = shard.new_attempt(attempt_name(*job_identity()))
+    stop_before_end(stopping, parse_clock(config.slurm.stop_before_end))
     held = HeldFolder(attempt.path)
     _log_to(attempt)
     _write_identity(attempt)
+    check_attempts(shard, attempt, config.slurm)
     stages = Stages(attempt.stages)
     stages.begin("setup")
     merged = merge_shard(shard)

@@ -11,6 +11,7 @@ from hpc_qa.cli.corpus import parse_sizes
 from hpc_qa.cli.main import COMMANDS, report_error, run
 from hpc_qa.cli.options import printable
 from hpc_qa.errors import ConfigError, StoreError
+from tests.projects import make_project
 
 
 def called(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
@@ -89,11 +90,20 @@ def test_a_folder_without_documents_is_wrong_usage(capsys: pytest.CaptureFixture
     assert str(tmp_path) in err
 
 
-def test_a_run_on_slurm_is_refused_before_anything_is_done(capsys: pytest.CaptureFixture[str], project: Path) -> None:
-    code, out, err = called(capsys, "submit", project / "config.yaml", "--project", project)
-    assert (code, out) == (2, "")
-    assert "--executor local" in err
-    assert not (project / "runs").exists()
+def test_without_a_cluster_a_run_on_slurm_leaves_nothing_behind(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_project(tmp_path / "p", model=model_folder, socket=tmp_path / "none.sock", key="k", documents=1)
+    config = folder / "config.yaml"
+    text = config.read_text().replace("executor: local", "executor: slurm")
+    config.write_text("\n".join(line for line in text.splitlines() if "attach" not in line))
+    monkeypatch.setenv("PATH", "/nonexistent")
+    capsys.readouterr()
+    code, out, err = called(capsys, "submit", config, "--project", folder)
+    assert (code, out) == (1, "")
+    assert "scontrol is not on PATH" in err
+    assert "load its Slurm module" in err
+    assert list((folder / "runs").iterdir()) == []
 
 
 def test_a_missing_tokenizer_is_said_before_anything_is_done(capsys: pytest.CaptureFixture[str], project: Path) -> None:

@@ -144,10 +144,11 @@ def test_times_are_text_with_and_without_quotes_where_yaml_agrees(tmp_path):
 
 
 def test_the_project_gives_what_the_run_does_not_say(tmp_path):
-    (tmp_path / "project.yaml").write_text("budget: {gpu_hours: 1000, corpus_documents: 1100}\nsite: slurm/a.yaml\n")
+    (tmp_path / "project.yaml").write_text("budget: {gpu_hours: 1000, corpus_documents: 1100}\nsite: a.yaml\n")
+    (tmp_path / "a.yaml").write_text("name: a\nslurm: {qos: long, partition: cpu}\n")
     config = load_text(tmp_path, LEAST + "budget: {gpu_hours: 7}\nslurm: {partition: gpu}\n")
     assert (config.budget.gpu_hours, config.budget.corpus_documents) == (7, 1100)
-    assert (config.slurm.site, config.slurm.partition) == ("slurm/a.yaml", "gpu")
+    assert (config.slurm.site, config.slurm.partition, config.slurm.qos) == ("a.yaml", "gpu", "long")
 
 
 def test_faults_of_the_project_file_come_with_those_of_the_run(tmp_path):

@@ -22,7 +22,7 @@ def test_the_settings_that_a_project_file_suggests_are_settings(tmp_path):
 def test_what_is_there_is_not_touched(tmp_path):
     written = init(tmp_path)
     (tmp_path / "project.yaml").write_text("corpus: mine.jsonl\n")
-    assert len(written) == 5
+    assert len(written) == 6
     assert init(tmp_path) == []
     assert (tmp_path / "project.yaml").read_text() == "corpus: mine.jsonl\n"
 

@@ -1,0 +1,157 @@
+"""Start shards of a run: as processes of this machine, or as one job array of Slurm.
+
+What was started is one more file in the run's `submissions/`, written as soon as it is known. Between the moment when
+Slurm takes a job array and that file, only the name of the job says whose it is: `adopt` finds such arrays again.
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from hpc_qa.campaign import provenance
+from hpc_qa.campaign.plan import RunPlan, gpus_per_server
+from hpc_qa.config import Config
+from hpc_qa.errors import SlurmError
+from hpc_qa.slurm.array import ArrayRequest, SubmittedArray, max_array_size, submit_arrays
+from hpc_qa.slurm.queue import tasks_named
+from hpc_qa.slurm.submission import Submitted, submit_local
+from hpc_qa.store.run_directory import RunDirectory
+from hpc_qa.store.trust import check_run
+from hpc_qa.units import iso, parse_clock, utc_now
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What sbatch would get, and what it could cost."""
+
+    text: str
+    gpu_hours: float  # at most: every array task up to its time limit
+    price: str  # how that is made up
+
+
+def script_of(plan: RunPlan, project: Path) -> Script:
+    """The batch script of a plan that is not frozen yet; the run's folder is only an example of one."""
+    settings, gpus = plan.config.slurm, plan.config.gpus_per_task
+    run = RunDirectory(project / "runs" / f"{plan.config.name}-20260101T000000-0000")
+    shards = [shard.index for shard in plan.shards]
+    hours = parse_clock(settings.time) / 3600
+    price = f"{len(shards)} array tasks x {gpus} GPU{'s' * (gpus > 1)} x {settings.time}"
+    request = ArrayRequest(run.path, run.submit, run.logs, shards, settings, gpus)
+    return Script(request.script() if shards else "", len(shards) * gpus * hours, price)
+
+
+def start(run: RunDirectory, config: Config, shards: Sequence[int], *, exclude: Sequence[str] = ()) -> list[str]:
+    """Start these shards of a run and write down what was started; gives the job ids.
+
+    On Slurm `exclude` names nodes that are not to be used.
+
+    Raises:
+        ConfigError: the run is not ours alone, or this machine has too few GPUs.
+        SlurmError: a process could not be started, or Slurm refused.
+    """
+    os.umask(0o077)
+    check_run(run)
+    if not shards:
+        return []
+    return _start_here(run, config, shards) if config.executor == "local" else _submit(run, config, shards, exclude)
+
+
+def start_new(run: RunDirectory, config: Config, shards: Sequence[int]) -> list[str]:
+    """Start a run that was just frozen; when nothing of it could be started, its folder is removed again.
+
+    Raises:
+        ConfigError, SlurmError: see `start`.
+    """
+    try:
+        return start(run, config, shards)
+    except SlurmError as error:
+        if config.executor == "local" or run.list_submissions():
+            raise
+        if not error.certain and (taken := _taken(run, error)):
+            return taken
+        shutil.rmtree(run.path)
+        raise
+
+
+def _taken(run: RunDirectory, error: SlurmError) -> list[str]:
+    """What Slurm has taken although it did not say so.
+
+    Raises:
+        SlurmError: the one that is given, when that cannot be known now; the run stays.
+    """
+    try:
+        return adopt(run)
+    except SlurmError:
+        error.hint = f"Slurm may have taken it: hpc-qa resume {run.run_id} finds out when the controller answers again"
+        raise error from None
+
+
+def adopt(run: RunDirectory) -> list[str]:
+    """Write down the job arrays of this run that are in the queue and in no submission; gives their job ids.
+
+    Raises:
+        SlurmError: the controller does not answer.
+    """
+    known = {submission.get("job_id") for submission in run.list_submissions()}
+    arrays: dict[str, list[tuple[int, int]]] = {}
+    for task in tasks_named(run.run_id):
+        if task.job_id not in known:
+            arrays.setdefault(task.job_id, []).append((task.index, task.first_shard))
+    for job_id, tasks in arrays.items():
+        first = tasks[0][1]
+        shards = tuple(sorted(first + index for index, _ in tasks))
+        _write_down(run, SubmittedArray(job_id, first, shards))
+    return sorted(arrays, key=int)
+
+
+def _submit(run: RunDirectory, config: Config, shards: Sequence[int], exclude: Sequence[str]) -> list[str]:
+    jobs = []
+    request = ArrayRequest(
+        run.path, run.submit, run.logs, shards, config.slurm, gpus=config.gpus_per_task, exclude=exclude
+    )
+    for array in submit_arrays(request, max_array_size()):
+        _write_down(run, array)
+        jobs.append(array.job_id)
+    return jobs
+
+
+def _write_down(run: RunDirectory, array: SubmittedArray) -> None:
+    tasks = [{"shard": shard, "job_id": array.task_id(shard)} for shard in array.shards]
+    run.add_submission(_facts("slurm", tasks) | {"job_id": array.job_id, "first_shard": array.first_shard})
+
+
+def _start_here(run: RunDirectory, config: Config, shards: Sequence[int]) -> list[str]:
+    gpus = gpus_per_server(config)
+    submitted = submit_local(
+        run.path, run.submit, shards, gpus_per_server=gpus or 0, visible_gpus=_gpu_indices() if gpus else ()
+    )
+    run.add_submission(_facts("local", [_local_task(one) for one in submitted]))
+    return [one.job_id for one in submitted]
+
+
+def _local_task(one: Submitted) -> dict[str, Any]:
+    return {"shard": one.shard, "job_id": one.job_id, "pid": one.pid, "process_start_s": _start_time(one.pid)}
+
+
+def _facts(executor: str, tasks: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"at": iso(utc_now()), "executor": executor, "host": provenance.hardware()["host"], "tasks": tasks}
+
+
+def _gpu_indices() -> list[int]:
+    """GPUs we may use: those that CUDA_VISIBLE_DEVICES leaves us, else all."""
+    left = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if left is not None and all(part.strip().isdigit() for part in left.split(",")):
+        return [int(part) for part in left.split(",")]
+    return list(range(len(provenance.visible_gpus() or [])))
+
+
+def _start_time(pid: int | None) -> float | None:
+    try:
+        return psutil.Process(pid).create_time() if pid is not None else None
+    except psutil.Error:
+        return None

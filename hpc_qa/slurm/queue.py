@@ -1,0 +1,103 @@
+"""What the queue says of our array tasks: which of them wait or run now, and why they wait.
+
+`squeue` is the authority on what lives; what has ended is in `accounting`. One call, however many tasks.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from hpc_qa.errors import SlurmError
+from hpc_qa.slurm.programs import Run, run_program
+
+# array job, array task, state, reason, seconds until its time limit, nodes. The list of nodes and the reason are the
+# only fields that can hold a blank, so they stand last.
+FORMAT = "%F|%K|%T|%L|%N|%r"
+COMMENT = "hpc_qa, first shard {}"  # of every job array of ours
+NOT_IN_QUEUE = "Invalid job id specified"
+WAITS = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedTask:
+    """One array task that waits or runs."""
+
+    task_id: str  # "4471_3"
+    state: str  # Slurm's word: PENDING, RUNNING, COMPLETING, ...
+    reason: str | None  # why it waits
+    nodes: str | None
+
+    @property
+    def waits(self) -> bool:
+        return self.state in WAITS
+
+
+def queued_tasks(job_ids: Sequence[str], run: Run = run_program) -> dict[str, QueuedTask]:
+    """The array tasks of these jobs that are in the queue, by their id.
+
+    Raises:
+        SlurmError: the controller does not answer.
+    """
+    if not job_ids:
+        return {}
+    try:
+        text = run(["squeue", "-h", "-r", "-a", "-t", "all", f"--jobs={','.join(job_ids)}", "-o", FORMAT])
+    except SlurmError as error:
+        if NOT_IN_QUEUE in str(error):  # of a single job that ended a while ago
+            return {}
+        raise
+    return {task.task_id: task for task in _parse(text) if not _ended(task.state)}
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTask:
+    """One array task in the queue that was found by the name of its job."""
+
+    job_id: str
+    index: int
+    first_shard: int  # of array index 0, from the job's comment
+
+
+def tasks_named(name: str, run: Run = run_program) -> list[NamedTask]:
+    """The array tasks of ours in the queue whose job has this name.
+
+    Raises:
+        SlurmError: the controller does not answer.
+    """
+    found = []
+    for line in run(["squeue", "-h", "-r", "--me", f"--name={name}", "-o", "%F|%K|%k"]).splitlines():
+        job, index, comment = [*line.strip().split("|", 2), "", ""][:3]
+        first = re.fullmatch(COMMENT.format(r"(\d+)"), comment)
+        if index.isdigit() and first:
+            found.append(NamedTask(job, int(index), int(first[1])))
+    return found
+
+
+def _parse(text: str) -> Iterator[QueuedTask]:
+    for line in text.splitlines():
+        fields = line.strip().split("|", 5)
+        if len(fields) < 6:
+            continue
+        job, index, state, _left, nodes, reason = fields
+        yield QueuedTask(
+            task_id=f"{job}_{index}" if index.isdigit() else job,
+            state=state,
+            reason=None if reason in ("", "None") else reason.strip("()"),
+            nodes=nodes or None,
+        )
+
+
+def _ended(state: str) -> bool:
+    """States that squeue shows for some minutes after a job has ended."""
+    living = {"RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING"}
+    return state not in WAITS | living
+
+
+def cancel_jobs(job_ids: Sequence[str], run: Run = run_program) -> None:
+    """Cancel these jobs with all their array tasks: TERM, then KILL after the cluster's KillWait.
+
+    Raises:
+        SlurmError: the controller does not answer.
+    """
+    if job_ids:
+        run(["scancel", *job_ids])

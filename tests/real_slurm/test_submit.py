@@ -1,0 +1,58 @@
+"""A run on a real cluster, from submit to the published dataset."""
+
+import pytest
+
+from hpc_qa.store.run_directory import list_runs
+from tests.projects import call, keys, proof
+from tests.real_slurm.runs import finish, job_of, submitted
+
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
+
+
+def test_a_run_is_one_job_array_and_ends_complete(project, cluster):
+    folder = project(documents=6)
+    assert call(folder, "submit", str(folder / "config.yaml"), "--wait") == 0
+    (run,) = list_runs(folder)
+    said = proof(folder, run)
+    assert said["exit_code"] == 0
+    assert set(keys(run).values()) == {1}
+
+
+def test_the_same_submitted_twice_is_noticed(project, cluster, capsys):
+    folder = project(documents=6)
+    run = submitted(folder)
+    assert call(folder, "submit", str(folder / "config.yaml")) == 2
+    assert run.run_id in capsys.readouterr().err
+    again = submitted(folder, "--again")
+    assert call(folder, "cancel", run.run_id) == 0
+    finish(folder, again)
+    finish(folder, run)
+
+
+def test_what_sbatch_refuses_leaves_nothing_behind(project, cluster, capsys):
+    folder = project(documents=2, slurm="  partition: nowhere\n")
+    assert call(folder, "submit", str(folder / "config.yaml")) == 1
+    said = capsys.readouterr().err
+    assert "invalid partition" in said.lower()
+    assert "sinfo -s" in said
+    assert list((folder / "runs").iterdir()) == []
+
+
+def test_an_array_that_was_submitted_by_a_killed_submit_is_found_again(project, cluster):
+    folder = project(documents=6)
+    run = submitted(folder)
+    job = job_of(run)
+    (run.submissions / "001.json").unlink()  # what a kill right after sbatch leaves
+    assert call(folder, "resume", run.run_id) == 0
+    assert job_of(run) == job
+    assert len(run.list_submissions()) == 1
+    finish(folder, run, resumes=0)
+
+
+def test_an_array_above_the_limit_of_the_cluster_is_submitted_in_parts(project, cluster, monkeypatch):
+    folder = project(documents=6)
+    monkeypatch.setattr("hpc_qa.campaign.start.max_array_size", lambda: 2)
+    run = submitted(folder)
+    assert len(run.list_submissions()) == 2
+    finish(folder, run, resumes=0)
+    assert set(keys(run).values()) == {1}

@@ -1,0 +1,104 @@
+"""What squeue and sacct print becomes what we know of array tasks."""
+
+import pytest
+
+from hpc_qa.campaign.cluster import ClusterView
+from hpc_qa.errors import SlurmError
+from hpc_qa.slurm.accounting import EndedTask, recorded_tasks
+from hpc_qa.slurm.queue import QueuedTask, queued_tasks, tasks_named
+
+SQUEUE = """\
+9|0|RUNNING|9:30|node1|None
+9|1|PENDING|10:00||JobArrayTaskLimit
+9|2|COMPLETED|0:00|node2|None
+9|3|COMPLETING|9:00|node2|None
+"""
+SACCT = [
+    ("9_0", "RUNNING", "0:0", "main", "30", "node1"),
+    ("9_2", "COMPLETED", "0:0", "main", "40", "node2"),
+    ("9_4", "CANCELLED by 0", "0:0", "main", "5", "node1"),
+    ("9_5", "COMPLETED", "0:0", "", "0", "None assigned"),
+    ("9_[6-7]", "PENDING", "0:0", "main", "0", "None assigned"),
+]
+
+
+def ask(text):
+    return lambda _command: text
+
+
+def refuse(_command):
+    raise SlurmError("squeue: Unable to contact slurm controller (connect failure)")
+
+
+def test_squeue_says_what_waits_and_what_runs_and_not_what_has_just_ended():
+    found = queued_tasks(["9"], ask(SQUEUE))
+    assert set(found) == {"9_0", "9_1", "9_3"}
+    assert (found["9_1"].waits, found["9_1"].reason) == (True, "JobArrayTaskLimit")
+    assert (found["9_0"].waits, found["9_0"].nodes) == (False, "node1")
+
+
+def test_without_jobs_nobody_is_asked():
+    assert queued_tasks([], refuse) == {}
+    assert recorded_tasks([], refuse) == {}
+
+
+def test_one_call_however_many_jobs():
+    calls = []
+
+    def run(command):
+        calls.append(command)
+        return ""
+
+    queued_tasks([str(job) for job in range(500)], run)
+    recorded_tasks([str(job) for job in range(500)], run)
+    assert [command[0] for command in calls] == ["squeue", "sacct"]
+
+
+def test_a_job_that_the_controller_has_forgotten_is_not_in_the_queue():
+    def run(_command):
+        raise SlurmError("squeue: slurm_load_jobs error: Invalid job id specified")
+
+    assert queued_tasks(["9"], run) == {}
+
+
+def test_a_controller_that_does_not_answer_is_an_error_and_no_empty_queue():
+    with pytest.raises(SlurmError):
+        queued_tasks(["9"], refuse)
+
+
+def test_sacct_rows_that_are_no_ended_task_yet_are_left_out():
+    found = recorded_tasks(["9"], ask("\n".join("\x1f".join(row) for row in SACCT)))
+    assert set(found) == {"9_0", "9_2", "9_4"}
+    assert (found["9_4"].state, found["9_4"].detail) == ("CANCELLED", "CANCELLED by 0")
+
+
+def test_arrays_of_a_run_are_found_by_name_and_other_jobs_of_that_name_are_not():
+    text = "9|0|hpc_qa, first shard 1001\n9|4|hpc_qa, first shard 1001\n12|0|mine\n13|N/A|hpc_qa, first shard 0\n"
+    found = tasks_named("run", ask(text))
+    assert [(task.job_id, task.index, task.first_shard) for task in found] == [("9", 0, 1001), ("9", 4, 1001)]
+
+
+RUNS = QueuedTask("9_0", "RUNNING", None, "node1")
+WAITS = QueuedTask("9_0", "PENDING", "Resources", None)
+ENDED = EndedTask("9_0", "TIMEOUT", "TIMEOUT", "0:0", 60, "node1")
+STILL = EndedTask("9_0", "RUNNING", "RUNNING", "0:0", 60, "node1")
+
+
+@pytest.mark.parametrize(
+    ("queued", "recorded", "state"),
+    [
+        ({"9_0": RUNS}, {}, "running"),
+        ({"9_0": WAITS}, {}, "queued"),
+        ({"9_0": WAITS}, {"9_0": ENDED}, "queued"),  # requeued: accounting tells of the attempt before
+        ({}, {"9_0": ENDED}, "interrupted"),
+        ({}, {"9_0": STILL}, "interrupted"),  # accounting lags
+        ({}, {}, "interrupted"),  # cancelled before it started: no row
+        ({}, None, "interrupted"),
+        (None, {"9_0": STILL}, "running"),
+        (None, {"9_0": ENDED}, "interrupted"),
+        (None, {}, "unknown"),
+        (None, None, "unknown"),
+    ],
+)
+def test_the_queue_says_what_lives_and_accounting_how_it_ended(queued, recorded, state):
+    assert ClusterView(queued, recorded).state_of("9_0")[0] == state
