@@ -23,7 +23,8 @@ from benchmarks.figure import ROOT, Figure
 from hpc_qa.store.run_directory import list_runs
 
 CORPUS_MB = int(os.environ.get("BENCH_CORPUS_MB", "200"))
-LIMITS_MB = {"submitting process": 300, "worker": 400, "actor": 200, "converter child": 1000}
+SUBMITTING = "submitting process"
+LIMITS_MB = {SUBMITTING: 300, "worker": 400, "actor": 200, "converter child": 1000}
 HOW = "python -m benchmarks memory"
 CONFIG = """
 name: memory
@@ -77,7 +78,7 @@ def program(project: Path, peaks: dict[str, float], *arguments: str) -> None:
     """One command of ours in the project, watched until everything that it started has ended."""
     command = [sys.executable, "-m", "hpc_qa", *arguments]
     process = subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    watching = threading.Thread(target=watch, args=(process, peaks))
+    watching = threading.Thread(target=watch, args=(process, f"hpc-qa {arguments[0]}", peaks))
     watching.start()
     said = process.communicate()[1]
     watching.join()
@@ -85,13 +86,13 @@ def program(project: Path, peaks: dict[str, float], *arguments: str) -> None:
         raise RuntimeError(f"hpc-qa {' '.join(arguments)}: exit code {process.returncode}\n{said.decode()[-2000:]}")
 
 
-def watch(process: subprocess.Popen[bytes], peaks: dict[str, float]) -> None:
-    """Keep the largest PSS of every kind until the command has ended."""
+def watch(process: subprocess.Popen[bytes], command: str, peaks: dict[str, float]) -> None:
+    """Keep the largest PSS of every kind until the command has ended; the command itself is the submitting process."""
     while process.poll() is None:
         for one in [process.pid, *(child.pid for child in children(process.pid))]:
             kind = kind_of(one, process.pid)
-            if kind:
-                peaks[kind] = max(peaks[kind], pss_mb(one))
+            for name in (kind, command) if kind == SUBMITTING else (kind,) if kind else ():
+                peaks[name] = max(peaks[name], pss_mb(one))
         time.sleep(0.1)
 
 
@@ -106,7 +107,7 @@ def children(pid: int) -> list[psutil.Process]:
 def kind_of(pid: int, submitting: int) -> str | None:
     """What a process is, by its command line."""
     if pid == submitting:
-        return "submitting process"
+        return SUBMITTING
     try:
         words = psutil.Process(pid).cmdline()
     except psutil.Error:

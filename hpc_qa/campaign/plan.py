@@ -14,6 +14,7 @@ from typing import Any
 
 from hpc_qa.campaign import estimate, provenance
 from hpc_qa.campaign.estimate import Demand, Interval
+from hpc_qa.campaign.memory import fit_of
 from hpc_qa.campaign.schedule import LIMIT_SHARE, Pace, Pile, Terms, balance, makespan, schedule, share_note, too_long
 from hpc_qa.campaign.shards import Converted, Settled, Shard, number, predicted, sample, settle, settled_json
 from hpc_qa.config import Config
@@ -23,6 +24,7 @@ from hpc_qa.documents.facts import Facts
 from hpc_qa.errors import ConfigError, ManifestError
 from hpc_qa.manifest import Entry
 from hpc_qa.manifest import read as read_manifest
+from hpc_qa.serving.memory_fit import MemoryFit
 from hpc_qa.store.run_directory import list_runs
 from hpc_qa.units import clock, duration, parse_clock
 
@@ -47,6 +49,7 @@ class RunPlan:
     pace_source: str | None  # measured | config
     notes: tuple[str, ...]  # what the choice of shards could not do, and why
     not_converted: int  # documents that are planned by the tokens of the manifest
+    memory: MemoryFit | None  # None: the memory of the GPUs is not known
 
     @property
     def waves(self) -> int:
@@ -99,6 +102,7 @@ class RunPlan:
             "tokens_per_s": self.pace.tokens_per_s if self.pace else None,
             "pace_source": self.pace_source,
             "waves": self.waves,
+            "memory_fit": self.memory.to_json() if self.memory else None,
             "notes": list(self.notes),
             "converter_key": self.converter_key,
             "shards": [
@@ -131,6 +135,9 @@ def plan_run(
             done within the time limit.
         ManifestError: the manifest cannot be read, or no document of it is left.
     """
+    memory = fit_of(config, project)
+    if memory is not None and memory.faults:
+        raise ConfigError(*memory.faults, hint="hpc-qa plan CONFIG shows what fits once it does")
     entries = tuple(read_manifest(project / config.manifest, project=project)[:limit])
     if not entries:
         raise ManifestError(f"{config.manifest}: no document in it", hint="hpc-qa manifest build FOLDER -o FILE")
@@ -168,8 +175,9 @@ def plan_run(
         shard_s=tuple(estimate.shard_seconds(shard.predicted_tokens, paces) for shard in shards),
         pace=pace,
         pace_source=source,
-        notes=tuple(notes),
+        notes=(*notes, *(memory.notes if memory else ())),
         not_converted=sum(entry.doc_id not in known for entry in open_entries),
+        memory=memory,
     )
 
 

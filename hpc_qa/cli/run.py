@@ -33,6 +33,8 @@ def make_plan(config: "Config", project: Path, limit: int | None) -> "RunPlan":
 
 def print_plan(plan: "RunPlan") -> None:
     """The plan for people."""
+    from hpc_qa.serving.memory_fit import lines_for_people
+
     facts = plan.to_json()
     reasons = ", ".join(f"{count} {reason}" for reason, count in facts["settled_by_reason"].items())
     gpus = facts["gpus_per_server"]
@@ -48,6 +50,7 @@ def print_plan(plan: "RunPlan") -> None:
         "time": "unknown until a run with this model was measured here" if hours is None else duration(hours * 3600),
         "GPU-hours": "unknown" if gpu_hours is None else f"{gpu_hours:.2f}",
         "start-up": _startup(facts),
+        **(lines_for_people(plan.memory) if plan.memory else {}),
     }  # fmt: skip
     for name, text in lines.items():
         say(f"{name:<11}{text}")

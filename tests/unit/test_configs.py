@@ -67,3 +67,10 @@ def test_the_medicaid_run_is_the_one_that_its_figures_are_about():
 def test_the_demo_needs_no_slurm_and_a_workstation_uses_both_cards():
     assert load_here("demo_cpu.yaml").executor == "local"
     assert load_here("local_3090.yaml").vllm.tensor_parallel_size == 2
+
+
+@pytest.mark.parametrize(
+    ("ours", "packaged"), [("configs/models.yaml", "models.yaml"), ("slurm/generic.yaml", "site.yaml")]
+)
+def test_the_package_carries_the_same_tables_as_the_checkout(ours, packaged):
+    assert (ROOT / ours).read_text() == (ROOT / "hpc_qa" / "campaign" / packaged).read_text()
