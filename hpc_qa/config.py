@@ -207,6 +207,7 @@ class Site(Section):
 class Plan(Section):
     """How the shards are cut, and what one server does until a run of its model was measured here."""
 
+    shards: int | None = Field(None, ge=1, le=1_000_000)  # so many, whatever the planner would choose
     max_startup_share: Share = 0.05
     startup: Clock | None = None
     tokens_per_s: float | None = Field(None, gt=0, le=1e9)  # predicted tokens: prompt without cache hits, completion

@@ -77,15 +77,22 @@ class SlurmError(HpcQaError):
 class ServerError(HpcQaError):
     """vLLM never became healthy, or died.
 
-    `log_tail` holds the last lines of its log; `retryable` is false when a second start would fail the same way.
+    `log_tail` holds the last lines of its log; `retryable` is false when a second start would fail the same way;
+    `of_node` is true when the node is to blame, so that another one may do better.
     """
 
     def __init__(
-        self, *faults: str, hint: str | None = None, log_tail: Sequence[str] = (), retryable: bool = True
+        self,
+        *faults: str,
+        hint: str | None = None,
+        log_tail: Sequence[str] = (),
+        retryable: bool = True,
+        of_node: bool = False,
     ) -> None:
         super().__init__(*faults, hint=hint)
         self.log_tail = tuple(log_tail)
         self.retryable = retryable
+        self.of_node = of_node
 
 
 class ClientError(HpcQaError):

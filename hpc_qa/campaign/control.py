@@ -2,7 +2,7 @@
 
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import psutil
@@ -89,6 +89,12 @@ def _signal(process: psutil.Process, send: Callable[[psutil.Process], None]) -> 
         send(process)
     except psutil.NoSuchProcess:
         return  # it ended by itself in the meantime
+
+
+def bad_nodes(run: RunDirectory, shards: Sequence[int]) -> list[str]:
+    """Nodes that the last attempts at these shards have blamed: their GPUs are occupied, hidden, or do not answer."""
+    last = [attempts[-1] for shard in shards if (attempts := attempts_of(run.shard(shard)))]
+    return sorted({str(one.failure["bad_node"]) for one in last if one.failure.get("bad_node")})
 
 
 def fails_again(run: RunDirectory, shard: int) -> bool:

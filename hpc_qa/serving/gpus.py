@@ -171,6 +171,7 @@ class GpuMemory:
                 *(f"{gpu}; vllm.gpu_memory_utilization asks for {self._share * gpu.total_mib:,.0f}" for gpu in full),
                 hint="another node, or a smaller vllm.gpu_memory_utilization; the site can end what is left over",
                 retryable=False,
+                of_node=True,
             )
         logger.warning("not as before our start, but there is room: %s", "; ".join(map(str, busy)))
 

@@ -301,6 +301,7 @@ class VllmServer(Server):
             hint=cause.hint,
             log_tail=telling_lines(self._log.lines),
             retryable=cause.retryable,
+            of_node=cause.of_node,
         )
 
     def _too_slow(self, limit_s: float) -> ServerError:
@@ -351,6 +352,7 @@ class VllmServer(Server):
                 f"processes of the server cannot be ended: {', '.join(str(one.pid) for one in left)}",
                 hint="they are probably stuck in the driver; the node needs attention",
                 retryable=False,
+                of_node=True,
             )
         shutil.rmtree(self._start_folder, ignore_errors=True)
 

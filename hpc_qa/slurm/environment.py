@@ -4,6 +4,7 @@ Read from the SLURM_* environment and, where an old Slurm does not say there, fr
 """
 
 import os
+import platform
 import re
 from collections.abc import Mapping
 
@@ -26,6 +27,12 @@ def job_identity(environment: Mapping[str, str] | None = None) -> tuple[str, int
         job = env.get("SLURM_ARRAY_JOB_ID", env["SLURM_JOB_ID"])
         return job, int(env.get("SLURM_ARRAY_TASK_ID", 0)), int(env.get("SLURM_RESTART_COUNT", 0))
     return env.get("SUBMITIT_LOCAL_JOB_ID", str(os.getpid())), 0, 0
+
+
+def node_name(environment: Mapping[str, str] | None = None) -> str:
+    """The name of this node, as Slurm says it where there is one."""
+    env = os.environ if environment is None else environment
+    return env.get("SLURMD_NODENAME") or platform.node()
 
 
 def shard_of_task(environment: Mapping[str, str] | None = None) -> int:

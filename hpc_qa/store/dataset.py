@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from hpc_qa.errors import StoreError
 from hpc_qa.store.files import json_bytes, sync_folder
 
-ROW_GROUP = 5_000  # rows held in memory at once, per file
+ROW_GROUP = 1_000  # rows that are held at once, each with its context
 TRAIN, VALIDATION, REJECTED = "train", "validation", "rejected"
 FILES = {
     TRAIN: "data/train-00000-of-00001.parquet",

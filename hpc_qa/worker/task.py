@@ -23,7 +23,7 @@ import psutil
 from hpc_qa.config import Config
 from hpc_qa.errors import ConfigError, ExitCode, HpcQaError, ServerError
 from hpc_qa.manifest import Entry, entry_from
-from hpc_qa.slurm.environment import job_identity
+from hpc_qa.slurm.environment import inside_slurm, job_identity, node_name
 from hpc_qa.store.files import HeldFolder, exists, read_jsonl, write_json_once
 from hpc_qa.store.merge import commit_shard, merge_shard
 from hpc_qa.store.run_directory import AttemptDirectory, RunDirectory, ShardDirectory, attempt_name
@@ -79,11 +79,15 @@ def _say_why(run: RunDirectory, shard: ShardDirectory, error: HpcQaError) -> Non
     hint = re.sub(r"\bRUN\b", run.run_id, error.hint or "")
     if hint:
         log.error("  try: %s", hint)
-    retryable = error.retryable if isinstance(error, ServerError) else not isinstance(error, ConfigError)
+    retryable = not isinstance(error, ConfigError)
+    if isinstance(error, ServerError):
+        retryable = error.retryable or (error.of_node and inside_slurm())  # there are others
     with suppress(OSError, ValueError, IndexError, KeyError):  # it is in the log as well
         attempt = shard.attempts()[-1]
         if json.loads(attempt.attempt_json.read_text())["pid"] == os.getpid():
             content = {"faults": list(error.faults), "hint": hint, "retryable": retryable}
+            if isinstance(error, ServerError) and error.of_node:
+                content["bad_node"] = node_name()
             (attempt.path / "failure.json").write_text(json.dumps(content))
 
 

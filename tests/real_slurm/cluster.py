@@ -350,3 +350,12 @@ def wait_for(what: str, probe: Callable[[], bool], timeout_s: float = STARTS_WIT
         if time.monotonic() > deadline:
             raise TimeoutError(f"gave up after {timeout_s:.0f} s: {what}")
         time.sleep(step_s)
+
+
+if (
+    __name__ == "__main__"
+):  # a cluster to try things on: python -m tests.real_slurm.cluster, and what it prints elsewhere
+    with running_cluster() as one:
+        print(f"export SLURM_CONF={one.environment['SLURM_CONF']} PATH={SEARCH}", flush=True)  # noqa: T201
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.pause()

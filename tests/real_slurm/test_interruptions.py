@@ -96,3 +96,59 @@ def test_when_a_node_dies_its_tasks_go_on_elsewhere(project, cluster, model_fold
         cluster.wait_idle()
     assert "NODE_FAIL" in {state for _, state in accounted(cluster, run)}
     assert_same_as_quiet(run, model_folder, **SIZE)
+
+
+@pytest.fixture
+def urgent(cluster):
+    """A QOS whose jobs take the place of ordinary ones."""
+    cluster.run("sacctmgr", "-i", "add", "qos", "urgent", check=False)
+    cluster.run("sacctmgr", "-i", "modify", "qos", "urgent", "set", "Preempt=normal", "Priority=1000")
+    cluster.run("sacctmgr", "-i", "modify", "user", "root", "set", "qos=normal,urgent")
+    return "urgent"
+
+
+@pytest.mark.long
+@pytest.mark.covers("worker", "client", "store", "campaign", "slurm")
+def test_a_preempted_task_goes_on_when_the_others_have_had_their_turn(project, cluster, model_folder, urgent):
+    folder = project(**SIZE)
+    run = submitted(folder)
+    wait_for_records(run, 8)
+    node = wait_until(lambda: cluster.run("squeue", "-h", "-j", f"{job_of(run)}_0", "-o", "%N").strip(), "a node")
+    cluster.run("sbatch", f"--qos={urgent}", "--exclusive", "-w", node, "-o", "/dev/null", "--wrap", "sleep 5")
+    finish(folder, run, resumes=0)
+    assert "PREEMPTED" in {state for _, state in accounted(cluster, run)}
+    assert_same_as_quiet(run, model_folder, **SIZE)
+
+
+@pytest.mark.long
+@pytest.mark.covers("worker", "client", "store", "campaign", "slurm")
+def test_before_the_time_limit_a_task_stops_and_requeues_itself(project, cluster, model_folder):
+    size = {"documents": 6, "rules_each": 300}
+    folder = project(slurm='  time: "00:01:00"\n', **size)
+    run = submitted(folder)
+    finish(folder, run)
+    assert "TIMEOUT" not in {state for _, state in accounted(cluster, run)}
+    assert "REQUEUED" in {state for _, state in accounted(cluster, run)}
+    logs = "".join(attempt.worker_log.read_text() for attempt in run.shard(0).attempts())
+    assert "the time limit is near" in logs or "SIGUSR2" in logs
+    assert_same_as_quiet(run, model_folder, **size)
+
+
+@pytest.mark.long
+@pytest.mark.covers("worker", "client", "store", "campaign", "slurm")
+def test_eight_shards_run_three_at_a_time_and_no_more(project, cluster, model_folder):
+    size = {"documents": 8, "rules_each": 60}
+    folder = project(slurm="plan:\n  shards: 8\n", **size)
+    run = submitted(folder)
+    assert len(run.frozen_plan()["shards"]) == 8
+    most = 0
+
+    def watch() -> bool:
+        nonlocal most
+        most = max(most, len(cluster.run("squeue", "-h", "-r", "-t", "R", "-j", job_of(run)).splitlines()))
+        return status_of(folder, run)["state"] == "complete"
+
+    wait_until(watch, "the end")
+    assert most == 3
+    finish(folder, run, resumes=0)
+    assert_same_as_quiet(run, model_folder, **size)

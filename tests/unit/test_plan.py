@@ -153,6 +153,11 @@ def test_the_configs_pace_gives_shards_and_hours(project: Path) -> None:
     assert planned["gpu_hours"]["p50"] == pytest.approx(2 * held_s / 3600)
 
 
+def test_a_config_can_name_the_number_of_shards(project: Path) -> None:
+    planned = plan(project, [entry(number, 1_000) for number in range(20)], config(plan={"shards": 7}))
+    assert len(planned.shards) == 7
+
+
 def test_what_was_measured_goes_before_what_the_config_says(project: Path) -> None:
     measure(project, startup_s=100.0, predicted_tokens=20_000)
     planned = plan(project, [entry(1)], config(plan=PACE))

@@ -1,0 +1,63 @@
+"""Array tasks of a real cluster that each start a real tensor-parallel vLLM server and feed it through Ray."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hpc_qa.store.run_directory import list_runs
+from tests.projects import ROOT, build_manifest, call, keys, proof, states, write_documents
+from tests.real_slurm.cluster import Cluster
+from tests.real_slurm.runs import accounted
+from tests.tiny_model import tiny_model
+
+pytestmark = [pytest.mark.slurm, pytest.mark.vllm, pytest.mark.timeout(900)]
+
+CONFIG = """
+name: real
+manifest: m.jsonl
+executor: slurm
+qa: {{answer_style: extractive, questions_per_chunk: 2, chunk_size: 96, max_tokens: 400, judge: false}}
+vllm:
+  model: {model}
+  tensor_parallel_size: 2
+  max_model_len: 2048
+  max_num_seqs: 8
+  enforce_eager: true
+  env: {{VLLM_CPU_KVCACHE_SPACE: "1", VLLM_CPU_OMP_THREADS_BIND: "0|1"}}
+slurm:
+  site: slurm/test_cluster.yaml
+  array_parallelism: 2
+  mem: 7G
+  cpus_per_task: 2
+"""
+
+
+def test_two_array_tasks_each_with_a_server_of_two_ranks_make_one_dataset(
+    cluster: Cluster, tmp_path: Path, model_folder: Path
+) -> None:
+    folder = tmp_path / "p"
+    write_documents(folder / "documents", 2, rules_each=6)
+    build_manifest(folder)
+    (folder / "slurm").mkdir()
+    (folder / "slurm" / "test_cluster.yaml").write_bytes((ROOT / "slurm" / "test_cluster.yaml").read_bytes())
+    tiny = tiny_model(model_folder, model_folder.parent / "tiny-random-llama")
+    (folder / "config.yaml").write_text(CONFIG.format(model=tiny))
+    assert call(folder, "submit", str(folder / "config.yaml"), "--wait") == 0
+    (run,) = list_runs(folder)
+    assert proof(folder, run)["exit_code"] == 0
+    assert set(states(run).values()) == {("ok", None)}
+    assert set(keys(run).values()) == {1}
+    assert [state for _, state in accounted(cluster, run)] == ["COMPLETED", "COMPLETED"]
+    job = run.list_submissions()[0]["job_id"]
+    held = cluster.run("sacct", "-n", "-P", "-X", f"--jobs={job}", "-o", "AllocTRES").split()
+    assert all("gres/gpu:a100=2" in tres for tres in held)
+    sockets = set()
+    for shard in (0, 1):
+        (attempt,) = run.shard(shard).attempts()
+        summary = json.loads((attempt.path / "summary.json").read_text())
+        assert summary["gpus_per_server"] == 2
+        assert "tensor_parallel_size=2" in attempt.server_log.read_text().replace("'", "").replace(": ", "=")
+        sockets.add(attempt.name)
+    assert len(sockets) == 2
+    assert call(folder, "collect", run.run_id) == 0
