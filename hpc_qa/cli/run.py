@@ -42,7 +42,8 @@ def print_plan(plan: "RunPlan") -> None:
     hours, gpu_hours = facts["wall_hours"]["p50"], facts["gpu_hours"]["p50"]
     lines = {
         "documents": f"{facts['documents']:,}, {facts['documents_to_do']:,} to do" + (f" ({reasons})" * bool(reasons)),
-        "model": f"{facts['model']} on " + ("a CPU" if gpus == 0 else f"{gpus or 'unknown'} GPUs per server"),
+        "model": f"{facts['model']} on "
+        + ("a CPU" if gpus == 0 else f"{gpus or 'unknown'} GPU{'s' * (gpus != 1)} per server"),
         "shards": f"{len(facts['shards']):,}, {facts['servers_at_once']:,} at once"
         + (f", {facts['waves']:,} waves" if facts["waves"] > 1 else ""),
         "requests": f"{facts['requests']:,}, {facts['predicted_tokens']:,} tokens",

@@ -89,7 +89,7 @@ def test_status_and_resume_work_without_accounting(project, cluster, model_folde
 @pytest.mark.long
 @pytest.mark.covers("worker", "client", "store", "campaign", "slurm")
 def test_two_attempts_that_write_at_once_count_once(project, cluster, model_folder):
-    size = {"documents": 6, "rules_each": 200}
+    size = {"documents": 6, "rules_each": 500}
     folder = project(**size)
     run = submitted(folder)
     wait_for_records(run, 8)
