@@ -34,11 +34,17 @@ def freeze(plan: RunPlan, *, project: Path, limit: int | None = None) -> RunDire
     """Make the run directory of this plan.
 
     Raises:
-        ConfigError: the prompts cannot be used, or others can write the project's runs or caches.
+        ConfigError: documents are not converted yet, the prompts cannot be used, or others can write the project's runs
+            or caches.
         StoreError: a file could not be written.
     """
     os.umask(0o077)
     config = plan.config
+    if plan.not_converted:
+        raise ConfigError(
+            f"{plan.not_converted:,} documents are not converted yet; they were planned by the tokens of the manifest",
+            hint=f"hpc-qa convert {config._source or 'CONFIG'}",
+        )
     check_project(project, project / config.documents.cache)
     chosen = frozen_prompts(config, project)
     now = utc_now()

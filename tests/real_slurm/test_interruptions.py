@@ -28,6 +28,8 @@ def echo_delay_s() -> float:
     return 0.3
 
 
+@pytest.mark.long
+@pytest.mark.covers("worker", "client", "store", "campaign", "slurm")
 def test_a_requeued_array_task_goes_on_where_it_was(project, cluster, model_folder):
     folder = project(**SIZE)
     run = submitted(folder)
@@ -52,6 +54,8 @@ def test_usr2_lets_a_task_write_what_it_has_and_requeues_it(project, cluster, mo
     assert_same_as_quiet(run, model_folder, **SIZE)
 
 
+@pytest.mark.long
+@pytest.mark.covers("worker", "client", "store", "campaign", "slurm")
 def test_term_alone_drains_a_task_and_resume_goes_on(project, cluster, model_folder):
     folder = project(**SIZE)
     run = submitted(folder)
@@ -66,6 +70,8 @@ def test_term_alone_drains_a_task_and_resume_goes_on(project, cluster, model_fol
     assert_same_as_quiet(run, model_folder, **SIZE)
 
 
+@pytest.mark.long
+@pytest.mark.covers("worker", "client", "store", "campaign", "slurm")
 def test_a_cancelled_array_task_is_the_only_one_that_is_submitted_again(project, cluster, model_folder):
     folder = project(**SIZE)
     run = submitted(folder)
@@ -83,6 +89,8 @@ def test_a_cancelled_array_task_is_the_only_one_that_is_submitted_again(project,
     assert_same_as_quiet(run, model_folder, **SIZE)
 
 
+@pytest.mark.long
+@pytest.mark.covers("worker", "client", "store", "campaign", "slurm")
 def test_when_a_node_dies_its_tasks_go_on_elsewhere(project, cluster, model_folder):
     folder = project(**SIZE)
     run = submitted(folder)

@@ -6,7 +6,7 @@ from hpc_qa.store.run_directory import list_runs
 from tests.projects import call, keys, proof
 from tests.real_slurm.runs import finish, job_of, submitted
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
 
 
 def test_a_run_is_one_job_array_and_ends_complete(project, cluster):
@@ -18,6 +18,8 @@ def test_a_run_is_one_job_array_and_ends_complete(project, cluster):
     assert set(keys(run).values()) == {1}
 
 
+@pytest.mark.long
+@pytest.mark.covers("worker", "client", "store", "campaign", "slurm")
 def test_the_same_submitted_twice_is_noticed(project, cluster, capsys):
     folder = project(documents=6)
     run = submitted(folder)
@@ -38,6 +40,8 @@ def test_what_sbatch_refuses_leaves_nothing_behind(project, cluster, capsys):
     assert list((folder / "runs").iterdir()) == []
 
 
+@pytest.mark.long
+@pytest.mark.covers("worker", "client", "store", "campaign", "slurm")
 def test_an_array_that_was_submitted_by_a_killed_submit_is_found_again(project, cluster):
     folder = project(documents=6)
     run = submitted(folder)
@@ -49,6 +53,8 @@ def test_an_array_that_was_submitted_by_a_killed_submit_is_found_again(project, 
     finish(folder, run, resumes=0)
 
 
+@pytest.mark.long
+@pytest.mark.covers("worker", "client", "store", "campaign", "slurm")
 def test_an_array_above_the_limit_of_the_cluster_is_submitted_in_parts(project, cluster, monkeypatch):
     folder = project(documents=6)
     monkeypatch.setattr("hpc_qa.campaign.start.max_array_size", lambda: 2)
