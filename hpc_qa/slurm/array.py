@@ -28,6 +28,7 @@ SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE
 # and so does what would steer the array task in ways that its config does not know of
 STEERS = re.compile(r"(RAY|VLLM|HF|NCCL|SLURM|SBATCH|SRUN|SUBMITIT|HPC_QA|CUDA_VISIBLE)(_|$)|PYTHON\w+|TMPDIR$")
 NEEDED = {"SLURM_CONF"}
+SENT_EARLY_S = 60  # sbatch(1), --signal
 DEFAULT_MAX_ARRAY_SIZE = 1001  # slurm.conf(5)
 
 
@@ -189,10 +190,12 @@ def _executor(request: ArrayRequest, *, only_script: bool = False) -> Any:
 def _parameters(name: str, settings: Slurm, gpus: int) -> dict[str, Any]:
     """The parameters of submitit: the options of sbatch that the config names."""
     lead_s = parse_clock(settings.stop_before_end)
+    # Slurm may send it a minute early; the task's own clock is exact, so this one is for when that fails
+    signal_s = max(lead_s - SENT_EARLY_S, lead_s // 2)
     parameters: dict[str, Any] = {
         "job_name": name,
         "time": max(1, -(-parse_clock(settings.time) // 60)),
-        "signal_delay_s": lead_s,
+        "signal_delay_s": signal_s,
         "nodes": settings.nodes_per_task,
         "ntasks_per_node": 1,
         "stderr_to_stdout": True,

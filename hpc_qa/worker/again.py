@@ -29,7 +29,7 @@ def check_attempts(shard: ShardDirectory, attempt: AttemptDirectory, settings: S
     if restarts > settings.max_requeues:
         raise ServerError(
             f"array task {job} was requeued {restarts} times, more than slurm.max_requeues ({settings.max_requeues})",
-            hint="hpc-qa logs RUN SHARD shows why the attempts ended; then hpc-qa resume RUN",
+            hint=f"hpc-qa logs RUN {shard.index} shows why the attempts ended; then hpc-qa resume RUN",
             retryable=False,
         )
     earlier = [one for one in shard.attempts() if one.name.startswith(f"{job}_") and one.name != attempt.name]
@@ -37,7 +37,7 @@ def check_attempts(shard: ShardDirectory, attempt: AttemptDirectory, settings: S
     if len(last) == WITHOUT_PROGRESS and not any(wrote_records(one) for one in last):
         raise ServerError(
             f"{WITHOUT_PROGRESS} attempts of job {job} at shard {shard.index} have ended without a record",
-            hint="hpc-qa logs RUN SHARD shows why; a longer slurm.time may help; then hpc-qa resume RUN",
+            hint=f"hpc-qa logs RUN {shard.index} shows why; a longer slurm.time may help; then hpc-qa resume RUN",
             retryable=False,
         )
 

@@ -131,8 +131,8 @@ def test_a_preempted_task_goes_on_when_the_others_have_had_their_turn(project, c
 @pytest.mark.long
 @pytest.mark.covers("worker", "client", "store", "campaign", "slurm")
 def test_before_the_time_limit_a_task_stops_and_requeues_itself(project, cluster, model_folder):
-    size = {"documents": 6, "rules_each": 300}
-    folder = project(slurm='  time: "00:01:00"\n', **size)
+    size = {"documents": 2, "rules_each": 600}
+    folder = project(slurm='  time: "00:02:00"\nplan:\n  shards: 1\n', **size)
     run = submitted(folder)
     finish(folder, run)
     assert "TIMEOUT" not in {state for _, state in accounted(cluster, run)}

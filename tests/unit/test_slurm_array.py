@@ -53,7 +53,7 @@ def test_the_batch_script_has_the_config_as_options_of_sbatch():
         "partition": "gpu", "account": "proj", "qos": "normal", "time": "240", "gres": "gpu:a100:4",
         "constraint": "nvlink", "mem": "240G", "cpus-per-task": "32", "array": "0-2%2", "mail-type": "END,FAIL",
         "mail-user": "you@example.org", "nodelist": "gpu01", "exclusive": "", "job-name": RUN.name,
-        "chdir": str(RUN), "open-mode": "append", "requeue": "", "signal": "USR2@180",
+        "chdir": str(RUN), "open-mode": "append", "requeue": "", "signal": "USR2@120",
     }  # fmt: skip
     assert {name: found.get(name) for name in expected} == expected
 
