@@ -4,18 +4,26 @@ import pytest
 
 from hpc_qa.store.run_directory import list_runs
 from tests.projects import call, keys, proof
-from tests.real_slurm.runs import finish, job_of, submitted
+from tests.real_slurm.runs import accounted, finish, job_of, submitted
+
+CANARY = "canary-5b1f0e"
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
 
 
-def test_a_run_is_one_job_array_and_ends_complete(project, cluster):
+def test_a_run_is_one_job_array_that_ends_complete_and_holds_no_secret(project, cluster, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", CANARY)
     folder = project(documents=6)
     assert call(folder, "submit", str(folder / "config.yaml"), "--wait") == 0
     (run,) = list_runs(folder)
     said = proof(folder, run)
     assert said["exit_code"] == 0
     assert set(keys(run).values()) == {1}
+    (job,) = [submission["job_id"] for submission in run.list_submissions()]
+    assert {task for task, _ in accounted(cluster, run)} == {f"{job}_{shard}" for shard in range(3)}
+    told = [cluster.run("scontrol", "show", "job", job), cluster.run("sacct", "-P", "-o", "ALL", "-j", job)]
+    told += [path.read_bytes().decode(errors="replace") for path in run.path.rglob("*") if path.is_file()]
+    assert not any(secret in text for text in told for secret in (CANARY, "echo-key"))
 
 
 @pytest.mark.long
