@@ -352,10 +352,10 @@ def wait_for(what: str, probe: Callable[[], bool], timeout_s: float = STARTS_WIT
         time.sleep(step_s)
 
 
-if (
-    __name__ == "__main__"
-):  # a cluster to try things on: python -m tests.real_slurm.cluster, and what it prints elsewhere
-    with running_cluster() as one:
+if __name__ == "__main__":
+    # a cluster to try things on; what it prints goes into another shell
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell lets what it starts in the background ignore INT
+        signal.signal(number, signal.default_int_handler)
+    with running_cluster() as one, contextlib.suppress(KeyboardInterrupt):
         print(f"export SLURM_CONF={one.environment['SLURM_CONF']} PATH={SEARCH}", flush=True)  # noqa: T201
-        with contextlib.suppress(KeyboardInterrupt):
-            signal.pause()
+        signal.pause()
