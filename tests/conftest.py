@@ -1,5 +1,6 @@
 """What all tests share: the two lanes, no silent skips under CI=true, and where the small model is."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,10 @@ import pytest
 pytest_plugins = ["pytester", "tests.no_skips", "tests.long_lane"]
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# A shell lets what it starts in the background ignore INT, and so would every program that a test starts and interrupts
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
