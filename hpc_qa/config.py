@@ -252,6 +252,11 @@ class Config(Section):
         """GPUs that the server of one array task holds, on all its nodes."""
         return self.vllm.tensor_parallel_size * self.vllm.pipeline_parallel_size
 
+    @property
+    def gpus_per_node(self) -> int:
+        """GPUs that an array task holds on each of its nodes."""
+        return -(-self.gpus_per_task // self.slurm.nodes_per_task)
+
     @model_validator(mode="after")
     def _chunk_fits_the_context(self) -> Self:
         context = self.vllm.max_model_len

@@ -91,18 +91,6 @@ def _read_project(project: Path) -> tuple[Project, list[str]]:
     return (Project(), _in_order(faults)) if faults else (Project.model_validate(file.data), [])
 
 
-def load_site(path: Path) -> Site:
-    """The profile of a cluster.
-
-    Raises:
-        ConfigError: with all faults of the file.
-    """
-    site, faults = _read_site(path)
-    if faults:
-        raise ConfigError(*faults, hint="slurm/generic.yaml explains every setting of a site")
-    return site
-
-
 def _read_site(path: Path) -> tuple[Site, list[str]]:
     file = read(path)
     faults = [_located(path, fault.line, fault.text) for fault in file.faults]
@@ -129,9 +117,8 @@ def _with_site(config: Config, site: Site | None) -> Config:
         return config
     own, theirs = config.slurm, site.slurm
     unsaid = {name: getattr(theirs, name) for name in theirs.model_fields_set - own.model_fields_set}
-    merged = own.model_copy(update=unsaid)
-    nodes = merged.nodes_per_task
-    config = config.model_copy(update={"slurm": site.complete(merged, -(-config.gpus_per_task // nodes))})
+    config = config.model_copy(update={"slurm": own.model_copy(update=unsaid)})
+    config = config.model_copy(update={"slurm": site.complete(config.slurm, config.gpus_per_node)})
     config._site = site
     return config
 

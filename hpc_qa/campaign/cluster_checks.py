@@ -76,7 +76,7 @@ def _partition(config: Config, machine: Machine) -> Iterator[Check]:
     mine = [row for row in rows if (row[0].rstrip("*") == wanted if wanted else row[0].endswith("*"))]
     if not mine:
         text = f"there is no partition {wanted}" if wanted else "the cluster has no default partition"
-        yield Check("partition", "fail", f"{text}; there is {', '.join(names)}", "slurm.partition")
+        yield Check("partition", "fail", f"{text}; there is {', '.join(names)}", "set slurm.partition to one of them")
         return
     name, up, longest = mine[0][0].rstrip("*"), mine[0][1], mine[0][2]
     if up != "up":
@@ -84,7 +84,7 @@ def _partition(config: Config, machine: Machine) -> Iterator[Check]:
     limit_s = None if longest in ("infinite", "n/a") else parse_clock(longest)
     if limit_s is not None and parse_clock(config.slurm.time) > limit_s:
         text = f"slurm.time {config.slurm.time} is longer than the limit of {name}, {longest}"
-        yield Check("time limit", "fail", text, f"slurm.time of at most {longest}")
+        yield Check("time limit", "fail", text, f"set slurm.time to at most {longest}")
     else:
         yield Check("partition", "ok", f"{name}, time limit {longest}")
     yield _gres(config, {row[3] for row in mine}, name)
@@ -92,7 +92,7 @@ def _partition(config: Config, machine: Machine) -> Iterator[Check]:
 
 def _gres(config: Config, offered: set[str], partition: str) -> Check:
     """Whether a node of the partition has the GPUs that an array task asks for on one."""
-    wanted = config.slurm.gres or f"gpu:{-(-config.gpus_per_task // config.slurm.nodes_per_task)}"
+    wanted = config.slurm.gres or f"gpu:{config.gpus_per_node}"
     *kind, count = wanted.split(":")
     most = 0
     for one in ",".join(offered).split(","):
@@ -101,7 +101,7 @@ def _gres(config: Config, offered: set[str], partition: str) -> Check:
             most = max(most, int(match[2]))
     has = ", ".join(sorted(offered)) or "none"
     if not count.isdigit() or most < int(count):
-        fix = "slurm.gres, vllm.tensor_parallel_size or slurm.nodes_per_task"
+        fix = "another slurm.gres or slurm.partition, or a smaller vllm.tensor_parallel_size"
         return Check("gres", "fail", f"no node of {partition} has {wanted}; there is {has}", fix)
     return Check("gres", "ok", f"{wanted} of {has}")
 
@@ -119,7 +119,7 @@ def _test_only(config: Config, project: Path, machine: Machine) -> Check:
     with tempfile.TemporaryDirectory(prefix="hq-doctor-") as folder:
         run = project / "runs" / f"{config.name}-20260101T000000-0000"
         script = Path(folder) / "array.sh"
-        request = ArrayRequest(run, run / "submit", run / "logs", [0], config.slurm, config.gpus_per_task)
+        request = ArrayRequest(run, run / "submit", run / "logs", [0], config.slurm, config.gpus_per_node)
         script.write_text(re.sub(r"^#SBATCH --chdir=.*\n", "", request.script(), flags=re.MULTILINE))
         os.chmod(script, 0o600)
         _, problem = _ask(machine, "sbatch", "--test-only", str(script))

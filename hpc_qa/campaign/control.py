@@ -27,7 +27,7 @@ def missing_shards(run: RunDirectory) -> list[int]:
         SlurmError: Slurm does not say what lives, and starting a shard twice would compute it twice.
     """
     now = status(run)
-    if now.executor == "slurm" and not run.list_submissions() and adopt(run):
+    if now.executor == "slurm" and now.state != "complete" and adopt(run):  # of a command that was killed after sbatch
         now = status(run)
     if unknown := [shard.shard for shard in now.shards if shard.state == "unknown"]:
         raise SlurmError(

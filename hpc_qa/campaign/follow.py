@@ -16,7 +16,7 @@ from hpc_qa.units import duration
 
 POLL_S = 1.0
 LINE_EVERY_S = 30.0
-ASK_SLURM_EVERY_S = 10.0
+ASK_SLURM_EVERY_S = 30.0  # queue and accounting are everybody's
 
 Show = Callable[[RunStatus], None]
 

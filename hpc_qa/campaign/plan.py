@@ -137,7 +137,10 @@ def plan_run(
     """
     memory = fit_of(config, project)
     if memory is not None and memory.faults:
-        raise ConfigError(*memory.faults, hint="hpc-qa plan CONFIG shows what fits once it does")
+        raise ConfigError(
+            *memory.faults,
+            hint="more or larger GPUs, fewer bits a weight, or a smaller vllm.max_model_len, as stands above",
+        )
     entries = tuple(read_manifest(project / config.manifest, project=project)[:limit])
     if not entries:
         raise ManifestError(f"{config.manifest}: no document in it", hint="hpc-qa manifest build FOLDER -o FILE")

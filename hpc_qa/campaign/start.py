@@ -41,7 +41,7 @@ def script_of(plan: RunPlan, project: Path) -> Script:
     shards = [shard.index for shard in plan.shards]
     hours = parse_clock(settings.time) / 3600
     price = f"{len(shards)} array tasks x {gpus} GPU{'s' * (gpus > 1)} x {settings.time}"
-    request = ArrayRequest(run.path, run.submit, run.logs, shards, settings, gpus)
+    request = ArrayRequest(run.path, run.submit, run.logs, shards, settings, plan.config.gpus_per_node)
     return Script(request.script() if shards else "", len(shards) * gpus * hours, price)
 
 
@@ -112,7 +112,7 @@ def adopt(run: RunDirectory) -> list[str]:
 def _submit(run: RunDirectory, config: Config, shards: Sequence[int], exclude: Sequence[str]) -> list[str]:
     jobs = []
     request = ArrayRequest(
-        run.path, run.submit, run.logs, shards, config.slurm, gpus=config.gpus_per_task, exclude=exclude
+        run.path, run.submit, run.logs, shards, config.slurm, gpus_per_node=config.gpus_per_node, exclude=exclude
     )
     for array in submit_arrays(request, max_array_size()):
         _write_down(run, array)

@@ -6,6 +6,7 @@ fill the gap between two flushes. Changes nothing.
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -83,8 +84,8 @@ class RunStatus:
         return document | {"totals": totals}
 
 
-def status(run: RunDirectory) -> RunStatus:
-    """The status of one run.
+def status(run: RunDirectory, view: ClusterView | None = None) -> RunStatus:
+    """The status of one run; `view` is what Slurm said of it, when it was asked already.
 
     Raises:
         StoreError: run.json or plan.json cannot be read.
@@ -92,7 +93,8 @@ def status(run: RunDirectory) -> RunStatus:
     facts, plan = run.facts(), run.frozen_plan()
     submitted = _submitted(run)
     gpus = facts.get("gpus_per_server")
-    cluster = _cluster(run, submitted) if facts["executor"] == "slurm" else None
+    on_slurm = facts["executor"] == "slurm"
+    cluster = (view or look(_open_jobs(run, submitted))) if on_slurm else None
     shards = tuple(
         _shard_status(run, int(shard["index"]), shard["documents"], submitted.get(int(shard["index"])), gpus, cluster)
         for shard in plan["shards"]
@@ -111,10 +113,20 @@ def status(run: RunDirectory) -> RunStatus:
     )
 
 
-def _cluster(run: RunDirectory, submitted: dict[int, dict[str, Any]]) -> ClusterView:
-    """What Slurm says of the shards that are not committed; it is not asked when there is none."""
+def _open_jobs(run: RunDirectory, submitted: dict[int, dict[str, Any]]) -> list[str]:
+    """The jobs of shards that are not committed; none of them is asked about when there is none."""
     open_tasks = [str(task["job_id"]) for index, task in submitted.items() if not run.shard(index).commit.exists()]
-    return look(sorted({task_id.partition("_")[0] for task_id in open_tasks}, key=int))
+    return sorted({task_id.partition("_")[0] for task_id in open_tasks}, key=int)
+
+
+def _view_of_all(runs: Iterable[RunDirectory]) -> ClusterView:
+    """What Slurm says of all these runs, asked once."""
+    jobs: set[str] = set()
+    for run in runs:
+        with suppress(StoreError):  # its own line says that it is unreadable
+            if run.facts()["executor"] == "slurm":
+                jobs |= set(_open_jobs(run, _submitted(run)))
+    return look(sorted(jobs, key=int))
 
 
 def _run_state(shards: Iterable[ShardStatus]) -> str:
@@ -229,9 +241,11 @@ def _time_left_s(progress: dict[str, Any]) -> float | None:
 def list_statuses(project: Path) -> list[dict[str, Any]]:
     """One row per run of the project, oldest first; a run that cannot be read says why."""
     rows: list[dict[str, Any]] = []
-    for run in list_runs(project):
+    runs = list_runs(project)
+    view = _view_of_all(runs)
+    for run in runs:
         try:
-            one = status(run)
+            one = status(run, view)
         except StoreError as error:
             rows.append({"run": run.run_id, "state": "unreadable", "reason": str(error)})
             continue

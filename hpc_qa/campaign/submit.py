@@ -112,6 +112,12 @@ def _slurm_faults(config: Config) -> list[str]:
     settings, faults = config.slurm, []
     if settings.nodes_per_task > 1:
         faults.append("slurm.nodes_per_task: servers that span several nodes are not in this version yet")
+    most = config._site.gpu.per_node if config._site else None
+    if config._site and most is not None and config.gpus_per_node > most:
+        faults.append(
+            f"vllm.tensor_parallel_size x pipeline_parallel_size needs {config.gpus_per_node} GPUs on a node, nodes of "
+            f"{config._site.name} have {most}; make it smaller, or choose other nodes with slurm.site"
+        )
     count = (settings.gres or "").rpartition(":")[2]
     held = int(count) * settings.nodes_per_task if count.isdigit() and "gpu" in (settings.gres or "") else None
     if held is not None and held < config.gpus_per_task:

@@ -13,7 +13,7 @@ from hpc_qa.units import duration
 if TYPE_CHECKING:
     from hpc_qa.campaign.status import RunStatus
 
-WATCH_EVERY_S, WATCH_SLURM_EVERY_S = 2.0, 15.0  # the queue is everybody's
+WATCH_EVERY_S = 2.0
 
 
 @click.command()
@@ -25,6 +25,7 @@ def status(run: str | None, watch: bool, *, project: Path, as_json: bool) -> int
 
     Example: hpc-qa status latest
     """
+    from hpc_qa.campaign.follow import ASK_SLURM_EVERY_S
     from hpc_qa.campaign.status import list_statuses
     from hpc_qa.campaign.status import status as status_of
     from hpc_qa.store.run_directory import find
@@ -41,7 +42,7 @@ def status(run: str | None, watch: bool, *, project: Path, as_json: bool) -> int
     while watch and (now := status_of(directory)).goes_on:
         click.clear()
         _print_status(now)
-        time.sleep(WATCH_SLURM_EVERY_S if now.executor == "slurm" else WATCH_EVERY_S)
+        time.sleep(ASK_SLURM_EVERY_S if now.executor == "slurm" else WATCH_EVERY_S)
     now = status_of(directory)
     if as_json:
         print_json(now.to_json())

@@ -265,7 +265,7 @@ def resume(run: str, detach: bool, wait: bool, *, project: Path, as_json: bool) 
     if config.executor == "slurm":
         bad = bad_nodes(directory, missing)
         for node in bad:
-            say(f"not on {node}: a server could not start there, see hpc-qa logs {directory.run_id}", err=True)
+            say(f"not on {node}: a server could not start there, see hpc-qa logs {directory.run_id} SHARD", err=True)
         submit_it = functools.partial(start, directory, config, missing, exclude=bad)
         return _submit_and_wait(directory, submit_it, wait=wait, as_json=as_json)
     return _start_and_follow(directory, config, missing, detach=detach, as_json=as_json)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hpc_qa.slurm.programs import SEPARATOR, Run, run_program
 
-FIELDS = ("JobID", "State", "ExitCode", "Partition", "ElapsedRaw", "NodeList")
+FIELDS = ("JobID", "State", "Partition", "NodeList")
 LIVING = frozenset({"PENDING", "RUNNING", "REQUEUED", "RESIZING", "SUSPENDED"})
 
 
@@ -19,8 +19,6 @@ class EndedTask:
     task_id: str  # "4471_3"
     state: str  # the first word of Slurm's state
     detail: str  # all of it: "CANCELLED by 1000"
-    exit_code: str  # "STATUS:SIGNAL"
-    elapsed_s: int
     nodes: str | None
 
     @property
@@ -44,18 +42,16 @@ def recorded_tasks(job_ids: Sequence[str], run: Run = run_program) -> dict[str, 
     for line in text.splitlines():
         fields = line.split(SEPARATOR)
         # a row without a partition is a stub that is filled in later, and "4471_[5-9]" are tasks that have not started
-        if len(fields) == len(FIELDS) and fields[3] and "[" not in fields[0]:
+        if len(fields) == len(FIELDS) and fields[2] and "[" not in fields[0]:
             tasks[fields[0]] = _task(fields)
     return tasks
 
 
 def _task(fields: Sequence[str]) -> EndedTask:
-    task_id, state, exit_code, _partition, elapsed, nodes = fields
+    task_id, state, _partition, nodes = fields
     return EndedTask(
         task_id=task_id,
         state=state.split()[0] if state else "UNKNOWN",
         detail=state,
-        exit_code=exit_code,
-        elapsed_s=int(elapsed) if elapsed.isdigit() else 0,
         nodes=None if nodes in ("", "None assigned") else nodes,
     )

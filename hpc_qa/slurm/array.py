@@ -54,7 +54,7 @@ class ArrayRequest:
     logs: Path
     shards: Sequence[int]
     settings: Slurm
-    gpus: int  # of one array task, on all its nodes
+    gpus_per_node: int  # that an array task holds
     first_shard: int = 0  # of array index 0
     exclude: Sequence[str] = ()  # nodes
     dependency: str | None = None
@@ -167,7 +167,7 @@ def _executor(request: ArrayRequest, *, only_script: bool = False) -> Any:
         raise SlurmError(
             "srun is not on PATH", hint="log in to a node of the cluster, or load its Slurm module"
         ) from exc
-    parameters = _parameters(request.run_directory.name, settings, request.gpus)
+    parameters = _parameters(request.run_directory.name, settings, request.gpus_per_node)
     waits = {"dependency": request.dependency, "kill-on-invalid-dep": "yes"} if request.dependency else {}
     more = {
         **parameters.pop("additional_parameters"),  # first: what follows is not for a config to change
@@ -187,7 +187,7 @@ def _executor(request: ArrayRequest, *, only_script: bool = False) -> Any:
     return executor
 
 
-def _parameters(name: str, settings: Slurm, gpus: int) -> dict[str, Any]:
+def _parameters(name: str, settings: Slurm, gpus_per_node: int) -> dict[str, Any]:
     """The parameters of submitit: the options of sbatch that the config names."""
     lead_s = parse_clock(settings.stop_before_end)
     # Slurm may send it a minute early; the task's own clock is exact, so this one is for when that fails
@@ -207,8 +207,8 @@ def _parameters(name: str, settings: Slurm, gpus: int) -> dict[str, Any]:
     }
     names = ("partition", "account", "qos", "gres", "constraint", "cpus_per_task", "mail_type", "mail_user")
     parameters |= {key: getattr(settings, key) for key in names if getattr(settings, key) is not None}
-    if settings.gres is None and gpus:
-        parameters["gpus_per_node"] = gpus // settings.nodes_per_task
+    if settings.gres is None and gpus_per_node:
+        parameters["gpus_per_node"] = gpus_per_node
     return parameters
 
 

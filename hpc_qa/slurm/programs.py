@@ -12,12 +12,6 @@ from hpc_qa.errors import SlurmError
 Run = Callable[[Sequence[str]], str]
 ANSWERS_WITHIN_S = 60.0
 SEPARATOR = "\x1f"  # names of jobs may hold anything that can be typed
-AWAY = (
-    "Unable to contact slurm controller",
-    "Socket timed out",
-    "Connection refused",
-    "Problem talking to the database",
-)
 
 
 def run_program(command: Sequence[str], *, timeout_s: float = ANSWERS_WITHIN_S) -> str:

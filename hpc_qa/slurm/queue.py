@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from hpc_qa.errors import SlurmError
 from hpc_qa.slurm.programs import Run, run_program
 
-# array job, array task, state, reason, seconds until its time limit, nodes. The list of nodes and the reason are the
-# only fields that can hold a blank, so they stand last.
-FORMAT = "%F|%K|%T|%L|%N|%r"
+FORMAT = "%F|%K|%T|%N|%r"  # array job, array task, state, nodes, why it waits
 COMMENT = "hpc_qa, first shard {}"  # of every job array of ours
 NOT_IN_QUEUE = "Invalid job id specified"
 WAITS = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"})
@@ -75,10 +73,10 @@ def tasks_named(name: str, run: Run = run_program) -> list[NamedTask]:
 
 def _parse(text: str) -> Iterator[QueuedTask]:
     for line in text.splitlines():
-        fields = line.strip().split("|", 5)
-        if len(fields) < 6:
+        fields = line.strip().split("|", 4)
+        if len(fields) < 5:
             continue
-        job, index, state, _left, nodes, reason = fields
+        job, index, state, nodes, reason = fields
         yield QueuedTask(
             task_id=f"{job}_{index}" if index.isdigit() else job,
             state=state,

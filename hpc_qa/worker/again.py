@@ -28,7 +28,7 @@ def check_attempts(shard: ShardDirectory, attempt: AttemptDirectory, settings: S
     job, _, restarts = job_identity()
     if restarts > settings.max_requeues:
         raise ServerError(
-            f"array task {job} was requeued {restarts} times, more than slurm.max_requeues ({settings.max_requeues})",
+            f"job {job}: a task was requeued {restarts} times; slurm.max_requeues is {settings.max_requeues}",
             hint=f"hpc-qa logs RUN {shard.index} shows why the attempts ended; then hpc-qa resume RUN",
             retryable=False,
         )

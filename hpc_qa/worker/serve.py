@@ -86,7 +86,7 @@ def serve_documents(
     try:
         with scratch() as folder:
             serving.hold(folder)
-    except BaseException as error:  # saved, and raised again
+    except BaseException as error:  # saved, and raised again unless it only says that everything ends
         if not (isinstance(error, ClientError | ServerError) and stopping.everything_ends()):
             _save(writer, serving)
             if not isinstance(error, ServerError):  # else one of the documents that were in flight may be to blame

@@ -4,14 +4,11 @@ A stop is asked for by a signal, by the time limit, or by ourselves; here it is 
 finished or dropped by whoever asks.
 """
 
-import logging
 import signal
 import threading
 import time
 
 from hpc_qa.slurm.environment import end_time_s, inside_slurm
-
-log = logging.getLogger("hpc_qa.worker")
 
 TIME_LIMIT = "the time limit is near"
 USR2 = signal.SIGUSR2.name  # what Slurm sends before the time limit, and on preemption where the site says so

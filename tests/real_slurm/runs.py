@@ -27,6 +27,19 @@ def submitted(folder: Path, *options: str) -> RunDirectory:
     return run
 
 
+def under_way(folder: Path) -> RunDirectory:
+    """A run on the cluster that has written some records and has more to do."""
+    run = submitted(folder)
+    wait_for_records(run, 8)
+    return run
+
+
+def node_of(cluster: Cluster, run: RunDirectory, shard: int = 0) -> str:
+    """The node on which the array task of this shard runs."""
+    ask = ("squeue", "-h", "-j", f"{job_of(run)}_{shard}", "-o", "%N")
+    return str(wait_until(lambda: cluster.run(*ask).strip(), "a node"))
+
+
 def job_of(run: RunDirectory) -> str:
     """The job id of its last job array."""
     return str(run.list_submissions()[-1]["job_id"])

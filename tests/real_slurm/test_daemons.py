@@ -4,15 +4,16 @@ import time
 
 import pytest
 
-from tests.projects import call, records
+from tests.projects import call
 from tests.real_slurm.runs import (
     assert_same_as_quiet,
     finish,
     job_of,
+    node_of,
     status_of,
     submitted,
+    under_way,
     wait_for_end,
-    wait_for_records,
     wait_until,
 )
 
@@ -49,8 +50,7 @@ def test_a_run_goes_on_while_the_controller_is_away_and_nothing_is_started_twice
     project, cluster, model_folder, capsys
 ):
     folder = project(**SIZE)
-    run = submitted(folder)
-    wait_for_records(run, 8)
+    run = under_way(folder)
     cluster.stop_daemon("slurmctld")
     try:
         said = status_of(folder, run)
@@ -69,8 +69,7 @@ def test_a_run_goes_on_while_the_controller_is_away_and_nothing_is_started_twice
 @pytest.mark.covers("worker", "client", "store", "campaign", "slurm")
 def test_status_and_resume_work_without_accounting(project, cluster, model_folder):
     folder = project(**SIZE)
-    run = submitted(folder)
-    wait_for_records(run, 8)
+    run = under_way(folder)
     cluster.stop_daemon("slurmdbd")
     try:
         said = status_of(folder, run)
@@ -91,9 +90,8 @@ def test_status_and_resume_work_without_accounting(project, cluster, model_folde
 def test_two_attempts_that_write_at_once_count_once(project, cluster, model_folder):
     size = {"documents": 6, "rules_each": 500}
     folder = project(**size)
-    run = submitted(folder)
-    wait_for_records(run, 8)
-    node = wait_until(lambda: cluster.run("squeue", "-h", "-j", f"{job_of(run)}_0", "-o", "%N").strip(), "a node")
+    run = under_way(folder)
+    node = node_of(cluster, run)
     cluster.stop_daemon(node, 9)  # its tasks live on, and Slurm starts them again elsewhere
     try:
         wait_until(lambda: any(len(run.shard(number).attempts()) == 2 for number in range(3)), "a second attempt")
@@ -106,4 +104,3 @@ def test_two_attempts_that_write_at_once_count_once(project, cluster, model_fold
     writers = [sum(bool(list(one.segments())) for one in run.shard(number).attempts()) for number in twice]
     assert max(writers) == 2
     assert_same_as_quiet(run, model_folder, **size)
-    assert len(records(run)) > 0

@@ -11,10 +11,11 @@ from tests.real_slurm.runs import (
     assert_same_as_quiet,
     finish,
     job_of,
+    node_of,
     status_of,
     submitted,
+    under_way,
     wait_for_end,
-    wait_for_records,
     wait_until,
 )
 
@@ -32,8 +33,7 @@ def echo_delay_s() -> float:
 @pytest.mark.covers("worker", "client", "store", "campaign", "slurm")
 def test_a_requeued_array_task_goes_on_where_it_was(project, cluster, model_folder):
     folder = project(**SIZE)
-    run = submitted(folder)
-    wait_for_records(run, 8)
+    run = under_way(folder)
     cluster.run("scontrol", "requeue", f"{job_of(run)}_0")
     finish(folder, run, resumes=0)
     assert (f"{job_of(run)}_0", "REQUEUED") in accounted(cluster, run)
@@ -43,8 +43,7 @@ def test_a_requeued_array_task_goes_on_where_it_was(project, cluster, model_fold
 
 def test_usr2_lets_a_task_write_what_it_has_and_requeues_it(project, cluster, model_folder):
     folder = project(**SIZE)
-    run = submitted(folder)
-    wait_for_records(run, 8)
+    run = under_way(folder)
     for _ in range(3):  # again and again, as some sites do
         cluster.run("scancel", "--signal=USR2", f"{job_of(run)}_0")
     finish(folder, run, resumes=0)
@@ -58,8 +57,7 @@ def test_usr2_lets_a_task_write_what_it_has_and_requeues_it(project, cluster, mo
 @pytest.mark.covers("worker", "client", "store", "campaign", "slurm")
 def test_term_alone_drains_a_task_and_resume_goes_on(project, cluster, model_folder):
     folder = project(**SIZE)
-    run = submitted(folder)
-    wait_for_records(run, 8)
+    run = under_way(folder)
     cluster.run("scancel", "--signal=TERM", f"{job_of(run)}_0")
     said = wait_for_end(folder, run)
     assert said["state"] == "incomplete"
@@ -74,8 +72,7 @@ def test_term_alone_drains_a_task_and_resume_goes_on(project, cluster, model_fol
 @pytest.mark.covers("worker", "client", "store", "campaign", "slurm")
 def test_a_cancelled_array_task_is_the_only_one_that_is_submitted_again(project, cluster, model_folder):
     folder = project(**SIZE)
-    run = submitted(folder)
-    wait_for_records(run, 8)
+    run = under_way(folder)
     cluster.run("scancel", f"{job_of(run)}_1")
     wait_for_end(folder, run)
     shard = status_of(folder, run)["shards"][1]
@@ -93,9 +90,8 @@ def test_a_cancelled_array_task_is_the_only_one_that_is_submitted_again(project,
 @pytest.mark.covers("worker", "client", "store", "campaign", "slurm")
 def test_when_a_node_dies_its_tasks_go_on_elsewhere(project, cluster, model_folder):
     folder = project(**SIZE)
-    run = submitted(folder)
-    wait_for_records(run, 8)
-    node = wait_until(lambda: cluster.run("squeue", "-h", "-j", f"{job_of(run)}_0", "-o", "%N").strip(), "a node")
+    run = under_way(folder)
+    node = node_of(cluster, run)
     cluster.kill_node(node)
     try:
         finish(folder, run)
@@ -119,9 +115,8 @@ def urgent(cluster):
 @pytest.mark.covers("worker", "client", "store", "campaign", "slurm")
 def test_a_preempted_task_goes_on_when_the_others_have_had_their_turn(project, cluster, model_folder, urgent):
     folder = project(**SIZE)
-    run = submitted(folder)
-    wait_for_records(run, 8)
-    node = wait_until(lambda: cluster.run("squeue", "-h", "-j", f"{job_of(run)}_0", "-o", "%N").strip(), "a node")
+    run = under_way(folder)
+    node = node_of(cluster, run)
     cluster.run("sbatch", f"--qos={urgent}", "--exclusive", "-w", node, "-o", "/dev/null", "--wrap", "sleep 5")
     finish(folder, run, resumes=0)
     assert "PREEMPTED" in {state for _, state in accounted(cluster, run)}

@@ -1,10 +1,11 @@
-"""A run on a real cluster, from submit to the published dataset."""
+"""Submitting to a real cluster: once, twice, refused, killed, in parts; and what a run leaves behind there."""
 
 import pytest
 
 from hpc_qa.store.run_directory import list_runs
 from tests.projects import call, keys, proof
-from tests.real_slurm.runs import accounted, finish, job_of, submitted
+from tests.real_slurm.cluster import Shape, running_cluster
+from tests.real_slurm.runs import accounted, finish, job_of, submitted, wait_for_end
 
 CANARY = "canary-5b1f0e"
 
@@ -58,15 +59,25 @@ def test_an_array_that_was_submitted_by_a_killed_submit_is_found_again(project, 
     assert call(folder, "resume", run.run_id) == 0
     assert job_of(run) == job
     assert len(run.list_submissions()) == 1
+    cluster.run("scancel", job)
+    wait_for_end(folder, run)
+    assert call(folder, "resume", run.run_id) == 0
+    second = job_of(run)
+    (run.submissions / "002.json").unlink()  # and a resume may be killed there as well
+    assert call(folder, "resume", run.run_id) == 0
+    assert job_of(run) == second != job
     finish(folder, run, resumes=0)
 
 
 @pytest.mark.long
 @pytest.mark.covers("worker", "client", "store", "campaign", "slurm")
-def test_an_array_above_the_limit_of_the_cluster_is_submitted_in_parts(project, cluster, monkeypatch):
+def test_an_array_above_the_limit_of_the_cluster_is_submitted_in_parts(project, monkeypatch):
     folder = project(documents=6)
-    monkeypatch.setattr("hpc_qa.campaign.start.max_array_size", lambda: 2)
-    run = submitted(folder)
-    assert len(run.list_submissions()) == 2
-    finish(folder, run, resumes=0)
+    with running_cluster(Shape(name="small", nodes=1, prefix="small", max_array_size=2)) as small:
+        for name, value in small.environment.items():
+            monkeypatch.setenv(name, value)
+        run = submitted(folder)
+        parts = [(one["first_shard"], len(one["tasks"])) for one in run.list_submissions()]
+        assert parts == [(0, 2), (2, 1)]
+        finish(folder, run, resumes=0)
     assert set(keys(run).values()) == {1}

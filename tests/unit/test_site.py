@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hpc_qa.config_file import load, load_site
+from hpc_qa.campaign.submit import check_startable
+from hpc_qa.config_file import load
 from hpc_qa.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,5 +68,12 @@ def test_a_site_that_is_not_there_is_a_fault_of_the_config(tmp_path):
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "slurm").glob("*.yaml")), ids=lambda path: path.name)
-def test_the_profiles_that_we_ship_can_be_loaded(path):
-    assert load_site(path).name == path.stem
+def test_the_profiles_that_we_ship_can_be_loaded(tmp_path, path):
+    config = config_of(tmp_path, site=path.read_text())
+    assert config._site.name == path.stem
+
+
+def test_a_server_that_needs_more_gpus_than_a_node_of_the_site_has_is_refused(tmp_path):
+    eight = config_of(tmp_path, CONFIG.replace("tensor_parallel_size: 4", "tensor_parallel_size: 8"))
+    with pytest.raises(ConfigError, match="needs 8 GPUs on a node, nodes of here have 4"):
+        check_startable(eight, tmp_path)

@@ -2,23 +2,25 @@
 
 import pytest
 
+from hpc_qa.campaign import status
 from hpc_qa.campaign.cluster import ClusterView
 from hpc_qa.errors import SlurmError
 from hpc_qa.slurm.accounting import EndedTask, recorded_tasks
 from hpc_qa.slurm.queue import QueuedTask, queued_tasks, tasks_named
+from tests.made_runs import finished_run
 
 SQUEUE = """\
-9|0|RUNNING|9:30|node1|None
-9|1|PENDING|10:00||JobArrayTaskLimit
-9|2|COMPLETED|0:00|node2|None
-9|3|COMPLETING|9:00|node2|None
+9|0|RUNNING|node1|None
+9|1|PENDING||JobArrayTaskLimit
+9|2|COMPLETED|node2|None
+9|3|COMPLETING|node2|None
 """
 SACCT = [
-    ("9_0", "RUNNING", "0:0", "main", "30", "node1"),
-    ("9_2", "COMPLETED", "0:0", "main", "40", "node2"),
-    ("9_4", "CANCELLED by 0", "0:0", "main", "5", "node1"),
-    ("9_5", "COMPLETED", "0:0", "", "0", "None assigned"),
-    ("9_[6-7]", "PENDING", "0:0", "main", "0", "None assigned"),
+    ("9_0", "RUNNING", "main", "node1"),
+    ("9_2", "COMPLETED", "main", "node2"),
+    ("9_4", "CANCELLED by 0", "main", "node1"),
+    ("9_5", "COMPLETED", "", "None assigned"),
+    ("9_[6-7]", "PENDING", "main", "None assigned"),
 ]
 
 
@@ -80,8 +82,8 @@ def test_arrays_of_a_run_are_found_by_name_and_other_jobs_of_that_name_are_not()
 
 RUNS = QueuedTask("9_0", "RUNNING", None, "node1")
 WAITS = QueuedTask("9_0", "PENDING", "Resources", None)
-ENDED = EndedTask("9_0", "TIMEOUT", "TIMEOUT", "0:0", 60, "node1")
-STILL = EndedTask("9_0", "RUNNING", "RUNNING", "0:0", 60, "node1")
+ENDED = EndedTask("9_0", "TIMEOUT", "TIMEOUT", "node1")
+STILL = EndedTask("9_0", "RUNNING", "RUNNING", "node1")
 
 
 @pytest.mark.parametrize(
@@ -102,3 +104,14 @@ STILL = EndedTask("9_0", "RUNNING", "RUNNING", "0:0", 60, "node1")
 )
 def test_the_queue_says_what_lives_and_accounting_how_it_ended(queued, recorded, state):
     assert ClusterView(queued, recorded).state_of("9_0")[0] == state
+
+
+def test_the_list_of_runs_asks_slurm_once_for_all_of_them(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(status, "look", lambda jobs: asked.append(jobs) or ClusterView({}, {}))
+    for job in ("9", "12"):
+        run = finished_run(tmp_path, [["a"]], nonce=f"00{job:0>2}")
+        run.shard(0).commit.unlink()
+        run.add_submission({"job_id": job, "tasks": [{"shard": 0, "job_id": f"{job}_0"}]})
+    assert [row["state"] for row in status.list_statuses(tmp_path)] == ["incomplete", "incomplete"]
+    assert asked == [["9", "12"]]
