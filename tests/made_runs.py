@@ -112,6 +112,7 @@ def planned_run(
     name: str = "made",
     nonce: str = "0001",
     converter: str = "c0ffee",
+    executor: str = "local",
 ) -> RunDirectory:
     """A run as `submit` leaves it: nothing of it has been worked on."""
     run = create(project, name, now=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), nonce=nonce)
@@ -137,7 +138,7 @@ def planned_run(
         "run": run.run_id,
         "created_at": CREATED_AT,
         "project": str(project),
-        "executor": "slurm",
+        "executor": executor,
         "config": config.model_dump(),
         "manifest_sha256": hashlib.sha256(manifest).hexdigest(),
         "plan_sha256": hashlib.sha256(plan).hexdigest(),

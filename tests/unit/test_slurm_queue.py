@@ -110,7 +110,7 @@ def test_the_list_of_runs_asks_slurm_once_for_all_of_them(tmp_path, monkeypatch)
     asked = []
     monkeypatch.setattr(status, "look", lambda jobs: asked.append(jobs) or ClusterView({}, {}))
     for job in ("9", "12"):
-        run = finished_run(tmp_path, [["a"]], nonce=f"00{job:0>2}")
+        run = finished_run(tmp_path, [["a"]], nonce=f"00{job:0>2}", executor="slurm")
         run.shard(0).commit.unlink()
         run.add_submission({"job_id": job, "tasks": [{"shard": 0, "job_id": f"{job}_0"}]})
     assert [row["state"] for row in status.list_statuses(tmp_path)] == ["incomplete", "incomplete"]
