@@ -200,6 +200,7 @@ class RaySession:
             "RAY_event_stats": "false",
             "RAY_raylet_report_resources_period_milliseconds": "1000",
             "RAY_gcs_pull_resource_loads_period_milliseconds": "5000",
+            "RAY_prestart_worker_first_driver": "false",  # an idle worker wakes up a hundred times a second
             "AUTOSCALER_METRIC_PORT": "-1",  # else it tells everybody on 44217 of all interfaces, without any token
             "TMPDIR": str(self._folder),
             name: value,
