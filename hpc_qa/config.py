@@ -4,6 +4,7 @@ A key under `vllm` or `slurm` is the upstream option with underscores. Reading a
 lacks and messages that name file and line, is in `config_file.py`; this module only says what is allowed.
 """
 
+import math
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
@@ -144,6 +145,24 @@ class Client(Section):
     max_retries: int = Field(3, ge=0, le=20)
 
 
+class Convert(Section):
+    """One array task of the job array that converts documents on CPUs, before the GPU array may start.
+
+    What is not named here is as in the `slurm` section, but for GPUs and what belongs to their nodes.
+    """
+
+    partition: SlurmWord | None = None  # None: that of the GPU array
+    qos: SlurmWord | None = None
+    constraint: SlurmWord | None = None
+    time: Clock = "02:00:00"
+    cpus_per_task: int = Field(8, ge=1, le=100_000)  # as many documents at once
+    mem: str | None = Field(
+        None, pattern=r"^\d+[KMGT]?$"
+    )  # None: documents.limits.memory_gib for each of them, and 2 GiB
+    tasks: int = Field(8, ge=1, le=1_000)  # at most; all of them may run at once
+    additional_parameters: dict[OptionName, str | int | bool] = {}
+
+
 class Slurm(Section):
     """One array task: options of `sbatch` with underscores."""
 
@@ -166,11 +185,16 @@ class Slurm(Section):
     mail_type: SlurmWord | None = None
     mail_user: SlurmWord | None = None
     additional_parameters: dict[OptionName, str | int | bool] = {}
+    convert: Convert = Convert()
 
     @model_validator(mode="after")
     def _stops_after_it_starts(self) -> Self:
         if parse_clock(self.stop_before_end) >= parse_clock(self.time):
             raise ValueError(f"stop_before_end {self.stop_before_end} leaves nothing of the time limit {self.time}")
+        if parse_clock(self.stop_before_end) >= parse_clock(self.convert.time):
+            raise ValueError(
+                f"stop_before_end {self.stop_before_end} leaves nothing of convert.time {self.convert.time}"
+            )
         return self
 
 
@@ -256,6 +280,26 @@ class Config(Section):
     def gpus_per_node(self) -> int:
         """GPUs that an array task holds on each of its nodes."""
         return -(-self.gpus_per_task // self.slurm.nodes_per_task)
+
+    @property
+    def conversion_job(self) -> Slurm:
+        """The settings of an array task that converts: no GPU, and nothing that belongs to the nodes of GPUs."""
+        job = self.slurm.convert
+        memory_gib = math.ceil(job.cpus_per_task * self.documents.limits.memory_gib) + 2
+        return self.slurm.model_copy(
+            update={
+                "partition": job.partition or self.slurm.partition,
+                "qos": job.qos,
+                "constraint": job.constraint,
+                "gres": None,
+                "time": job.time,
+                "cpus_per_task": job.cpus_per_task,
+                "mem": job.mem or f"{memory_gib}G",
+                "nodes_per_task": 1,
+                "array_parallelism": job.tasks,
+                "additional_parameters": job.additional_parameters,
+            }
+        )
 
     @model_validator(mode="after")
     def _chunk_fits_the_context(self) -> Self:

@@ -119,7 +119,7 @@ def _test_only(config: Config, project: Path, machine: Machine) -> Check:
     with tempfile.TemporaryDirectory(prefix="hq-doctor-") as folder:
         run = project / "runs" / f"{config.name}-20260101T000000-0000"
         script = Path(folder) / "array.sh"
-        request = ArrayRequest(run, run / "submit", run / "logs", [0], config.slurm, config.gpus_per_node)
+        request = ArrayRequest(run.name, run, [0], config.slurm, config.gpus_per_node)
         script.write_text(re.sub(r"^#SBATCH --chdir=.*\n", "", request.script(), flags=re.MULTILINE))
         os.chmod(script, 0o600)
         _, problem = _ask(machine, "sbatch", "--test-only", str(script))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 
+from hpc_qa.campaign import conversion
 from hpc_qa.campaign.attempts import attempts_of, live_process
 from hpc_qa.campaign.start import adopt
 from hpc_qa.campaign.status import ShardStatus, status
@@ -48,6 +49,8 @@ def cancel(
     now = status(run)
     running = [shard for shard in now.shards if shard.state in ("queued", "running", "unknown")]
     if now.executor == "slurm":
+        if now.conversion:
+            conversion.cancel(run.conversion, conversion.JOB_NAME.format(run.run_id))
         jobs = {str(shard.job_id).partition("_")[0] for shard in running}
         cancel_jobs(sorted(jobs | set(adopt(run)), key=int))
         return running
@@ -140,6 +143,24 @@ def last_words(run: RunDirectory, shard: int, *, lines: int = 8) -> list[str]:
         return marked[-lines:]
     printed = files[-1].read_text(errors="backslashreplace").splitlines()
     return [line for line in printed if not line.startswith("submitit ")][-lines:]
+
+
+def conversion_logs(run: RunDirectory, task: int) -> list[Path]:
+    """The logs of an array task of the conversion that a run waits for, submission by submission.
+
+    Raises:
+        ConfigError: the run has no conversion, or it has no such task.
+    """
+    directory = run.conversion
+    if not directory.exists():
+        raise ConfigError(
+            f"{run.run_id} has no conversion of its own", hint="its documents were converted before it was submitted"
+        )
+    count = len(directory.facts()["tasks"])
+    if task >= count:
+        raise ConfigError(f"the conversion has no task {task}", hint=f"tasks are 0 to {count - 1}")
+    jobs = [str(t["job_id"]) for s in directory.list_submissions() for t in s["tasks"] if t["shard"] == task]
+    return [path for job in jobs if (path := directory.logs / f"{job}.log").is_file()]
 
 
 def log_files(run: RunDirectory, shard: int) -> list[Path]:

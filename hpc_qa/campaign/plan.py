@@ -7,16 +7,28 @@ need not be converted yet where the manifest knows its tokens. `submit` freezes 
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hpc_qa.campaign import estimate, provenance
+from hpc_qa.campaign.conversion import ConversionPlan, plan_conversion
 from hpc_qa.campaign.estimate import Demand, Interval
 from hpc_qa.campaign.memory import fit_of
 from hpc_qa.campaign.schedule import LIMIT_SHARE, Pace, Pile, Terms, balance, makespan, schedule, share_note, too_long
-from hpc_qa.campaign.shards import Converted, Settled, Shard, number, predicted, sample, settle, settled_json
+from hpc_qa.campaign.shards import (
+    Converted,
+    Settled,
+    Shard,
+    number,
+    predicted,
+    predicted_tokens,
+    sample,
+    settle,
+    settled_json,
+    tokens_per_byte,
+)
 from hpc_qa.config import Config
 from hpc_qa.documents.cache import DocumentCache, converter_key
 from hpc_qa.documents.convert import BY_LIMIT, Conversion, convert_all
@@ -48,7 +60,8 @@ class RunPlan:
     pace: Pace | None  # of one server; None: not known
     pace_source: str | None  # measured | config
     notes: tuple[str, ...]  # what the choice of shards could not do, and why
-    not_converted: int  # documents that are planned by the tokens of the manifest
+    not_converted: int  # documents whose tokens are predicted
+    conversion: ConversionPlan | None  # that the run waits for; None: what is not converted has to be, before it starts
     memory: MemoryFit | None  # None: the memory of the GPUs is not known
 
     @property
@@ -87,6 +100,7 @@ class RunPlan:
             "documents": len(self.entries),
             "documents_to_do": sum(len(shard.documents) for shard in self.shards),
             "documents_not_converted": self.not_converted,
+            "conversion": self.conversion.to_json() if self.conversion else None,
             "settled_by_reason": dict(sorted(states.items())),
             "servers_at_once": self.servers_at_once,
             "gpus_per_server": self.gpus_per_server,
@@ -126,13 +140,14 @@ def _combine(intervals: Sequence[Interval], how: Callable[[list[float]], float])
 
 
 def plan_run(
-    config: Config, *, project: Path, limit: int | None = None, on_converted: Callable[[Conversion], None] | None = None
-) -> RunPlan:
-    """Plan a run of this config.
+    config: Config, *, project: Path, limit: int | None = None, convert_first: bool = False,
+    on_converted: Callable[[Conversion], None] | None = None,
+) -> RunPlan:  # fmt: skip
+    """Plan a run of this config; with `convert_first` a job array converts what is missing, and nothing is done here.
 
     Raises:
         ConfigError: too much is to be converted first; a setting does not fit this machine; a document can never be
-            done within the time limit.
+            done within the time limit; the tokens of what is not converted cannot be predicted.
         ManifestError: the manifest cannot be read, or no document of it is left.
     """
     memory = fit_of(config, project)
@@ -145,10 +160,13 @@ def plan_run(
     if not entries:
         raise ManifestError(f"{config.manifest}: no document in it", hint="hpc-qa manifest build FOLDER -o FILE")
     key = converter_key(config, project)
-    known = _known(entries, config, project, key, on_converted)
+    if convert_first:
+        _check_convert_first(config)
+    known = _known(entries, config, project, key, on_converted, convert_first=convert_first)
+    ratios, predicted_by = _prediction(entries, known, config) if convert_first else ({}, [])
 
     def converted(entry: Entry) -> Converted:
-        return known.get(entry.doc_id) or predicted(entry.tokens or 0, config.qa.chunk_size)
+        return known.get(entry.doc_id) or predicted(predicted_tokens(entry, ratios), config.qa.chunk_size)
 
     open_entries, settled = settle(entries, converted, max_chunks=config.documents.max_chunks)
     chosen: Mapping[str, list[int]] | None = None
@@ -159,6 +177,7 @@ def plan_run(
     if not open_entries and not settled:
         raise ManifestError(f"{config.manifest}: no document left to work on")
     asked = _asked(open_entries, converted, chosen, config)
+    missing = {entry.doc_id for entry in open_entries if entry.doc_id not in known}
     gpus = gpus_per_server(config)
     paces, source = _paces(config, project, gpus)
     pace = estimate.middle(paces)
@@ -178,8 +197,9 @@ def plan_run(
         shard_s=tuple(estimate.shard_seconds(shard.predicted_tokens, paces) for shard in shards),
         pace=pace,
         pace_source=source,
-        notes=(*notes, *(memory.notes if memory else ())),
-        not_converted=sum(entry.doc_id not in known for entry in open_entries),
+        notes=(*notes, *predicted_by, *(memory.notes if memory else ())),
+        not_converted=len(missing),
+        conversion=_conversion(entries, missing, config) if convert_first and missing else None,
         memory=memory,
     )
 
@@ -281,23 +301,67 @@ def _never_fits(long: Sequence[str], tokens: Mapping[str, int], terms: Terms, co
     return ConfigError(*faults, hint=hint)
 
 
+def _check_convert_first(config: Config) -> None:
+    faults = []
+    if config.executor != "slurm":
+        faults.append("--convert is for Slurm; on this machine documents are converted before a run starts")
+    if config.documents.sample_chunks is not None:
+        faults.append(
+            "documents.sample_chunks draws from chunks, so that documents have to be converted before the plan"
+        )
+    if faults:
+        raise ConfigError(*faults, hint=f"hpc-qa convert {config._source or 'CONFIG'}, then submit without --convert")
+
+
+def _prediction(
+    entries: Sequence[Entry], known: Mapping[str, Converted], config: Config
+) -> tuple[Mapping[str, float], list[str]]:
+    """(tokens per byte of what is converted, by media type; what is to be said about documents predicted by it).
+
+    Raises:
+        ConfigError: nothing was converted that the others could be compared with.
+    """
+    unsaid = [entry for entry in entries if entry.tokens is None and entry.doc_id not in known]
+    if not unsaid:
+        return {}, []
+    compared = [(entry, known[entry.doc_id]) for entry in entries if entry.doc_id in known]
+    ratios = tokens_per_byte(compared)
+    if not ratios:
+        raise ConfigError(
+            f"the tokens of {len(unsaid):,} documents cannot be predicted: their lines in {config.manifest} do not say "
+            "them, and no document of it is converted yet that they could be compared with",
+            hint=f"hpc-qa convert {config._source or 'CONFIG'} --limit 20, and then the same again",
+        )
+    of_each = ", ".join(f"{ratio:.3g} tokens a byte of {kind}" for kind, ratio in sorted(ratios.items()) if kind)
+    note = (
+        f"the tokens of {len(unsaid):,} documents are predicted by their bytes: {of_each}, as in the {len(compared):,}"
+    )
+    return ratios, [f"{note} that are converted"]
+
+
+def _conversion(entries: Sequence[Entry], missing: Container[str], config: Config) -> ConversionPlan:
+    return plan_conversion(
+        [max(1, entry.bytes) if entry.doc_id in missing else 0 for entry in entries], config.slurm.convert.tasks
+    )
+
+
 def _known(
     entries: Sequence[Entry], config: Config, project: Path, key: str,
-    on_converted: Callable[[Conversion], None] | None,
+    on_converted: Callable[[Conversion], None] | None, *, convert_first: bool,
 ) -> dict[str, Converted]:  # fmt: skip
-    """What conversion left, by doc_id; absent is what is planned by the tokens of its manifest line."""
+    """What conversion left, by doc_id; absent is what is planned without it."""
     cache = DocumentCache(project / config.documents.cache, key)
     look = _looker(cache)
     # which chunks a sample takes is not known before they are there
     by_tokens = config.executor == "slurm" and config.documents.sample_chunks is None
-    needed = [entry for entry in entries if not by_tokens or entry.tokens is None]
+    needed = [] if convert_first else [entry for entry in entries if not by_tokens or entry.tokens is None]
     missing = [entry for entry in needed if look(entry) is None]
     missing_mb = sum(entry.bytes for entry in missing) / 1e6
     if missing_mb > config.documents.convert_on_submit_mb:
         raise ConfigError(
             f"{len(missing)} documents ({missing_mb:,.0f} MB) are not converted yet, more than "
             f"documents.convert_on_submit_mb ({config.documents.convert_on_submit_mb:g})",
-            hint=f"hpc-qa convert {config._source or 'CONFIG'}",
+            hint=f"hpc-qa convert {config._source or 'CONFIG'}, here or with --executor slurm",
         )
     results = convert_all(needed, config, project=project, on_done=on_converted) if needed else []
     known = {r.doc_id: Converted(r.status, r.reason, r.chunks or 0, r.tokens or 0) for r in results}

@@ -7,11 +7,13 @@ are, and which document goes where, is in `schedule.py`.
 
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from hpc_qa.campaign.schedule import Pile
+from hpc_qa.documents.facts import settled_state
 from hpc_qa.manifest import Entry
 
 
@@ -57,6 +59,24 @@ def predicted(tokens: int, chunk_size: int) -> Converted:
     return Converted("ok", None, math.ceil(tokens / chunk_size), tokens)
 
 
+def tokens_per_byte(converted: Iterable[tuple[Entry, Converted]]) -> dict[str, float]:
+    """Tokens per byte of the file, by media type, and of all together under "": sums over sums, a ratio estimator."""
+    tokens, size = Counter[str](), Counter[str]()
+    for entry, outcome in converted:
+        if outcome.status == "ok" and entry.bytes:
+            for kind in ("", entry.media_type):
+                tokens[kind] += outcome.tokens
+                size[kind] += entry.bytes
+    return {kind: tokens[kind] / size[kind] for kind in size}
+
+
+def predicted_tokens(entry: Entry, ratios: Mapping[str, float]) -> int:
+    """The tokens that a line of the manifest says, else by its bytes; 0 where nothing is known to compare with."""
+    if entry.tokens is not None:
+        return entry.tokens
+    return round(entry.bytes * ratios.get(entry.media_type, ratios.get("", 0.0)))
+
+
 def settle(
     entries: Iterable[Entry], converted: Callable[[Entry], Converted], *, max_chunks: int | None
 ) -> tuple[list[Entry], list[Settled]]:
@@ -69,12 +89,8 @@ def settle(
         twin = first_with.setdefault(entry.sha256, entry.doc_id)
         if twin != entry.doc_id:
             settled.append(Settled(entry.doc_id, "skipped", f"duplicate_of:{twin}"))
-        elif outcome.status != "ok":
-            settled.append(Settled(entry.doc_id, "failed", outcome.reason or "conversion"))
-        elif not outcome.chunks:
-            settled.append(Settled(entry.doc_id, "skipped", "no_chunks"))
-        elif max_chunks is not None and outcome.chunks > max_chunks:
-            settled.append(Settled(entry.doc_id, "skipped", "too_many_chunks"))
+        elif state := settled_state(outcome.status, outcome.reason, outcome.chunks, max_chunks=max_chunks):
+            settled.append(Settled(entry.doc_id, *state))
         else:
             open_entries.append(entry)
     return open_entries, settled

@@ -1,28 +1,26 @@
 """Start shards of a run: as processes of this machine, or as one job array of Slurm.
 
-What was started is one more file in the run's `submissions/`, written as soon as it is known. Between the moment when
-Slurm takes a job array and that file, only the name of the job says whose it is: `adopt` finds such arrays again.
+What was started is written down at once, see `arrays.py`.
 """
 
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from hpc_qa.campaign import provenance
+from hpc_qa.campaign import arrays, conversion, provenance
 from hpc_qa.campaign.plan import RunPlan, gpus_per_server
 from hpc_qa.config import Config
 from hpc_qa.errors import SlurmError
-from hpc_qa.slurm.array import ArrayRequest, SubmittedArray, max_array_size, submit_arrays
-from hpc_qa.slurm.queue import tasks_named
+from hpc_qa.slurm.array import ArrayRequest
 from hpc_qa.slurm.submission import Submitted, submit_local
 from hpc_qa.store.run_directory import RunDirectory
 from hpc_qa.store.trust import check_run
-from hpc_qa.units import iso, parse_clock, utc_now
+from hpc_qa.units import parse_clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +28,7 @@ class Script:
     """What sbatch would get, and what it could cost."""
 
     text: str
+    conversion: str | None  # that of the array which converts what is missing
     gpu_hours: float  # at most: every array task up to its time limit
     price: str  # how that is made up
 
@@ -41,8 +40,13 @@ def script_of(plan: RunPlan, project: Path) -> Script:
     shards = [shard.index for shard in plan.shards]
     hours = parse_clock(settings.time) / 3600
     price = f"{len(shards)} array tasks x {gpus} GPU{'s' * (gpus > 1)} x {settings.time}"
-    request = ArrayRequest(run.path, run.submit, run.logs, shards, settings, plan.config.gpus_per_node)
-    return Script(request.script() if shards else "", len(shards) * gpus * hours, price)
+    request = ArrayRequest(run.run_id, run.path, shards, settings, plan.config.gpus_per_node)
+    before = None
+    if plan.conversion:
+        name, tasks = conversion.JOB_NAME.format(run.run_id), range(len(plan.conversion.tasks))
+        before = conversion.request_of(run.conversion, name, plan.config, tasks).script()
+        request = replace(request, dependency="afterok:CONVERSION")
+    return Script(request.script() if shards else "", before, len(shards) * gpus * hours, price)
 
 
 def start(run: RunDirectory, config: Config, shards: Sequence[int], *, exclude: Sequence[str] = ()) -> list[str]:
@@ -74,6 +78,8 @@ def start_new(run: RunDirectory, config: Config, shards: Sequence[int]) -> list[
             raise
         if not error.certain and (taken := _taken(run, error)):
             return taken
+        if run.conversion.exists():
+            conversion.cancel(run.conversion, conversion.JOB_NAME.format(run.run_id))
         shutil.rmtree(run.path)
         raise
 
@@ -97,32 +103,18 @@ def adopt(run: RunDirectory) -> list[str]:
     Raises:
         SlurmError: the controller does not answer.
     """
-    known = {submission.get("job_id") for submission in run.list_submissions()}
-    arrays: dict[str, list[tuple[int, int]]] = {}
-    for task in tasks_named(run.run_id):
-        if task.job_id not in known:
-            arrays.setdefault(task.job_id, []).append((task.index, task.first_shard))
-    for job_id, tasks in arrays.items():
-        first = tasks[0][1]
-        shards = tuple(sorted(first + index for index, _ in tasks))
-        _write_down(run, SubmittedArray(job_id, first, shards))
-    return sorted(arrays, key=int)
+    return arrays.adopt(run, run.run_id)
 
 
 def _submit(run: RunDirectory, config: Config, shards: Sequence[int], exclude: Sequence[str]) -> list[str]:
-    jobs = []
+    """First what is missing of the conversion that the run waits for, then the array that depends on it."""
+    before = None
+    if run.conversion.exists():
+        before = conversion.start_missing(run.conversion, conversion.JOB_NAME.format(run.run_id), config)
     request = ArrayRequest(
-        run.path, run.submit, run.logs, shards, config.slurm, gpus_per_node=config.gpus_per_node, exclude=exclude
+        run.run_id, run.path, shards, config.slurm, config.gpus_per_node, exclude=exclude, dependency=before
     )
-    for array in submit_arrays(request, max_array_size()):
-        _write_down(run, array)
-        jobs.append(array.job_id)
-    return jobs
-
-
-def _write_down(run: RunDirectory, array: SubmittedArray) -> None:
-    tasks = [{"shard": shard, "job_id": array.task_id(shard)} for shard in array.shards]
-    run.add_submission(_facts("slurm", tasks) | {"job_id": array.job_id, "first_shard": array.first_shard})
+    return arrays.submit(run, request)
 
 
 def _start_here(run: RunDirectory, config: Config, shards: Sequence[int]) -> list[str]:
@@ -130,16 +122,12 @@ def _start_here(run: RunDirectory, config: Config, shards: Sequence[int]) -> lis
     submitted = submit_local(
         run.path, run.submit, shards, gpus_per_server=gpus or 0, visible_gpus=_gpu_indices() if gpus else ()
     )
-    run.add_submission(_facts("local", [_local_task(one) for one in submitted]))
+    run.add_submission(arrays.facts_of("local", [_local_task(one) for one in submitted]))
     return [one.job_id for one in submitted]
 
 
 def _local_task(one: Submitted) -> dict[str, Any]:
     return {"shard": one.shard, "job_id": one.job_id, "pid": one.pid, "process_start_s": _start_time(one.pid)}
-
-
-def _facts(executor: str, tasks: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"at": iso(utc_now()), "executor": executor, "host": provenance.hardware()["host"], "tasks": tasks}
 
 
 def _gpu_indices() -> list[int]:

@@ -12,8 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from hpc_qa.campaign.arrays import last_tasks
 from hpc_qa.campaign.attempts import Attempt, attempts_of, live_process
 from hpc_qa.campaign.cluster import ClusterView, look
+from hpc_qa.campaign.conversion import ConversionStatus, open_jobs, status_of
 from hpc_qa.errors import StoreError
 from hpc_qa.store.commits import read_commit, seems_damaged
 from hpc_qa.store.merge import counts_of
@@ -61,6 +63,7 @@ class RunStatus:
     settled: dict[str, int]
     shards: tuple[ShardStatus, ...]
     notes: tuple[str, ...] = ()  # what could not be asked
+    conversion: ConversionStatus | None = None  # that it waits for, when there is one
 
     @property
     def goes_on(self) -> bool:
@@ -76,6 +79,7 @@ class RunStatus:
         """As `status RUN --json` prints it."""
         document = asdict(self)
         document["shards"] = [asdict(shard) for shard in self.shards]
+        document["conversion"] = self.conversion.to_json() if self.conversion else None
         totals: dict[str, float | None] = {
             name: self.count(name) for name in ("ok", "failed", "skipped", "left", "pairs", "accepted")
         }
@@ -91,10 +95,11 @@ def status(run: RunDirectory, view: ClusterView | None = None) -> RunStatus:
         StoreError: run.json or plan.json cannot be read.
     """
     facts, plan = run.facts(), run.frozen_plan()
-    submitted = _submitted(run)
+    submitted = last_tasks(run)
     gpus = facts.get("gpus_per_server")
     on_slurm = facts["executor"] == "slurm"
     cluster = (view or look(_open_jobs(run, submitted))) if on_slurm else None
+    converting = status_of(run.conversion, cluster) if cluster and run.conversion.exists() else None
     shards = tuple(
         _shard_status(run, int(shard["index"]), shard["documents"], submitted.get(int(shard["index"])), gpus, cluster)
         for shard in plan["shards"]
@@ -105,18 +110,20 @@ def status(run: RunDirectory, view: ClusterView | None = None) -> RunStatus:
         created_at=str(facts["created_at"]),
         executor=str(facts["executor"]),
         model=str(facts["model"]["name"]),
-        state=_run_state(shards),
+        state=_run_state(shards, converting),
         documents=int(plan["documents"]),
         settled=dict(settled),
         shards=shards,
         notes=cluster.notes if cluster else (),
+        conversion=converting,
     )
 
 
 def _open_jobs(run: RunDirectory, submitted: dict[int, dict[str, Any]]) -> list[str]:
     """The jobs of shards that are not committed; none of them is asked about when there is none."""
     open_tasks = [str(task["job_id"]) for index, task in submitted.items() if not run.shard(index).commit.exists()]
-    return sorted({task_id.partition("_")[0] for task_id in open_tasks}, key=int)
+    jobs = {task_id.partition("_")[0] for task_id in open_tasks}
+    return sorted(jobs | set(open_jobs(run.conversion)), key=int)
 
 
 def _view_of_all(runs: Iterable[RunDirectory]) -> ClusterView:
@@ -125,12 +132,14 @@ def _view_of_all(runs: Iterable[RunDirectory]) -> ClusterView:
     for run in runs:
         with suppress(StoreError):  # its own line says that it is unreadable
             if run.facts()["executor"] == "slurm":
-                jobs |= set(_open_jobs(run, _submitted(run)))
+                jobs |= set(_open_jobs(run, last_tasks(run)))
     return look(sorted(jobs, key=int))
 
 
-def _run_state(shards: Iterable[ShardStatus]) -> str:
+def _run_state(shards: Iterable[ShardStatus], conversion: ConversionStatus | None) -> str:
     states = {shard.state for shard in shards}
+    if conversion and conversion.state:
+        states.add(conversion.state)
     if "damaged" in states:
         return "damaged"
     if states <= {"done"}:
@@ -139,11 +148,6 @@ def _run_state(shards: Iterable[ShardStatus]) -> str:
         if state in states:
             return state
     return "incomplete" if "interrupted" in states or "done" in states else "pending"
-
-
-def _submitted(run: RunDirectory) -> dict[int, dict[str, Any]]:
-    """The latest submission of every shard."""
-    return {int(task["shard"]): task for submission in run.list_submissions() for task in submission["tasks"]}
 
 
 def _shard_status(

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hpc_qa.campaign import provenance
+from hpc_qa.campaign import conversion, provenance
 from hpc_qa.campaign.doctor import MAX_SCRATCH_BYTES
 from hpc_qa.campaign.places import place_faults
 from hpc_qa.campaign.plan import RunPlan, gpus_per_server
@@ -40,10 +40,11 @@ def freeze(plan: RunPlan, *, project: Path, limit: int | None = None) -> RunDire
     """
     os.umask(0o077)
     config = plan.config
-    if plan.not_converted:
+    if plan.not_converted and not plan.conversion:
+        file = config._source or "CONFIG"
         raise ConfigError(
             f"{plan.not_converted:,} documents are not converted yet; they were planned by the tokens of the manifest",
-            hint=f"hpc-qa convert {config._source or 'CONFIG'}",
+            hint=f"hpc-qa convert {file}, or hpc-qa submit {file} --convert: a job array converts them first",
         )
     check_project(project, project / config.documents.cache)
     chosen = frozen_prompts(config, project)
@@ -80,6 +81,11 @@ def freeze(plan: RunPlan, *, project: Path, limit: int | None = None) -> RunDire
         "executor": config.executor,
         "gpus_per_server": plan.gpus_per_server,
     }
+    if plan.conversion:
+        conversion.freeze(
+            run.conversion, plan.conversion, config, project=project, converter_key=plan.converter_key,
+            manifest=Path("..") / run.manifest.name, run_id=run.run_id,
+        )  # fmt: skip
     run.freeze(facts)
     return run
 
@@ -110,8 +116,7 @@ def _slurm_faults(config: Config) -> list[str]:
     if config.executor != "slurm":
         return []
     settings, faults = config.slurm, []
-    if settings.nodes_per_task > 1:
-        faults.append("slurm.nodes_per_task: servers that span several nodes are not in this version yet")
+    faults += span_faults(config)
     most = config._site.gpu.per_node if config._site else None
     if config._site and most is not None and config.gpus_per_node > most:
         faults.append(
@@ -126,6 +131,22 @@ def _slurm_faults(config: Config) -> list[str]:
             f"{config.gpus_per_task}"
         )
     return faults
+
+
+def span_faults(config: Config) -> list[str]:
+    """Why a server cannot span the nodes that the config asks for."""
+    nodes, tensor, pipeline = (
+        config.slurm.nodes_per_task, config.vllm.tensor_parallel_size, config.vllm.pipeline_parallel_size,
+    )  # fmt: skip
+    if nodes == 1:
+        return []
+    if config.vllm.attach is not None:
+        return [f"slurm.nodes_per_task {nodes}: the server of vllm.attach is on one node; leave it at 1"]
+    if pipeline % nodes:
+        why = f"tensor parallelism ({tensor}) between nodes would wait for the network in every layer"
+        said = f"slurm.nodes_per_task {nodes}: vllm.pipeline_parallel_size {pipeline} is no multiple of it"
+        return [f"{said}. A node holds whole stages of the pipeline: {why}"]
+    return []
 
 
 def _said_by(check: Callable[[], object]) -> list[str]:

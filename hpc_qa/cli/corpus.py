@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,9 @@ from hpc_qa.errors import ConfigError, ExitCode
 from hpc_qa.units import duration
 
 if TYPE_CHECKING:
+    from hpc_qa.config import Config
     from hpc_qa.documents.convert import Conversion
+    from hpc_qa.manifest import Entry
 
 LINE_EVERY_S = 30.0
 
@@ -149,8 +151,14 @@ def conversion_progress() -> "Iterator[Callable[[Conversion], None]]":
 @click.command()
 @click.argument("config", type=click.Path(dir_okay=False))
 @click.option("--manifest", help="Use this manifest and not the config's.")
+@click.option("--limit", type=click.IntRange(1), help="Only the first N documents.")
+@click.option("--executor", type=click.Choice(["slurm", "local"]), default="local", show_default=True,
+              help="slurm: what is missing is converted by a CPU-only job array (slurm.convert).")  # fmt: skip
+@click.option("--wait", is_flag=True, help="Wait until Slurm has ended every array task, and show what came of it.")
 @common
-def convert(config: str, manifest: str | None, *, project: Path, as_json: bool) -> int:
+def convert(
+    config: str, manifest: str | None, limit: int | None, executor: str, wait: bool, *, project: Path, as_json: bool
+) -> int:
     """Convert the documents of CONFIG to Markdown and chunks, on CPU, cached by content.
 
     Example: hpc-qa convert configs/demo_cpu.yaml
@@ -162,7 +170,9 @@ def convert(config: str, manifest: str | None, *, project: Path, as_json: bool) 
     settings = load_config(config, project, manifest=manifest_option(manifest))
     if faults := place_faults(settings, project):
         raise ConfigError(*faults, hint=f"hpc-qa doctor {config} looks at everything")
-    entries = read(project / settings.manifest, project=project)
+    entries = read(project / settings.manifest, project=project)[:limit]
+    if executor == "slurm" and not _convert_on_cluster(settings, entries, project, wait=wait, as_json=as_json):
+        return ExitCode.DONE
     with conversion_progress() as show:
         results = convert_all(entries, settings, project=project, on_done=show)
     rows = [_conversion_row(result) for result in results]
@@ -175,6 +185,32 @@ def convert(config: str, manifest: str | None, *, project: Path, as_json: bool) 
             if result.detail:
                 say(f"{result.doc_id}: {result.reason or 'note'}: {result.detail}", err=True)
     return ExitCode.DONE if any(result.status == "ok" for result in results) else ExitCode.OUTSIDE
+
+
+def _convert_on_cluster(
+    config: "Config", entries: "Sequence[Entry]", project: Path, *, wait: bool, as_json: bool
+) -> bool:
+    """Submit the conversion of what is missing; whether it has ended, so that the results can be shown."""
+    from hpc_qa.campaign.convert import start
+    from hpc_qa.campaign.convert import wait as wait_for
+
+    started = start(config, entries, project=project)
+    if started is None:
+        say("everything is converted", err=True)
+        return True
+    if not wait:
+        if as_json:
+            print_json({"conversion": started.name, "path": str(started.directory.path), "job_ids": started.job_ids})
+        else:
+            for line in (f"conversion {started.name}", *(f"job {job}" for job in started.job_ids)):
+                say(line)
+        say(f"  next: hpc-qa convert {config._source or 'CONFIG'} shows the documents when the job has ended", err=True)
+        return False
+    say(f"job {', '.join(started.job_ids)}", err=True)
+    last = wait_for(started, show=lambda now: say(now.describe(), err=True))
+    if last.count("done") < len(last.tasks):
+        say(f"  logs of the array tasks: {started.directory.logs}; what is left is converted here", err=True)
+    return True
 
 
 def _conversion_row(result: "Conversion") -> dict[str, Any]:

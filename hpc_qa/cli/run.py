@@ -54,6 +54,8 @@ def status(run: str | None, watch: bool, *, project: Path, as_json: bool) -> int
 def _print_status(now: "RunStatus") -> None:
     settled = ", ".join(f"{count} {state} before the start" for state, count in now.settled.items())
     say(f"{now.run}: {now.state}, {now.documents} documents" + (f", {settled}" if settled else ""))
+    if now.conversion:
+        say(f"conversion: {now.conversion.describe()}")
     rows = [
         {
             "shard": s.shard, "job": s.job_id, "state": s.state, "in Slurm": s.detail, "stage": s.stage,
@@ -77,16 +79,17 @@ def _print_status(now: "RunStatus") -> None:
 @click.argument("run")
 @click.argument("shard", type=click.IntRange(0))
 @click.option("--lines", type=click.IntRange(1), help="Only the last N lines of each file.")
+@click.option("--conversion", is_flag=True, help="SHARD is an array task of the conversion that RUN waits for.")
 @common
-def logs(run: str, shard: int, lines: int | None, *, project: Path, as_json: bool) -> int:
+def logs(run: str, shard: int, lines: int | None, conversion: bool, *, project: Path, as_json: bool) -> int:
     """The logs of one array task of RUN and of its server, attempt by attempt.
 
     Example: hpc-qa logs latest 0 --lines 50
     """
-    from hpc_qa.campaign.control import log_files
+    from hpc_qa.campaign.control import conversion_logs, log_files
     from hpc_qa.store.run_directory import find
 
-    files = log_files(find(project, run), shard)
+    files = (conversion_logs if conversion else log_files)(find(project, run), shard)
     if as_json:
         print_json([{"path": str(path), "bytes": path.stat().st_size} for path in files])
         return ExitCode.DONE

@@ -19,15 +19,19 @@ if TYPE_CHECKING:
     from hpc_qa.store.run_directory import RunDirectory
 
 CONFIG = click.argument("config", type=click.Path(dir_okay=False))
+CONVERT = click.option(
+    "--convert", "convert_first", is_flag=True,
+    help="A CPU-only job array converts what is missing, and the run waits for it.",
+)  # fmt: skip
 
 
-def make_plan(config: "Config", project: Path, limit: int | None) -> "RunPlan":
+def make_plan(config: "Config", project: Path, limit: int | None, *, convert_first: bool) -> "RunPlan":
     """The plan of this config; conversion that it needs is shown as it goes on."""
     from hpc_qa.campaign.plan import plan_run
     from hpc_qa.cli.corpus import conversion_progress
 
     with conversion_progress() as on_converted:
-        return plan_run(config, project=project, limit=limit, on_converted=on_converted)
+        return plan_run(config, project=project, limit=limit, convert_first=convert_first, on_converted=on_converted)
 
 
 def print_plan(plan: "RunPlan") -> None:
@@ -55,7 +59,11 @@ def print_plan(plan: "RunPlan") -> None:
     for name, text in lines.items():
         say(f"{name:<11}{text}")
     if facts["documents_not_converted"]:
-        say(f"{'note':<11}{facts['documents_not_converted']:,} documents are planned by the tokens of the manifest")
+        say(f"{'note':<11}{facts['documents_not_converted']:,} documents are not converted; their tokens are predicted")
+    if plan.conversion:
+        job, cut = plan.config.conversion_job, plan.conversion
+        tasks = f"{len(cut.tasks)} array tasks x {job.cpus_per_task} CPUs x {job.time} at most"
+        say(f"{'conversion':<11}{cut.documents:,} documents, {cut.megabytes:,.0f} MB in {tasks}; the run waits for it")
     for note in facts["notes"]:
         say(f"{'note':<11}{note}")
 
@@ -72,10 +80,12 @@ def _startup(facts: dict[str, Any]) -> str:
 @click.option("--manifest", help="Use this manifest and not the config's.")
 @click.option("--limit", type=click.IntRange(1), help="Only the first N documents.")
 @click.option("--executor", type=click.Choice(["slurm", "local"]), help="Where it would run.")
+@CONVERT
 @common
 def plan(
-    config: str, manifest: str | None, limit: int | None, executor: str | None, *, project: Path, as_json: bool
-) -> int:
+    config: str, manifest: str | None, limit: int | None, executor: str | None, convert_first: bool, *, project: Path,
+    as_json: bool,
+) -> int:  # fmt: skip
     """What a run of CONFIG would be: documents, shards, tokens, pairs, hours. Starts nothing.
 
     Example: hpc-qa plan configs/demo_cpu.yaml
@@ -84,7 +94,7 @@ def plan(
 
     settings = load_config(config, project, manifest=manifest_option(manifest), executor=executor)
     check_startable(settings, project)
-    planned = make_plan(settings, project, limit)
+    planned = make_plan(settings, project, limit, convert_first=convert_first)
     if as_json:
         print_json(planned.to_json())
     else:
@@ -101,10 +111,11 @@ def plan(
 @click.option("--wait", is_flag=True, help="Wait until Slurm has ended every array task.")
 @click.option("--again", is_flag=True, help="Although the same is queued or running already.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and start nothing.")
+@CONVERT
 @common
 def submit(  # noqa: PLR0913 - one for each option
     config: str, executor: str | None, manifest: str | None, limit: int | None, detach: bool, wait: bool, again: bool,
-    dry_run: bool, *, project: Path, as_json: bool,
+    dry_run: bool, convert_first: bool, *, project: Path, as_json: bool,
 ) -> int:  # fmt: skip
     """Plan a run of CONFIG, freeze it into a run directory, and submit it to Slurm as one job array.
 
@@ -117,7 +128,7 @@ def submit(  # noqa: PLR0913 - one for each option
 
     settings = load_config(config, project, manifest=manifest_option(manifest), executor=executor)
     check_startable(settings, project)
-    planned = make_plan(settings, project, limit)
+    planned = make_plan(settings, project, limit, convert_first=convert_first)
     if dry_run:
         return _show(planned, project, as_json=as_json)
     if not again:
@@ -136,14 +147,16 @@ def _show(planned: "RunPlan", project: Path, *, as_json: bool) -> int:
     facts = planned.to_json()
     script = script_of(planned, project) if planned.config.executor == "slurm" else None
     if as_json:
-        print_json(facts | ({"batch_script": script.text, "gpu_hours_at_most": script.gpu_hours} if script else {}))
+        scripts = {"batch_script": script.text, "conversion_script": script.conversion} if script else {}
+        print_json(facts | scripts | ({"gpu_hours_at_most": script.gpu_hours} if script else {}))
     else:
         print_plan(planned)
         if script:
             say(f"{'at most':<11}{script.gpu_hours:,.1f} GPU-hours ({script.price}), more if array tasks are requeued")
-            say("")
-            for line in script.text.splitlines():
-                say(line)
+            for text in filter(None, (script.conversion, script.text)):
+                say("")
+                for line in text.splitlines():
+                    say(line)
     say("nothing submitted (--dry-run)" if script else "nothing started (--dry-run)", err=True)
     return ExitCode.DONE
 

@@ -60,3 +60,18 @@ def from_json(text: str) -> Facts:
         return Facts(**{name: value for name, value in loaded.items() if name in known})
     except TypeError as exc:
         raise ValueError(f"not the facts of a conversion: {exc}") from exc
+
+
+def settled_state(
+    status: str, reason: str | None, chunks: int, *, max_chunks: int | None
+) -> tuple[Literal["failed", "skipped"], str] | None:
+    """The terminal state of a document that cannot be asked about, and why; None when it can be.
+
+    >>> settled_state("failed", "encrypted", 0, max_chunks=None), settled_state("ok", None, 9, max_chunks=8)
+    (('failed', 'encrypted'), ('skipped', 'too_many_chunks'))
+    """
+    if status != "ok":
+        return "failed", reason or "conversion"
+    if not chunks:
+        return "skipped", "no_chunks"
+    return ("skipped", "too_many_chunks") if max_chunks is not None and chunks > max_chunks else None

@@ -160,6 +160,8 @@ def serve() -> None:
     first, _, rest = received.partition(b"\n")
     hello = json.loads(first)
     _call_prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    for number in (signal.SIGTERM, signal.SIGUSR2):  # Slurm sends them to every process of a job step; we end with the
+        signal.signal(number, signal.SIG_IGN)  # client, and no document is to be blamed for a child that died of them
     _leave_network()
     settings, limits = Settings(**hello["settings"]), Limits(**hello["limits"])
     count = _preload(Path(hello["tokenizer"]))

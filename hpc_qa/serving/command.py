@@ -164,8 +164,12 @@ def serve_command(
     socket: Path,
     served_model_name: str,
     tokenizer_path: str | Path | None = None,
+    spans_nodes: bool = False,
 ) -> list[str]:
-    """The command that starts the server, one option per setting that is not left to vLLM's own default."""
+    """The command that starts the server, one option per setting that is not left to vLLM's own default.
+
+    With `spans_nodes` vLLM places its ranks by Ray, which then has to be there (`span.py`).
+    """
     command = [
         sys.executable,
         "-m",
@@ -187,6 +191,8 @@ def serve_command(
         "load_format", "safetensors"
     )  # left to itself vLLM loads pickled weights where there are no others
     extra.setdefault("disable_uvicorn_access_log", True)  # a line per request says nothing that the metrics do not
+    if spans_nodes:
+        extra["distributed_executor_backend"] = "ray"
     for name, value in extra.items():
         command += _option(name, value)
     return [

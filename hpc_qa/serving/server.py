@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from hpc_qa import processes
@@ -45,11 +45,12 @@ class VllmServer(Server):
     """A server of ours, from `start` to `stop`; also a context manager that stops it.
 
     `folder` must be private (0700), short and local to the node; `cache` as well, and may serve several starts on one
-    node (by default it is inside `folder`). `on_phase` hears of each phase of a start. Every start
-    has a new socket and a new `served_model_name`, so an answer can never come from the server before it.
+    node (by default it is inside `folder`). `span` is the environment of a Ray that other nodes have joined, when the
+    server is to span them. `on_phase` hears of each phase of a start. Every start has a new socket and a new
+    `served_model_name`, so an answer can never come from the server before it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - where it lives, what it is called, who hears of it
         self,
         settings: Vllm,
         *,
@@ -59,6 +60,7 @@ class VllmServer(Server):
         served_model_name: str,
         tokenizer_path: str | Path | None = None,
         cache: Path | None = None,
+        span: Mapping[str, str] | None = None,
         on_phase: Callable[[Phase], None] | None = None,
         grace_s: float = GRACE_S,
     ) -> None:
@@ -67,6 +69,7 @@ class VllmServer(Server):
         self._tokenizer_path = tokenizer_path
         self._cache = cache or folder / "cache"
         self._folder = folder
+        self._span = span or {}
         self._log = ServerLog(log)
         self._name = served_model_name
         self._on_phase = on_phase
@@ -222,6 +225,7 @@ class VllmServer(Server):
             socket=self.socket,
             served_model_name=self.served_model_name,
             tokenizer_path=self._tokenizer_path,
+            spans_nodes=bool(self._span),
         )
         environment = server_environment(
             self.settings,
@@ -231,6 +235,7 @@ class VllmServer(Server):
             mark=self._mark,
             model_is_folder=self._model_is_folder(),
         )
+        environment |= self._span
         keep = [sys.executable, "-P", str(Path(keeper.__file__)), str(self._grace_s)]
         self._started, self.phases = time.monotonic(), []
         try:

@@ -19,7 +19,7 @@ from hpc_qa.config import Slurm
 from hpc_qa.errors import SlurmError
 from hpc_qa.slurm.environment import FIRST_SHARD
 from hpc_qa.slurm.programs import Run, hint_for, run_program, said_by
-from hpc_qa.slurm.queue import COMMENT
+from hpc_qa.slurm.queue import COMMENT, tasks_named
 from hpc_qa.slurm.submission import LOADER_MODULE, ArrayTask
 from hpc_qa.units import parse_clock
 
@@ -49,15 +49,18 @@ class SubmittedArray:
 class ArrayRequest:
     """One job array as it is to be submitted."""
 
-    run_directory: Path
-    folder: Path  # of submitit
-    logs: Path
-    shards: Sequence[int]
+    name: str  # of the job
+    directory: Path  # of the run, or of the conversion
+    shards: Sequence[int]  # of the conversion: its tasks
     settings: Slurm
     gpus_per_node: int  # that an array task holds
     first_shard: int = 0  # of array index 0
     exclude: Sequence[str] = ()  # nodes
-    dependency: str | None = None
+    dependency: str | None = None  # as sbatch takes it; with one that can never be met Slurm cancels the array
+
+    @property
+    def logs(self) -> Path:
+        return self.directory / "logs"
 
     def submit(self) -> SubmittedArray:
         """Hand it to sbatch.
@@ -70,7 +73,7 @@ class ArrayRequest:
         executor = _executor(self)
         try:
             with _environment_of_jobs():
-                job = executor.submit(ArrayTask(str(self.run_directory), self.shards[0]))
+                job = executor.submit(ArrayTask(str(self.directory), self.shards[0]))
         except (FailedJobError, FailedSubmissionError) as exc:
             said = said_by(str(exc).partition("stderr:")[2] or str(exc))
             # connected, and no answer: the job may be there
@@ -99,7 +102,20 @@ def submit_arrays(request: ArrayRequest, max_array_size: int) -> Iterator[Submit
         array = replace(request, shards=mine, first_shard=first, dependency=dependency).submit()
         yield array
         # the next array waits for this one, so that no more array tasks run at once than was asked for
-        dependency = f"afterany:{array.job_id}"
+        dependency = ",".join([*filter(None, [request.dependency]), f"afterany:{array.job_id}"])
+
+
+def waiting_arrays(name: str) -> list[SubmittedArray]:
+    """The job arrays of ours in the queue whose job has this name.
+
+    Raises:
+        SlurmError: the controller does not answer.
+    """
+    tasks: dict[tuple[str, int], list[int]] = {}
+    for task in tasks_named(name):
+        tasks.setdefault((task.job_id, task.first_shard), []).append(task.first_shard + task.index)
+    found = [SubmittedArray(job_id, first, tuple(sorted(shards))) for (job_id, first), shards in tasks.items()]
+    return sorted(found, key=lambda array: int(array.job_id))
 
 
 def windows(shards: Iterable[int], size: int) -> list[tuple[int, list[int]]]:
@@ -162,17 +178,19 @@ def _executor(request: ArrayRequest, *, only_script: bool = False) -> Any:
     settings, first = request.settings, request.first_shard
     command = shlex.join([*settings.command_prefix, settings.python or sys.executable, "-P", "-m", LOADER_MODULE])
     try:
-        executor = (OnlyScript if only_script else submitit.SlurmExecutor)(folder=request.folder, python=command)
+        executor = (OnlyScript if only_script else submitit.SlurmExecutor)(
+            folder=request.directory / "submit", python=command
+        )
     except RuntimeError as exc:
         raise SlurmError(
             "srun is not on PATH", hint="log in to a node of the cluster, or load its Slurm module"
         ) from exc
-    parameters = _parameters(request.run_directory.name, settings, request.gpus_per_node)
+    parameters = _parameters(request.name, settings, request.gpus_per_node)
     waits = {"dependency": request.dependency, "kill-on-invalid-dep": "yes"} if request.dependency else {}
     more = {
         **parameters.pop("additional_parameters"),  # first: what follows is not for a config to change
         "array": array_expression((shard - first for shard in request.shards), settings.array_parallelism),
-        "chdir": str(request.run_directory),
+        "chdir": str(request.directory),
         "comment": COMMENT.format(first),
         "output": str(request.logs / "%A_%a.log"),
         **({"exclude": ",".join(request.exclude)} if request.exclude else {}),

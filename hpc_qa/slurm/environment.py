@@ -35,6 +35,22 @@ def node_name(environment: Mapping[str, str] | None = None) -> str:
     return env.get("SLURMD_NODENAME") or platform.node()
 
 
+def rank_of_task(environment: Mapping[str, str] | None = None) -> int:
+    """Which of the nodes of an array task this process is on; 0 is the first, which does the work.
+
+    >>> rank_of_task({"SLURM_JOB_ID": "7", "SLURM_PROCID": "1"}), rank_of_task({})
+    (1, 0)
+    """
+    env = os.environ if environment is None else environment
+    return int(env.get("SLURM_PROCID", 0)) if inside_slurm(env) else 0
+
+
+def nodes_of_task(environment: Mapping[str, str] | None = None) -> int:
+    """The nodes that this array task holds."""
+    env = os.environ if environment is None else environment
+    return int(env.get("SLURM_STEP_NUM_NODES", 1)) if inside_slurm(env) else 1
+
+
 def shard_of_task(environment: Mapping[str, str] | None = None) -> int:
     """The shard of this array task.
 

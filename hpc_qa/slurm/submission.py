@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,16 +20,18 @@ from types import FrameType
 from typing import Any, ClassVar
 
 from hpc_qa.errors import SlurmError
+from hpc_qa.slurm.environment import job_identity, nodes_of_task, rank_of_task
 
 PARENT = "HPC_QA_PARENT"  # tells the worker who started it
 PASSED_ON = (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT)
+LOOK_EVERY_S = 1.0
 WITHOUT_LIMIT_MIN = 60 * 24 * 365.0
 LOADER_MODULE = "hpc_qa.slurm.loader"  # submitit puts its own words behind it, with the folder as the last
 LOADER = shlex.join([sys.executable, "-P", "-m", LOADER_MODULE])
 
 
 class ArrayTask:
-    """One array task: a worker process for one shard of a run directory."""
+    """One array task: a worker process for one shard of a run, or one share of a conversion."""
 
     status: ClassVar[int] = 1  # of the worker that ran in this process; submitit would say that all went well
 
@@ -40,6 +43,7 @@ class ArrayTask:
         """The worker's exit code: 0 committed, 3 incomplete, else broken."""
         command = [sys.executable, "-P", "-m", "hpc_qa.worker", self.run_directory, str(self.shard)]
         worker = subprocess.Popen(command, env=os.environ | {PARENT: str(os.getpid())})
+        over = Path(self.run_directory) / "submit" / f"{'_'.join(map(str, job_identity()))}.over"
 
         def pass_on(number: int, _frame: FrameType | None) -> None:
             worker.send_signal(number)
@@ -47,7 +51,10 @@ class ArrayTask:
         # after submitit's own handlers, which ignore TERM
         for number in PASSED_ON:
             signal.signal(number, pass_on)
-        status = worker.wait()
+        ended_by_us = rank_of_task() > 0 and _ended_with_first_node(worker, over)
+        status = 0 if ended_by_us else worker.wait()
+        if nodes_of_task() > 1 and not rank_of_task():
+            over.touch()
         ArrayTask.status = status if status >= 0 else 128 - status
         if status < 0:
             sys.stderr.write(f"hpc_qa: {signal.Signals(-status).name} ended the worker; hpc-qa resume continues\n")
@@ -67,6 +74,17 @@ class Submitted:
     shard: int
     job_id: str
     pid: int | None  # of the controlling process, for the local executor
+
+
+def _ended_with_first_node(follower: subprocess.Popen[bytes], over: Path) -> bool:
+    """End this node's part when the first node is through; False when it has ended by itself before."""
+    while follower.poll() is None:
+        if over.name in os.listdir(over.parent):  # a name that was looked up in vain can stay unseen on NFS
+            follower.terminate()
+            follower.wait()
+            return True
+        time.sleep(LOOK_EVERY_S)
+    return False
 
 
 def submit_local(

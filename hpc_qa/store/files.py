@@ -100,6 +100,25 @@ def make_folder(folder: Path) -> None:
         raise storage_error(folder, "cannot make the folder", exc) from exc
 
 
+def make_folder_if_missing(folder: Path) -> None:
+    """Make a private folder unless it is there, with what is missing above it."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+    except OSError as exc:
+        raise storage_error(folder, "cannot make the folder", exc) from exc
+
+
+def list_folder(folder: Path) -> list["os.DirEntry[str]"]:
+    """What is in a folder, by name; nothing when it is not there."""
+    try:
+        return sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as exc:
+        raise storage_error(folder, "cannot be listed", exc) from exc
+
+
 def write_all(descriptor: int, data: bytes) -> None:
     """Write everything, sync it, and close; the descriptor is closed whatever happens."""
     try:

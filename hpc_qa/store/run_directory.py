@@ -15,22 +15,25 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from hpc_qa.errors import ConfigError, StoreError
+from hpc_qa.store.conversion_directory import ConversionDirectory
 from hpc_qa.store.files import (
     RUN_ID,
+    list_folder,
     make_folder,
+    make_folder_if_missing,
     read_json,
     read_sealed,
     storage_error,
     write_json_once,
     write_sealed_once,
 )
+from hpc_qa.store.submissions import add_submission, list_submissions
 
 ATTEMPT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*_\d+_r\d+_[0-9a-f]{8}")
 SEGMENT_NAME = re.compile(r"seg-\d+\.jsonl")
@@ -85,7 +88,7 @@ class AttemptDirectory:
 
     def segments(self) -> list[Path]:
         """The segment files, oldest first."""
-        return [self.path / entry.name for entry in _entries(self.path) if SEGMENT_NAME.fullmatch(entry.name)]
+        return [self.path / entry.name for entry in list_folder(self.path) if SEGMENT_NAME.fullmatch(entry.name)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ class ShardDirectory:
 
     def attempts(self) -> list[AttemptDirectory]:
         """The attempts in the order in which they started."""
-        names = [entry.name for entry in _entries(self.path) if entry.is_dir(follow_symlinks=False)]
+        names = [entry.name for entry in list_folder(self.path) if entry.is_dir(follow_symlinks=False)]
         attempts = [AttemptDirectory(self.path / name) for name in names if ATTEMPT_NAME.fullmatch(name)]
         return sorted(attempts, key=_by_start)
 
@@ -115,7 +118,7 @@ class ShardDirectory:
                 f"{name!r} is not the name of an attempt",
                 hint="make it with attempt_name()",
             )
-        _make_if_missing(self.path)
+        make_folder_if_missing(self.path)
         _refuse_link(self.path.parent)
         _refuse_link(self.path)
         orders = [attempt.order() for attempt in self.attempts()]
@@ -124,16 +127,6 @@ class ShardDirectory:
         make_folder(attempt.path)
         write_json_once(attempt.started_json, {"order": order})
         return attempt
-
-
-def _entries(folder: Path) -> list["os.DirEntry[str]"]:
-    """What is in a folder, by name; nothing when it is not there."""
-    try:
-        return sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as exc:
-        raise storage_error(folder, "cannot be listed", exc) from exc
 
 
 def _refuse_link(folder: Path) -> None:
@@ -195,6 +188,11 @@ class RunDirectory:
     def submissions(self) -> Path:
         return self.path / "submissions"
 
+    @property
+    def conversion(self) -> ConversionDirectory:
+        """The conversion that the run waits for; most runs have none, their documents are converted before."""
+        return ConversionDirectory(self.path / "conversion")
+
     def shard(self, index: int) -> ShardDirectory:
         return ShardDirectory(self.path / "shards" / f"{index:04}")
 
@@ -231,23 +229,11 @@ class RunDirectory:
 
     def add_submission(self, facts: Mapping[str, Any]) -> Path:
         """Write the facts of one more submission; run.json itself is written once and never again."""
-        _make_if_missing(self.submissions)
-        number = len(_entries(self.submissions)) + 1
-        while not write_sealed_once(path := self.submissions / f"{number:03}.json", facts):
-            number += 1
-        return path
+        return add_submission(self.submissions, facts)
 
     def list_submissions(self) -> list[dict[str, Any]]:
-        """The facts of every submission, oldest first.
-
-        One that is damaged is left out: it only helps to find processes, and no result depends on it.
-        """
-        found = []
-        for entry in _entries(self.submissions):
-            if entry.name.endswith(".json") and not entry.name.startswith("."):
-                with suppress(StoreError):
-                    found.append(read_sealed(self.submissions / entry.name))
-        return found
+        """The facts of every submission, oldest first."""
+        return list_submissions(self.submissions)
 
 
 def create(project: Path, name: str, *, now: datetime, nonce: str | None = None) -> RunDirectory:
@@ -259,7 +245,7 @@ def create(project: Path, name: str, *, now: datetime, nonce: str | None = None)
             f"{run_id!r} cannot be the name of a folder",
             hint="use letters, digits, '.', '_' and '-'",
         )
-    _make_if_missing(project / "runs")
+    make_folder_if_missing(project / "runs")
     run = RunDirectory(project / "runs" / run_id)
     for folder in (run.path, run.path / "shards", run.logs, run.submit):
         make_folder(folder)
@@ -269,7 +255,7 @@ def create(project: Path, name: str, *, now: datetime, nonce: str | None = None)
 def list_runs(project: Path) -> list[RunDirectory]:
     """The runs of a project, oldest first; a folder without run.json was never submitted and is left out."""
     folder = project / "runs"
-    found = [RunDirectory(folder / entry.name) for entry in _entries(folder) if RUN_ID.fullmatch(entry.name)]
+    found = [RunDirectory(folder / entry.name) for entry in list_folder(folder) if RUN_ID.fullmatch(entry.name)]
     return sorted((run for run in found if os.path.isfile(run.run_json)), key=_by_creation)
 
 
@@ -315,11 +301,3 @@ def _by_creation(run: RunDirectory) -> tuple[str, str, str]:
     except StoreError:  # unreadable: it is still listed, under the second that its id names
         created_at = ""
     return stamp, created_at, run.run_id
-
-
-def _make_if_missing(folder: Path) -> None:
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
-    except OSError as exc:
-        raise storage_error(folder, "cannot make the folder", exc) from exc

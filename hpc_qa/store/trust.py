@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hpc_qa import ownership
 from hpc_qa.errors import ConfigError
+from hpc_qa.store.conversion_directory import ConversionDirectory
 from hpc_qa.store.run_directory import RunDirectory
 
 WHY = "whoever writes there runs code as you"
@@ -25,6 +26,15 @@ def check_run(run: RunDirectory) -> None:
         raise ConfigError(
             f"{runs}: others can write it, and put another folder in a run's place", hint=f"chmod go-w {runs}"
         )
+
+
+def check_conversion(conversion: ConversionDirectory) -> None:
+    """The same for the folder of a conversion.
+
+    Raises:
+        ConfigError: somebody else owns a folder of it, or can write it.
+    """
+    _refuse(conversion.path, conversion.outcomes, conversion.submit, conversion.logs, conversion.submissions)
 
 
 def check_project(project: Path, document_cache: Path) -> None:

@@ -42,19 +42,27 @@ def check_attempts(shard: ShardDirectory, attempt: AttemptDirectory, settings: S
         )
 
 
-def continue_later(run: RunDirectory, shard: ShardDirectory, stopping: Stopping) -> None:
+def continue_later(run: RunDirectory, stopping: Stopping) -> None:
     """Requeue the array task that we are, if it is up to us; Slurm ends this process then."""
-    if not inside_slurm() or stopping.reason not in (USR2, TIME_LIMIT):
-        return
     limit = int(run.facts()["config"]["slurm"]["max_requeues"])
+    requeue_within(limit, reason=stopping.reason, goes_on=f"hpc-qa resume {run.run_id} continues")
+
+
+def requeue_within(limit: int, *, reason: str | None, goes_on: str) -> None:
+    """Requeue this array task when it stopped for its time limit and was not requeued `limit` times yet.
+
+    `goes_on` says what continues the work otherwise.
+    """
+    if not inside_slurm() or reason not in (USR2, TIME_LIMIT):
+        return
     if job_identity()[2] >= limit:
-        log.warning("not requeued: slurm.max_requeues is %d; hpc-qa resume %s continues", limit, run.run_id)
+        log.warning("not requeued: slurm.max_requeues is %d; %s", limit, goes_on)
         return
     try:
-        log.info("requeueing: shard %d continues when Slurm starts it again", shard.index)
+        log.info("requeueing: it continues when Slurm starts it again")
         requeue()
     except SlurmError as error:
-        log.warning("not requeued: %s; hpc-qa resume %s continues", error, run.run_id)
+        log.warning("not requeued: %s; %s", error, goes_on)
 
 
 def wrote_records(attempt: AttemptDirectory) -> bool:

@@ -24,6 +24,7 @@ from hpc_qa.store.merge import ChunkDone
 from hpc_qa.units import iso, utc_now
 from hpc_qa.worker.intents import Intents, Suspicion
 from hpc_qa.worker.records import RecordMaker
+from hpc_qa.worker.settle import Settled
 
 log = logging.getLogger("hpc_qa.worker")
 INTERNAL = "internal_error"  # a fault of ours, with its traceback in the worker's log
@@ -134,6 +135,14 @@ class Pipeline:
         self.exhausted = False  # every document was fed
 
     # feeding
+
+    def settle(self, documents: Iterable[Settled]) -> None:
+        """Write down the terminal state of documents that are not asked about."""
+        for one in documents:
+            self._count(one.state)
+            self._write([self._make.document(
+                one.entry, state=one.state, reason=one.reason, chunks=0, pairs=0, accepted=0, seconds=0.0
+            )])  # fmt: skip
 
     def requests(self) -> Iterator[Request]:
         """The generation requests of all documents, in order; pulled as room appears. Suspects come last."""
@@ -332,6 +341,14 @@ class Pipeline:
         if not document.all_fed or document.open_chunks:
             return
         state, reason = ("failed", document.failure) if document.failure else terminal_state(document.outcomes)
+        self._count(state)
+        self._write([self._make.document(
+            document.entry, state=state, reason=reason, chunks=document.outcomes.total(), pairs=document.pairs,
+            accepted=document.accepted, seconds=self._clock() - document.began,
+        )])  # fmt: skip
+        self.intents.end(document.entry.doc_id)
+
+    def _count(self, state: str) -> None:
         match state:
             case "ok":
                 self.progress.documents_ok += 1
@@ -339,11 +356,6 @@ class Pipeline:
                 self.progress.documents_failed += 1
             case _:
                 self.progress.documents_skipped += 1
-        self._write([self._make.document(
-            document.entry, state=state, reason=reason, chunks=document.outcomes.total(), pairs=document.pairs,
-            accepted=document.accepted, seconds=self._clock() - document.began,
-        )])  # fmt: skip
-        self.intents.end(document.entry.doc_id)
 
 
 def terminal_state(outcomes: Counter[str]) -> tuple[str, str | None]:

@@ -30,16 +30,21 @@ RAY = "r"  # the folder of Ray's session in it: the longest paths are there
 
 
 @contextmanager
-def scratch() -> Iterator[Path]:
+def scratch(wanted: Path | None = None) -> Iterator[Path]:
     """A private folder that is gone afterwards; the path is short because sockets lie in it.
+
+    `wanted` is a folder that another node has made: here it is made too, or used where both nodes are one machine.
 
     Raises:
         ServerError: the path of the temporary folder is too long for sockets, or nothing can be written there.
     """
-    parent = Path(tempfile.gettempdir())
+    if wanted is not None and wanted.is_dir():
+        yield wanted
+        return
+    parent = wanted.parent if wanted else Path(tempfile.gettempdir())
     _check_short(parent)
     remove_abandoned(parent)
-    folder = parent / f"{PREFIX}{secrets.token_hex(4)}"
+    folder = wanted or parent / f"{PREFIX}{secrets.token_hex(4)}"
     command = [sys.executable, "-P", janitor.__file__, str(folder)]
     # it waits before there is a folder; a session of its own: a signal to our process group is not for it
     watcher = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, cwd="/")

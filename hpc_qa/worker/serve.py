@@ -9,6 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,16 +24,20 @@ from hpc_qa.manifest import Entry
 from hpc_qa.qa import prompts
 from hpc_qa.qa.control_tokens import control_tokens
 from hpc_qa.serving.attached import AttachedServer
+from hpc_qa.serving.command import server_environment
 from hpc_qa.serving.memory import concurrency
 from hpc_qa.serving.metrics import ServerMetrics
 from hpc_qa.serving.phases import Phase
 from hpc_qa.serving.server import VllmServer
+from hpc_qa.serving.span import SpanHead, SpanNode, address_of
 from hpc_qa.serving.watch import ServerWatch
+from hpc_qa.slurm.environment import node_name, nodes_of_task
 from hpc_qa.store.files import read_json
 from hpc_qa.store.merge import ChunkDone
 from hpc_qa.store.run_directory import AttemptDirectory, RunDirectory, ShardDirectory, superseded
 from hpc_qa.store.segments import SegmentWriter
 from hpc_qa.units import iso, parse_clock, utc_now
+from hpc_qa.worker.follower import MEETING
 from hpc_qa.worker.intents import NAME as INTENTS
 from hpc_qa.worker.intents import Intents, Suspicion, suspicion
 from hpc_qa.worker.pipeline import Pipeline
@@ -40,6 +45,7 @@ from hpc_qa.worker.progress import ProgressFile
 from hpc_qa.worker.prompt_size import tokens_per_request
 from hpc_qa.worker.records import RecordMaker
 from hpc_qa.worker.scratch import RAY, scratch
+from hpc_qa.worker.settle import Settled
 from hpc_qa.worker.stages import Stages
 from hpc_qa.worker.stopping import Stopping
 
@@ -66,12 +72,13 @@ class Attempt:
 
 
 def serve_documents(
-    attempt: Attempt, todo: Sequence[Entry], done_chunks: Mapping[str, ChunkDone],
+    attempt: Attempt, todo: Sequence[Entry], settled: Sequence[Settled], done_chunks: Mapping[str, ChunkDone],
     sampled: Mapping[str, Sequence[int]], stages: Stages, stopping: Stopping,
 ) -> None:  # fmt: skip
     """Ask about these documents until they are done or a stop is asked for; records are on disk when this returns.
 
-    `sampled` names the chunks of documents of which not all are asked about.
+    `settled` are written down and not asked about; where nothing else is left, no server is started. `sampled` names
+    the chunks of documents of which not all are asked about.
 
     Raises:
         ServerError: the server did not start or could not be kept alive.
@@ -84,8 +91,12 @@ def serve_documents(
     pipeline = _pipeline(attempt, todo, done_chunks, sampled, writer, intents, suspects)
     serving = _Serving(attempt, pipeline, writer, stages, stopping)
     try:
+        pipeline.settle(settled)
         with scratch() as folder:
-            serving.hold(folder)
+            if todo:
+                serving.hold(folder)
+            else:
+                stages.begin("teardown")
     except BaseException as error:  # saved, and raised again unless it only says that everything ends
         if not (isinstance(error, ClientError | ServerError) and stopping.everything_ends()):
             _save(writer, serving)
@@ -130,7 +141,7 @@ class _Serving:
         """Bring server and Ray up, work, take both down."""
         self.write_progress()
         config = self._attempt.config
-        with self._server(folder) as server:
+        with self._span(folder) as span, self._server(folder, span) as server:
             server.start()
             self._begin("model_load")
             cpus, ended = len(os.sched_getaffinity(0)), self._stopping.everything_ends
@@ -149,7 +160,24 @@ class _Serving:
                 self._write_summary(server)
                 self.write_progress()
 
-    def _server(self, node_folder: Path) -> Server:
+    @contextmanager
+    def _span(self, node_folder: Path) -> Iterator[Mapping[str, str]]:
+        """Join the nodes of this array task; what makes vLLM use them all, nothing where there is one."""
+        config, attempt = self._attempt.config, self._attempt
+        if (nodes := nodes_of_task()) == 1:
+            yield {}
+            return
+        node = SpanNode(attempt.directory.path / MEETING, node_folder, config.gpus_per_node, address_of(node_name()))
+        environment = server_environment(
+            config.vllm, key="", folder=node_folder, cache=node_folder / "cache", mark="HPC_QA_SPAN=1",
+            model_is_folder=True,
+        )  # fmt: skip
+        log.info("joining %d nodes by Ray", nodes)
+        ray_log = attempt.directory.path / "ray.log"
+        with SpanHead(node, nodes=nodes, environment=environment, log=ray_log, stop=self._stopping.requested) as head:
+            yield head.environment()
+
+    def _server(self, node_folder: Path, span: Mapping[str, str]) -> Server:
         config, attempt = self._attempt.config, self._attempt
         if config.vllm.attach is not None:
             key_file = config.vllm.attach_key_file
@@ -168,6 +196,7 @@ class _Serving:
             cache=attempt.project / "cache" / "vllm" if config.executor == "local" else None,
             log=attempt.directory.server_log,
             served_model_name=f"{attempt.run.run_id}-{attempt.directory.name[-8:]}",
+            span=span,
             on_phase=self._on_phase,
         )
 

@@ -10,7 +10,6 @@ import os
 import platform
 import re
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,6 +20,7 @@ from typing import Any
 import psutil
 
 from hpc_qa.config import Config
+from hpc_qa.documents.cache import DocumentCache
 from hpc_qa.errors import ConfigError, ExitCode, HpcQaError, ServerError
 from hpc_qa.manifest import Entry, entry_from
 from hpc_qa.slurm.environment import inside_slurm, job_identity, node_name
@@ -33,6 +33,7 @@ from hpc_qa.worker.again import check_attempts, continue_later
 from hpc_qa.worker.parent import end_with_parent
 from hpc_qa.worker.scratch import remove_abandoned
 from hpc_qa.worker.serve import Attempt, serve_documents
+from hpc_qa.worker.settle import Settled, settle
 from hpc_qa.worker.stages import Stages
 from hpc_qa.worker.stopping import Stopping, stop_before_end, stop_on_usr2
 
@@ -40,16 +41,13 @@ log = logging.getLogger("hpc_qa.worker")
 STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """The exit code of one array task."""
-    if len(arguments) != 2 or not arguments[1].isdigit():
-        sys.stderr.write("usage: python -m hpc_qa.worker RUN_DIR SHARD\n")
-        return ExitCode.USAGE
+def main(folder: Path, index: int) -> int:
+    """The exit code of one array task of the run in this folder."""
     os.umask(0o077)
     logging.raiseExceptions = False  # a full disk also stops the log; tracebacks of that would bury what is wrong
-    run = RunDirectory(Path(arguments[0]).resolve())
+    run = RunDirectory(folder)
     os.chdir("/")  # Ray lets its actors import from our working folder, where anybody may have put a file
-    shard = run.shard(int(arguments[1]))
+    shard = run.shard(index)
     stopping = Stopping()
     stop_on_usr2(stopping)
     end_with_parent(stopping)
@@ -58,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         outcome = run_task(run, shard, stopping)
         if outcome == ExitCode.INCOMPLETE:
-            continue_later(run, shard, stopping)
+            continue_later(run, stopping)
         return int(outcome)
     except HpcQaError as error:
         _say_why(run, shard, error)
@@ -124,7 +122,11 @@ def run_task(run: RunDirectory, shard: ShardDirectory, stopping: Stopping) -> Ex
     merged = merge_shard(shard)
     todo = [entry for entry in _entries(run, mine["documents"]) if entry.doc_id not in merged.done]
     log.info("shard %d: %d documents, %d to do", shard.index, len(mine["documents"]), len(todo))
-    if todo:
+    settled: list[Settled] = []
+    if todo and run.conversion.exists():
+        cache = DocumentCache(Path(facts["project"]) / config.documents.cache, plan["converter_key"])
+        todo, settled = settle(todo, cache, run.conversion, max_chunks=config.documents.max_chunks)
+    if todo or settled:
         work = Attempt(
             run=run,
             shard=shard,
@@ -136,7 +138,7 @@ def run_task(run: RunDirectory, shard: ShardDirectory, stopping: Stopping) -> Ex
             documents=len(mine["documents"]),
             predicted_tokens=mine["predicted_tokens"],
         )
-        serve_documents(work, todo, merged.chunks, mine["chunks"], stages, stopping)
+        serve_documents(work, todo, settled, merged.chunks, mine["chunks"], stages, stopping)
     else:
         remove_abandoned()  # a killed attempt may have had nothing left to do but its commit
         stages.begin("teardown")

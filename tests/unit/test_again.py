@@ -51,25 +51,25 @@ def stopped(reason: str) -> Stopping:
 @pytest.mark.parametrize("reason", [USR2, TIME_LIMIT])
 def test_a_stop_before_the_time_limit_is_followed_by_a_requeue(run, in_job, requeues, reason):
     in_job()
-    continue_later(run, run.shard(0), stopped(reason))
+    continue_later(run, stopped(reason))
     assert requeues == ["requeue"]
 
 
 @pytest.mark.parametrize("reason", ["SIGTERM", "SIGINT", "a later attempt at this shard has started"])
 def test_what_others_stop_they_start_again_themselves(run, in_job, requeues, reason):
     in_job()
-    continue_later(run, run.shard(0), stopped(reason))
+    continue_later(run, stopped(reason))
     assert requeues == []
 
 
 def test_outside_slurm_nothing_is_requeued(run, requeues):
-    continue_later(run, run.shard(0), stopped(USR2))
+    continue_later(run, stopped(USR2))
     assert requeues == []
 
 
 def test_the_number_of_requeues_is_limited(run, in_job, requeues):
     in_job(restarts=10)
-    continue_later(run, run.shard(0), stopped(USR2))
+    continue_later(run, stopped(USR2))
     assert requeues == []
 
 
@@ -79,7 +79,7 @@ def test_a_requeue_that_slurm_refuses_leaves_the_shard_to_resume(run, in_job, mo
 
     in_job()
     monkeypatch.setattr(again, "requeue", refuse)
-    continue_later(run, run.shard(0), stopped(USR2))
+    continue_later(run, stopped(USR2))
     assert f"hpc-qa resume {run.run_id}" in caplog.text
 
 

@@ -17,7 +17,7 @@ ABOUT = """\
 def test_the_example_batch_script_is_that_of_the_example_config():
     config = load(ROOT / "configs" / "example.yaml", project=ROOT)
     settings = config.slurm.model_copy(update={"python": PYTHON})
-    request = ArrayRequest(RUN, RUN / "submit", RUN / "logs", range(24), settings, config.gpus_per_node)
+    request = ArrayRequest(RUN.name, RUN, range(24), settings, config.gpus_per_node)
     first, _, rest = request.script().partition("\n")
     expected = f"{first}\n{ABOUT}{rest}"
     assert (ROOT / "slurm" / "example.sbatch").read_text() == expected

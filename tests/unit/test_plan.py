@@ -49,9 +49,9 @@ def entry(number: int, tokens: int | None = 10_000) -> Entry:
     )  # fmt: skip
 
 
-def plan(project: Path, entries: list[Entry], settings: Config) -> RunPlan:
+def plan(project: Path, entries: list[Entry], settings: Config, *, convert_first: bool = False) -> RunPlan:
     manifest.write(project / "m.jsonl", entries)
-    return plan_run(settings, project=project)
+    return plan_run(settings, project=project, convert_first=convert_first)
 
 
 def keep(project: Path, settings: Config, of: Entry, **facts: Any) -> None:

@@ -14,7 +14,7 @@ RUN = Path("/home/you/medicaid/runs/batch_50-20260101T000000-0a1b")
 
 
 def script(gpus: int = 4, shards: tuple[int, ...] = (0, 1, 2), first_shard: int = 0, **settings: object) -> list[str]:
-    request = ArrayRequest(RUN, RUN / "submit", RUN / "logs", shards, Slurm(**settings), gpus, first_shard)
+    request = ArrayRequest(RUN.name, RUN, shards, Slurm(**settings), gpus, first_shard)
     return request.script().splitlines()
 
 

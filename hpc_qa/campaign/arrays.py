@@ -1,0 +1,62 @@
+"""Job arrays and what is written down of them: in a run for its shards, in a conversion for its tasks.
+
+What was started is one more file in `submissions/`, written as soon as it is known. Between the moment when Slurm takes
+a job array and that file, only the name of the job says whose it is: `adopt` finds such arrays again.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from hpc_qa.campaign import provenance
+from hpc_qa.slurm.array import ArrayRequest, SubmittedArray, max_array_size, submit_arrays, waiting_arrays
+from hpc_qa.units import iso, utc_now
+
+
+class Submitter(Protocol):
+    """A folder that job arrays belong to."""
+
+    def add_submission(self, facts: Mapping[str, Any]) -> Path: ...
+
+    def list_submissions(self) -> list[dict[str, Any]]: ...
+
+
+def submit(owner: Submitter, request: ArrayRequest) -> list[str]:
+    """Submit as one array, or as several where one is not enough; gives the job ids.
+
+    Raises:
+        SlurmError: sbatch refused; what was submitted before stays written down.
+    """
+    jobs = []
+    for array in submit_arrays(request, max_array_size()):
+        _write_down(owner, array)
+        jobs.append(array.job_id)
+    return jobs
+
+
+def adopt(owner: Submitter, name: str) -> list[str]:
+    """Write down the job arrays of this name that are in the queue and in no submission; gives their job ids.
+
+    Raises:
+        SlurmError: the controller does not answer.
+    """
+    known = {submission.get("job_id") for submission in owner.list_submissions()}
+    found = [array for array in waiting_arrays(name) if array.job_id not in known]
+    for array in found:
+        _write_down(owner, array)
+    return [array.job_id for array in found]
+
+
+def last_tasks(owner: Submitter) -> dict[int, dict[str, Any]]:
+    """The latest array task of every shard, as it was written down."""
+    return {int(task["shard"]): task for submission in owner.list_submissions() for task in submission["tasks"]}
+
+
+def facts_of(executor: str, tasks: list[dict[str, Any]]) -> dict[str, Any]:
+    """What every submission says."""
+    return {"at": iso(utc_now()), "executor": executor, "host": provenance.hardware()["host"], "tasks": tasks}
+
+
+def _write_down(owner: Submitter, array: SubmittedArray) -> None:
+    tasks = [{"shard": shard, "job_id": array.task_id(shard)} for shard in array.shards]
+    owner.add_submission(facts_of("slurm", tasks) | {"job_id": array.job_id, "first_shard": array.first_shard})
