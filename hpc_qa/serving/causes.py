@@ -40,6 +40,10 @@ _TABLE: tuple[tuple[str, Cause], ...] = (
         ),
     ),
     (
+        r"current platform \w+ does not support ray",
+        Cause("servers on several nodes need GPUs: vLLM lets Ray place nothing else", "slurm.nodes_per_task: 1", False),
+    ),
+    (
         r"must be divisible by tensor[ _]parallel|not divisible by.{0,40}(tensor|tp_size)|number of attention heads",
         Cause(
             "the model's attention heads cannot be divided among the GPUs",

@@ -86,7 +86,7 @@ class SpanHead:
         _write(node.token_file, token := secrets.token_hex(32))
         self._port, client_port = free_ports(2)
         options = ["--head", "--port", str(self._port), "--ray-client-server-port", str(client_port),
-                   "--include-dashboard", "false", "--temp-dir", str(node.folder / "r")]  # fmt: skip
+                   "--include-dashboard", "false", "--temp-dir", str(node.folder / "n")]  # fmt: skip
         self._process = node.start_ray(options, self._inherited, self._log)
         try:
             self._wait(lambda: _listens(node.address, self._port), "Ray's head did not start")

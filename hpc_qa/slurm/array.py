@@ -29,6 +29,7 @@ SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE
 STEERS = re.compile(r"(RAY|VLLM|HF|NCCL|SLURM|SBATCH|SRUN|SUBMITIT|HPC_QA|CUDA_VISIBLE)(_|$)|PYTHON\w+|TMPDIR$")
 NEEDED = {"SLURM_CONF"}
 SENT_EARLY_S = 60  # sbatch(1), --signal
+NODES_END_WITHIN_S = 120
 DEFAULT_MAX_ARRAY_SIZE = 1001  # slurm.conf(5)
 
 
@@ -239,7 +240,9 @@ def _setup(first_shard: int) -> list[str]:
 def _srun_arguments(settings: Slurm, logs: Path) -> list[str]:
     # since 22.05 srun does not read the number of CPUs from the batch job
     cpus = ["--cpus-per-task", str(settings.cpus_per_task)] if settings.cpus_per_task else []
-    return ["--output", str(logs / "%A_%a.log"), "--open-mode", "append", *cpus]
+    # the other nodes of a task end by themselves when the first has ended; this is for when they do not
+    span = ["--wait", str(NODES_END_WITHIN_S)] if settings.nodes_per_task > 1 else []
+    return ["--output", str(logs / "%A_%a.log"), "--open-mode", "append", *cpus, *span]
 
 
 @contextmanager
