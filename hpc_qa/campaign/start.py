@@ -17,6 +17,7 @@ from hpc_qa.campaign.plan import RunPlan, gpus_per_server
 from hpc_qa.config import Config
 from hpc_qa.errors import SlurmError
 from hpc_qa.slurm.array import ArrayRequest
+from hpc_qa.slurm.queue import cancel_jobs
 from hpc_qa.slurm.submission import Submitted, submit_local
 from hpc_qa.store.run_directory import RunDirectory
 from hpc_qa.store.trust import check_run
@@ -78,10 +79,18 @@ def start_new(run: RunDirectory, config: Config, shards: Sequence[int]) -> list[
             raise
         if not error.certain and (taken := _taken(run, error)):
             return taken
-        if run.conversion.exists():
-            conversion.cancel(run.conversion, conversion.JOB_NAME.format(run.run_id))
-        shutil.rmtree(run.path)
+        _drop(run, error)
         raise
+
+
+def _drop(run: RunDirectory, error: SlurmError) -> None:
+    """Remove a run of which no shard was started, and take back the conversion that was."""
+    try:
+        cancel_jobs(conversion.open_jobs(run.conversion))
+    except SlurmError:
+        error.hint = f"its conversion is in the queue: hpc-qa cancel {run.run_id}, or hpc-qa resume {run.run_id}"
+        raise error from None
+    shutil.rmtree(run.path)
 
 
 def _taken(run: RunDirectory, error: SlurmError) -> list[str]:
@@ -91,6 +100,8 @@ def _taken(run: RunDirectory, error: SlurmError) -> list[str]:
         SlurmError: the one that is given, when that cannot be known now; the run stays.
     """
     try:
+        if run.conversion.exists():
+            arrays.adopt(run.conversion, conversion.JOB_NAME.format(run.run_id))
         return adopt(run)
     except SlurmError:
         error.hint = f"Slurm may have taken it: hpc-qa resume {run.run_id} finds out when the controller answers again"

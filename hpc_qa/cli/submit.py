@@ -63,7 +63,7 @@ def print_plan(plan: "RunPlan") -> None:
     if plan.conversion:
         job, cut = plan.config.conversion_job, plan.conversion
         tasks = f"{len(cut.tasks)} array tasks x {job.cpus_per_task} CPUs x {job.time} at most"
-        say(f"{'conversion':<11}{cut.documents:,} documents, {cut.megabytes:,.0f} MB in {tasks}; the run waits for it")
+        say(f"{'conversion':<11}{cut.documents:,} documents, {cut.megabytes:,.1f} MB in {tasks}; the run waits for it")
     for note in facts["notes"]:
         say(f"{'note':<11}{note}")
 

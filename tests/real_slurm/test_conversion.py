@@ -125,3 +125,12 @@ def test_a_conversion_that_is_interrupted_blames_no_document_and_converts_none_t
     assert {row["status"] for row in rows} == {"ok"}
     assert len(rows) == MANY
     assert all(file.stat().st_mtime_ns == time for file, time in seen.items())
+
+
+def test_when_the_gpu_array_is_refused_the_conversion_is_taken_back_and_no_run_is_left(project, cluster, capsys):
+    folder = project(documents=6, slurm=HELD.replace("{cpus", "{partition: main, cpus") + "  partition: nowhere\n")
+    assert call(folder, "convert", str(folder / "config.yaml"), "--limit", "1") == 0
+    assert call(folder, "submit", str(folder / "config.yaml"), "--convert") == 1
+    assert "invalid partition" in capsys.readouterr().err.lower()
+    assert list((folder / "runs").iterdir()) == []
+    wait_until(lambda: ".convert" not in cluster.run("squeue", "-h", "--me", "-o", "%j"), "an empty queue")
