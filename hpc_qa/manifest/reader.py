@@ -1,32 +1,116 @@
 """Read and write manifest files.
 
-JSONL holds one entry a line. A `.txt` list holds one path a line (from the project folder, or absolute; `#` begins a
-comment line) and becomes entries by hashing. All faults of a file come in one error, each with its line number. Whether
-the documents of a JSONL manifest still exist is not looked at here: that is known when they are opened.
+JSONL holds one entry a line, a `.txt` list one path a line. All faults of a file come in one error, each with its line
+number. Whether the documents of a JSONL manifest still exist is not looked at here: that is known when they are opened.
 """
 
 import contextlib
-import json
-import math
 import os
-import re
 import secrets
-from collections.abc import Iterable, Iterator
+from array import array
+from collections import Counter, deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from hpc_qa.errors import ManifestError, StoreError
-from hpc_qa.manifest.build import find
-from hpc_qa.manifest.entry import Entry, entry_from, entry_json, suffix
-from hpc_qa.manifest.formats import unsupported
+from hpc_qa.manifest.entry import Entry, entry_json
+from hpc_qa.manifest.jsonl import FORMAT, numbered_entries
+from hpc_qa.manifest.path_list import listed_entries
 from hpc_qa.manifest.places import kind_of, why_not
 
-MAX_LINE_BYTES = 1_000_000
 MAX_FAULTS = 50
-MAX_DIGITS = 40
-BOM = b"\xef\xbb\xbf"
 BUILD = "make one with: hpc-qa manifest build SOURCE... -o F.jsonl"
-FORMAT = "a manifest is a .jsonl file as `hpc-qa manifest build` writes it, or a .txt list with one path a line"
+T = TypeVar("T")
+
+
+class Manifest:
+    """The entries of a manifest, in its order.
+
+    Those of a JSONL file are not kept, a million of them would take half a gigabyte: each loop reads the file. The
+    first loop that reaches the end proves every line, or raises all faults: until then nothing may be done that stays.
+    """
+
+    def __init__(self, path: Path, *, project: Path, limit: int | None = None) -> None:
+        """Nothing is read yet. With a limit only so many entries are given, and all lines are proven the same."""
+        self.path = path
+        self.count = 0  # of the entries that a loop gives; known after the first
+        self._project = project
+        self._limit = limit
+        self._proven = False
+        self._plain = False  # the file is what `write` writes, but for blank lines at its end
+        self._identity: tuple[int, ...] = ()
+        self._listed: list[Entry] | None = None  # of a list of paths: they were hashed, and are kept
+
+    def __iter__(self) -> Iterator[Entry]:
+        """The entries.
+
+        Raises:
+            ManifestError: the file cannot be read, is empty, lines of it are wrong, or it has been changed meanwhile.
+        """
+        if not self._proven:
+            return self._first_loop()
+        if self._listed is not None:
+            return islice(self._listed, self._limit)
+        return (entry for _, entry, _ in self._again(numbered_entries))
+
+    def lines(self) -> Iterator[bytes]:
+        """The file that `write` would make of the entries, line by line.
+
+        Raises:
+            ManifestError: see the loop over the entries.
+        """
+        if not self._proven or self._listed is not None:
+            return (f"{entry_json(entry)}\n".encode() for entry in self)
+        if self._plain:
+            return self._again(_raw_lines)
+        again = self._again(numbered_entries)
+        return ((line or f"{entry_json(entry)}\n").encode() for _, entry, line in again)
+
+    def _first_loop(self) -> Iterator[Entry]:
+        if kind_of(self.path) != "file":  # a FIFO or a device is not opened: reading it could wait for ever
+            raise ManifestError(f"{self.path}: {why_not(self.path, wanted='file')}", hint=BUILD)
+        faults: list[str] = []
+        with _readable(self.path):
+            entries = self._of_paths(faults) if self.path.suffix == ".txt" else self._of_lines(faults)
+            yield from islice(entries, self._limit)
+            deque(entries, maxlen=0)  # the rest is proven as well
+        if faults:
+            rest = len(faults) - MAX_FAULTS
+            raise ManifestError(
+                *faults[:MAX_FAULTS], *([f"{self.path}: and {rest} more faults"] if rest > 0 else []), hint=FORMAT
+            )
+        if not self.count:
+            raise ManifestError(f"{self.path}: the manifest holds no document", hint=BUILD)
+        self._proven = True
+
+    def _of_paths(self, faults: list[str]) -> Iterator[Entry]:
+        entries = listed_entries(self.path, self._project, faults)
+        faults += _duplicates(self.path, entries)
+        self._listed = [entry for _, entry in entries]
+        self.count = len(self._listed[: self._limit])
+        yield from self._listed
+
+    def _of_lines(self, faults: list[str]) -> Iterator[Entry]:
+        self._identity, self._plain = _identity(self.path), True
+        count, doc_ids, places = 0, _Names(), _Names()
+        for number, entry, line in numbered_entries(self.path, faults):
+            count += 1
+            self._plain = self._plain and line is not None and number == count  # no blank lines between
+            doc_ids.add(entry.doc_id)
+            places.add((entry.root, entry.path))
+            yield entry
+        self.count = count if self._limit is None else min(count, self._limit)
+        if twice := doc_ids.repeated() | places.repeated():
+            again = ((number, entry) for number, entry, _ in numbered_entries(self.path, []))
+            faults += _duplicates(self.path, (one for one in again if _hashes(one[1]) & twice))
+
+    def _again(self, read: Callable[[Path, list[str]], Iterator[T]]) -> Iterator[T]:
+        with _readable(self.path):
+            yield from islice(read(self.path, []), self.count)
+            if _identity(self.path) != self._identity:
+                raise ManifestError(f"{self.path}: was changed while it was read", hint="the same command again")
 
 
 def read(path: Path, *, project: Path) -> list[Entry]:
@@ -35,24 +119,7 @@ def read(path: Path, *, project: Path) -> list[Entry]:
     Raises:
         ManifestError: the file cannot be read, is empty, or lines of it are wrong.
     """
-    if kind_of(path) != "file":  # a FIFO or a device is not opened: reading it could wait for ever
-        raise ManifestError(f"{path}: {why_not(path, wanted='file')}", hint=BUILD)
-    faults: list[str] = []
-    try:
-        entries = _read_list(path, project, faults) if path.suffix == ".txt" else _read_jsonl(path, faults)
-    except OSError as exc:
-        raise ManifestError(
-            f"{path}: cannot be read: {exc.strerror}", hint="ask its owner for the right to read"
-        ) from exc
-    faults += _duplicates(path, entries)
-    if faults:
-        rest = len(faults) - MAX_FAULTS
-        raise ManifestError(
-            *faults[:MAX_FAULTS], *([f"{path}: and {rest} more faults"] if rest > 0 else []), hint=FORMAT
-        )
-    if not entries:
-        raise ManifestError(f"{path}: the manifest holds no document", hint=BUILD)
-    return [entry for _, entry in entries]
+    return list(Manifest(path, project=project))
 
 
 def write(path: Path, entries: Iterable[Entry], *, replace: bool = True) -> None:
@@ -83,124 +150,48 @@ def write(path: Path, entries: Iterable[Entry], *, replace: bool = True) -> None
             temporary.unlink()
 
 
-Numbered = tuple[int, Entry]
-
-
-def _read_jsonl(path: Path, faults: list[str]) -> list[Numbered]:
-    entries: list[Numbered] = []
-    for number, line in _lines(path, faults):
-        if not entries and not faults and not line.startswith(("{", "[")):  # the other lines would say the same
-            raise ManifestError(f"{path}:{number}: {_what_else(line)}", hint=FORMAT)
-        try:
-            fields = json.loads(
-                line, object_pairs_hook=_unique, parse_constant=_no_number, parse_int=_whole, parse_float=_number
-            )
-            if isinstance(fields, dict):
-                entries.append((number, entry_from(fields)))
-            else:
-                faults.append(f"{path}:{number}: not a JSON object")
-        except RecursionError:
-            faults.append(f"{path}:{number}: nested too deeply")
-        except json.JSONDecodeError as exc:
-            faults.append(f"{path}:{number}: not JSON: {exc.msg} at character {exc.pos + 1}")
-        except ValueError as exc:
-            faults.append(f"{path}:{number}: {exc}")
-    return entries
-
-
-def _what_else(line: str) -> str:
-    """What a file is that does not begin as JSON does."""
-    separators = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-    for mark, name in separators.items():
-        if line.count(mark) >= 2:
-            return f"not JSON but a table ({name} separated)"
-    return "not JSON"
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)} stands in it twice")
-    return fields
-
-
-def _no_number(word: str) -> Any:
-    raise ValueError(f"{word} is not JSON")
-
-
-def _whole(digits: str) -> int:
-    if len(digits) > MAX_DIGITS:
-        raise ValueError(f"a number of {len(digits)} digits")
-    return int(digits)
-
-
-def _number(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"the number {text[:40]} is too large")
-    return value
-
-
-def _read_list(path: Path, project: Path, faults: list[str]) -> list[Numbered]:
-    entries: list[Numbered] = []
-    for number, line in _lines(path, faults):
-        if line.startswith("#"):
-            continue
-        try:
-            entries += ((number, entry) for entry in _listed(line, project))
-        except ManifestError as exc:
-            faults += (f"{path}:{number}: {fault}" for fault in exc.faults)
-    return entries
-
-
-def _listed(line: str, project: Path) -> list[Entry]:
-    """The entries of one line of a list: one document, or those of a ZIP archive."""
-    if "\0" in line:
-        raise ManifestError("the path holds a NUL character")
-    given, home = Path(line), project.resolve()
-    inside = Path(os.path.normpath(home / given))
-    if not given.is_absolute() and not inside.is_relative_to(home):
-        raise ManifestError(f"{line} leads out of the project folder; write the absolute path if it is meant")
-    if kind_of(inside) != "file":
-        counted = "" if given.is_absolute() else f" (paths count from the project folder, {home})"
-        raise ManifestError(f"{line}: {why_not(given if _is_no_path(line) else inside, wanted='file')}{counted}")
-    root = home if inside.is_relative_to(home) else inside.parent
-    found = find([inside], project=project, root=root)
-    if found.refused:
-        raise ManifestError(*(f"{name}: {reason}" for name, reason in found.refused))
-    if not found.entries:
-        raise ManifestError(f"{line}: {unsupported(suffix(line))}")
-    return found.entries
-
-
-def _is_no_path(line: str) -> bool:
-    """A URL, or something that only a shell would expand."""
-    return re.match(r"~|\$|[a-z][a-z0-9+.-]*://", line) is not None
-
-
-def _lines(path: Path, faults: list[str]) -> Iterator[tuple[int, str]]:
-    """Lines that are not blank, with their numbers; BOM and CRLF are tolerated, lines that are not text are faults."""
+def _raw_lines(path: Path, _faults: list[str]) -> Iterator[bytes]:
     with path.open("rb") as stream:
-        number = 0
-        while line := stream.readline(MAX_LINE_BYTES + 1):
-            number += 1
-            if number == 1 and line.startswith((b"\xff\xfe", b"\xfe\xff")):
-                faults.append(f"{path}: is UTF-16 text; save it as UTF-8")
-                return
-            if len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
-                faults.append(f"{path}:{number}: the line is longer than {MAX_LINE_BYTES} bytes; the rest is not read")
-                return
-            try:
-                text = line.removeprefix(BOM if number == 1 else b"").decode().strip()
-            except UnicodeDecodeError as exc:
-                faults.append(f"{path}:{number}: not UTF-8 at byte {exc.start}")
-                continue
-            if text:
-                yield number, text
+        yield from stream
 
 
-def _duplicates(path: Path, entries: list[Numbered]) -> list[str]:
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise ManifestError(
+            f"{path}: cannot be read: {exc.strerror}", hint="ask its owner for the right to read"
+        ) from exc
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    """What changes with every change of a file."""
+    status = path.stat()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _hashes(entry: Entry) -> set[int]:
+    return {hash(entry.doc_id), hash((entry.root, entry.path))}
+
+
+class _Names:
+    """Names by their hashes, of which a million take 8 MB; a set of them all would take a hundred."""
+
+    def __init__(self) -> None:
+        self._parts = [array("q") for _ in range(64)]
+
+    def add(self, name: Hashable) -> None:
+        value = hash(name)
+        self._parts[value % 64].append(value)
+
+    def repeated(self) -> set[int]:
+        """The hashes that came more than once; different names may share one."""
+        suspicious = (part for part in self._parts if len(set(part)) < len(part))
+        return {value for part in suspicious for value, count in Counter(part).items() if count > 1}
+
+
+def _duplicates(path: Path, entries: Iterable[tuple[int, Entry]]) -> list[str]:
     """Documents that stand in the manifest twice. The same content under two names is allowed."""
     faults = []
     lines_of: dict[tuple[str, ...], int] = {}
