@@ -5,9 +5,8 @@ need not be converted yet where the manifest knows its tokens. `submit` freezes 
 """
 
 import math
-import os
 from collections import Counter
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,27 +14,24 @@ from typing import Any
 from hpc_qa.campaign import estimate, provenance
 from hpc_qa.campaign.conversion import ConversionPlan, plan_conversion
 from hpc_qa.campaign.estimate import Demand, Interval
+from hpc_qa.campaign.known import Known
 from hpc_qa.campaign.memory import fit_of
 from hpc_qa.campaign.schedule import LIMIT_SHARE, Pace, Pile, Terms, balance, makespan, schedule, share_note, too_long
 from hpc_qa.campaign.shards import (
     Converted,
+    Predicted,
     Settled,
     Shard,
     number,
-    predicted,
-    predicted_tokens,
     sample,
     settle,
     settled_json,
-    tokens_per_byte,
 )
 from hpc_qa.config import Config
-from hpc_qa.documents.cache import DocumentCache, converter_key
-from hpc_qa.documents.convert import BY_LIMIT, Conversion, convert_all
-from hpc_qa.documents.facts import Facts
-from hpc_qa.errors import ConfigError, ManifestError
-from hpc_qa.manifest import Entry
-from hpc_qa.manifest import read as read_manifest
+from hpc_qa.documents.cache import converter_key
+from hpc_qa.documents.convert import Conversion
+from hpc_qa.errors import ConfigError
+from hpc_qa.manifest import Entry, Manifest
 from hpc_qa.serving.memory_fit import MemoryFit
 from hpc_qa.store.run_directory import list_runs
 from hpc_qa.units import clock, duration, parse_clock
@@ -48,7 +44,7 @@ class RunPlan:
     """Everything that `submit` freezes and `plan` prints."""
 
     config: Config
-    entries: tuple[Entry, ...]
+    entries: Manifest
     settled: tuple[Settled, ...]
     shards: tuple[Shard, ...]
     converter_key: str
@@ -97,7 +93,7 @@ class RunPlan:
             "name": self.config.name,
             "executor": self.config.executor,
             "model": self.config.model,
-            "documents": len(self.entries),
+            "documents": self.entries.count,
             "documents_to_do": sum(len(shard.documents) for shard in self.shards),
             "documents_not_converted": self.not_converted,
             "conversion": self.conversion.to_json() if self.conversion else None,
@@ -156,38 +152,22 @@ def plan_run(
             *memory.faults,
             hint="more or larger GPUs, fewer bits a weight, or a smaller vllm.max_model_len, as stands above",
         )
-    entries = tuple(read_manifest(project / config.manifest, project=project)[:limit])
-    if not entries:
-        raise ManifestError(f"{config.manifest}: no document in it", hint="hpc-qa manifest build FOLDER -o FILE")
+    entries = Manifest(project / config.manifest, project=project, limit=limit)
     key = converter_key(config, project)
-    if convert_first:
-        _check_convert_first(config)
-    known = _known(entries, config, project, key, on_converted, convert_first=convert_first)
-    ratios, predicted_by = _prediction(entries, known, config) if convert_first else ({}, [])
-
-    def converted(entry: Entry) -> Converted:
-        return known.get(entry.doc_id) or predicted(predicted_tokens(entry, ratios), config.qa.chunk_size)
-
-    open_entries, settled = settle(entries, converted, max_chunks=config.documents.max_chunks)
-    chosen: Mapping[str, list[int]] | None = None
-    if config.documents.sample_chunks is not None:
-        chosen = sample(open_entries, converted, config.documents.sample_chunks, config.seed)
-        settled += [Settled(e.doc_id, "skipped", "not_sampled") for e in open_entries if e.doc_id not in chosen]
-        open_entries = [e for e in open_entries if e.doc_id in chosen]
-    if not open_entries and not settled:
-        raise ManifestError(f"{config.manifest}: no document left to work on")
-    asked = _asked(open_entries, converted, chosen, config)
-    missing = {entry.doc_id for entry in open_entries if entry.doc_id not in known}
+    known = Known(config, project, key, convert_first=convert_first)
+    asked = _asked(entries, known, config)
+    if known.complete(on_converted):
+        asked = _asked(entries, known, config)
     gpus = gpus_per_server(config)
     paces, source = _paces(config, project, gpus)
     pace = estimate.middle(paces)
     piles, notes = _piles(asked.tokens, pace, config)
-    shards = tuple(number(piles, chosen))
+    shards = tuple(number(piles, asked.chosen))
     at_once = config.slurm.array_parallelism if config.executor == "slurm" else config.client.local_servers
     return RunPlan(
         config=config,
         entries=entries,
-        settled=tuple(settled),
+        settled=tuple(asked.settled),
         shards=shards,
         converter_key=key,
         demand=asked.total,
@@ -197,9 +177,9 @@ def plan_run(
         shard_s=tuple(estimate.shard_seconds(shard.predicted_tokens, paces) for shard in shards),
         pace=pace,
         pace_source=source,
-        notes=(*notes, *predicted_by, *(memory.notes if memory else ())),
-        not_converted=len(missing),
-        conversion=_conversion(entries, missing, config) if convert_first and missing else None,
+        notes=(*notes, *known.notes, *(memory.notes if memory else ())),
+        not_converted=asked.not_converted,
+        conversion=plan_conversion(known.to_convert, config.slurm.convert.tasks) if any(known.to_convert) else None,
         memory=memory,
     )
 
@@ -208,30 +188,41 @@ def plan_run(
 class _Asked:
     """What the documents of a run will ask of servers."""
 
+    settled: list[Settled]
+    chosen: Mapping[str, list[int]] | None  # chunks by doc_id, when not all are asked
     tokens: dict[str, int]  # by doc_id
     total: Demand
     every_chunk: Demand
+    not_converted: int
 
 
-def _asked(
-    entries: Sequence[Entry], converted: Callable[[Entry], Converted], chosen: Mapping[str, list[int]] | None,
-    config: Config,
-) -> _Asked:  # fmt: skip
+def _asked(entries: Iterable[Entry], converted: Callable[[Entry], Converted], config: Config) -> _Asked:
+    """One loop over the entries, of which there may be a million."""
+    settled: list[Settled] = []
+    documents = settle(entries, converted, settled, max_chunks=config.documents.max_chunks)
+    chosen = None
+    if config.documents.sample_chunks is not None:
+        whole = dict(documents)
+        chosen = sample(whole, config.documents.sample_chunks, config.seed)
+        settled += [Settled(doc_id, "skipped", "not_sampled") for doc_id in whole if doc_id not in chosen]
+        documents = ((doc_id, _part(whole[doc_id], len(chosen[doc_id]))) for doc_id in whole if doc_id in chosen)
     qa, tokens = config.qa, dict[str, int]()
-    requests = pairs = every_request = every_pair = every_token = 0
-    for entry in entries:
-        facts = converted(entry) if chosen is None else _part(converted(entry), len(chosen[entry.doc_id]))
+    capped = qa.max_pairs_per_document is not None
+    requests = pairs = every_request = every_pair = every_token = not_converted = 0
+    for doc_id, facts in documents:
         asked = estimate.demand(facts.chunks, facts.tokens, qa)
-        tokens[entry.doc_id] = asked.tokens
+        tokens[doc_id] = asked.tokens
+        not_converted += isinstance(facts, Predicted)
         requests += asked.requests
         pairs += asked.pairs
-        if qa.max_pairs_per_document is not None:
+        if capped:
             asked = estimate.demand(facts.chunks, facts.tokens, qa, every_chunk=True)
-        every_request += asked.requests
-        every_pair += asked.pairs
-        every_token += asked.tokens
+            every_request += asked.requests
+            every_pair += asked.pairs
+            every_token += asked.tokens
     total = Demand(requests, pairs, sum(tokens.values()))
-    return _Asked(tokens, total, Demand(every_request, every_pair, every_token))
+    every_chunk = Demand(every_request, every_pair, every_token) if capped else total
+    return _Asked(settled, chosen, tokens, total, every_chunk, not_converted)
 
 
 def _part(facts: Converted, chunks: int) -> Converted:
@@ -299,98 +290,6 @@ def _never_fits(long: Sequence[str], tokens: Mapping[str, int], terms: Terms, co
     faults += [f"and {len(long) - MAX_FAULTS} more documents"] * (len(long) > MAX_FAULTS)
     hint = f'slurm.time "{would_do}" is enough; or documents.max_chunks leaves such documents out'
     return ConfigError(*faults, hint=hint)
-
-
-def _check_convert_first(config: Config) -> None:
-    faults = []
-    if config.executor != "slurm":
-        faults.append("--convert is for Slurm; on this machine documents are converted before a run starts")
-    if config.documents.sample_chunks is not None:
-        faults.append(
-            "documents.sample_chunks draws from chunks, so that documents have to be converted before the plan"
-        )
-    if faults:
-        raise ConfigError(*faults, hint=f"hpc-qa convert {config._source or 'CONFIG'}, then submit without --convert")
-
-
-def _prediction(
-    entries: Sequence[Entry], known: Mapping[str, Converted], config: Config
-) -> tuple[Mapping[str, float], list[str]]:
-    """(tokens per byte of what is converted, by media type; what is to be said about documents predicted by it).
-
-    Raises:
-        ConfigError: nothing was converted that the others could be compared with.
-    """
-    unsaid = [entry for entry in entries if entry.tokens is None and entry.doc_id not in known]
-    if not unsaid:
-        return {}, []
-    compared = [(entry, known[entry.doc_id]) for entry in entries if entry.doc_id in known]
-    ratios = tokens_per_byte(compared)
-    if not ratios:
-        raise ConfigError(
-            f"the tokens of {len(unsaid):,} documents cannot be predicted: their lines in {config.manifest} do not say "
-            "them, and no document of it is converted yet that they could be compared with",
-            hint=f"hpc-qa convert {config._source or 'CONFIG'} --limit 20, and then the same again",
-        )
-    of_each = ", ".join(f"{ratio:.3g} tokens a byte of {kind}" for kind, ratio in sorted(ratios.items()) if kind)
-    note = (
-        f"the tokens of {len(unsaid):,} documents are predicted by their bytes: {of_each}, as in the {len(compared):,}"
-    )
-    return ratios, [f"{note} that are converted"]
-
-
-def _conversion(entries: Sequence[Entry], missing: Container[str], config: Config) -> ConversionPlan:
-    return plan_conversion(
-        [max(1, entry.bytes) if entry.doc_id in missing else 0 for entry in entries], config.slurm.convert.tasks
-    )
-
-
-def _known(
-    entries: Sequence[Entry], config: Config, project: Path, key: str,
-    on_converted: Callable[[Conversion], None] | None, *, convert_first: bool,
-) -> dict[str, Converted]:  # fmt: skip
-    """What conversion left, by doc_id; absent is what is planned without it."""
-    cache = DocumentCache(project / config.documents.cache, key)
-    look = _looker(cache)
-    # which chunks a sample takes is not known before they are there
-    by_tokens = config.executor == "slurm" and config.documents.sample_chunks is None
-    needed = [] if convert_first else [entry for entry in entries if not by_tokens or entry.tokens is None]
-    missing = [entry for entry in needed if look(entry) is None]
-    missing_mb = sum(entry.bytes for entry in missing) / 1e6
-    if missing_mb > config.documents.convert_on_submit_mb:
-        raise ConfigError(
-            f"{len(missing)} documents ({missing_mb:,.0f} MB) are not converted yet, more than "
-            f"documents.convert_on_submit_mb ({config.documents.convert_on_submit_mb:g})",
-            hint=f"hpc-qa convert {config._source or 'CONFIG'}, here or with --executor slurm",
-        )
-    results = convert_all(needed, config, project=project, on_done=on_converted) if needed else []
-    known = {r.doc_id: Converted(r.status, r.reason, r.chunks or 0, r.tokens or 0) for r in results}
-    for entry in entries:
-        if entry.doc_id not in known and (facts := look(entry)) and not _tried_again(facts, config):
-            known[entry.doc_id] = Converted(facts.status, facts.reason, facts.chunks, facts.tokens)
-    return known
-
-
-def _looker(cache: DocumentCache) -> Callable[[Entry], Facts | None]:
-    """What the cache knows of an entry; its folders are listed once, so that what is not there costs nothing."""
-    listed: dict[str, frozenset[str]] = {}
-
-    def look(entry: Entry) -> Facts | None:
-        shelf = entry.sha256[:2]
-        if shelf not in listed:
-            try:
-                listed[shelf] = frozenset(os.listdir(cache.root / shelf))
-            except OSError:
-                listed[shelf] = frozenset()
-        return cache.facts(entry.sha256, entry.media_type) if entry.sha256 in listed[shelf] else None
-
-    return look
-
-
-def _tried_again(facts: Facts, config: Config) -> bool:
-    """Whether this is a failure by a limit that is another one now."""
-    now = config.documents.limits
-    return facts.reason in BY_LIMIT and any(getattr(now, name, None) != then for name, then in facts.limits.items())
 
 
 def gpus_per_server(config: Config) -> int | None:

@@ -7,8 +7,7 @@ are, and which document goes where, is in `schedule.py`.
 
 import math
 import random
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -54,56 +53,39 @@ class Shard:
         }
 
 
-def predicted(tokens: int, chunk_size: int) -> Converted:
+class Predicted(Converted):
+    """What conversion will at least leave."""
+
+    __slots__ = ()
+
+
+def predicted(tokens: int, chunk_size: int) -> Predicted:
     """What conversion will at least leave of a document of so many tokens: headings and pages make more chunks."""
-    return Converted("ok", None, math.ceil(tokens / chunk_size), tokens)
-
-
-def tokens_per_byte(converted: Iterable[tuple[Entry, Converted]]) -> dict[str, float]:
-    """Tokens per byte of the file, by media type, and of all together under "": sums over sums, a ratio estimator."""
-    tokens, size = Counter[str](), Counter[str]()
-    for entry, outcome in converted:
-        if outcome.status == "ok" and entry.bytes:
-            for kind in ("", entry.media_type):
-                tokens[kind] += outcome.tokens
-                size[kind] += entry.bytes
-    return {kind: tokens[kind] / size[kind] for kind in size}
-
-
-def predicted_tokens(entry: Entry, ratios: Mapping[str, float]) -> int:
-    """The tokens that a line of the manifest says, else by its bytes; 0 where nothing is known to compare with."""
-    if entry.tokens is not None:
-        return entry.tokens
-    return round(entry.bytes * ratios.get(entry.media_type, ratios.get("", 0.0)))
+    return Predicted("ok", None, math.ceil(tokens / chunk_size), tokens)
 
 
 def settle(
-    entries: Iterable[Entry], converted: Callable[[Entry], Converted], *, max_chunks: int | None
-) -> tuple[list[Entry], list[Settled]]:
-    """(entries to work on, documents that are settled already), both in manifest order."""
-    first_with: dict[str, str] = {}
-    open_entries: list[Entry] = []
-    settled: list[Settled] = []
+    entries: Iterable[Entry], converted: Callable[[Entry], Converted], settled: list[Settled], *, max_chunks: int | None
+) -> Iterator[tuple[str, Converted]]:
+    """The documents to work on, by doc_id, in manifest order; on the way `settled` gets those that are so already."""
+    first_with: dict[int, str] = {}  # by the SHA-256 as a number: half the memory of its text
     for entry in entries:
         outcome = converted(entry)
-        twin = first_with.setdefault(entry.sha256, entry.doc_id)
+        twin = first_with.setdefault(int(entry.sha256, 16), entry.doc_id)
         if twin != entry.doc_id:
             settled.append(Settled(entry.doc_id, "skipped", f"duplicate_of:{twin}"))
         elif state := settled_state(outcome.status, outcome.reason, outcome.chunks, max_chunks=max_chunks):
             settled.append(Settled(entry.doc_id, *state))
         else:
-            open_entries.append(entry)
-    return open_entries, settled
+            yield entry.doc_id, outcome
 
 
-def sample(
-    entries: Iterable[Entry], converted: Callable[[Entry], Converted], size: int, seed: int
-) -> dict[str, list[int]]:
+def sample(documents: Mapping[str, Converted], size: int, seed: int) -> dict[str, list[int]]:
     """A seeded sample of chunks over all these documents: doc_id -> chunk indices, in order.
 
     Documents without a sampled chunk are absent.
     """
-    everything = [(e.doc_id, i) for e in entries for i in range(converted(e).chunks)]
+    everything = [(doc_id, index) for doc_id, facts in documents.items() for index in range(facts.chunks)]
     chosen = everything if size >= len(everything) else random.Random(seed).sample(everything, size)
     sampled: dict[str, list[int]] = {}
     for doc_id, index in chosen:

@@ -5,10 +5,9 @@ Config, manifest and plan are written once and never change; what is submitted l
 """
 
 import hashlib
-import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,10 @@ from hpc_qa.campaign.status import status
 from hpc_qa.config import Config
 from hpc_qa.documents.tokens import file_sha256, tokenizer_file
 from hpc_qa.errors import ConfigError, StoreError
-from hpc_qa.manifest import entry_json
 from hpc_qa.qa import prompts
 from hpc_qa.serving.command import setting_faults
 from hpc_qa.serving.preflight import model_faults
-from hpc_qa.store.files import json_bytes, write_once
+from hpc_qa.store.files import json_bytes, json_parts, write_once
 from hpc_qa.store.run_directory import RunDirectory, create, list_runs
 from hpc_qa.store.trust import check_project
 from hpc_qa.units import iso, utc_now
@@ -50,10 +48,8 @@ def freeze(plan: RunPlan, *, project: Path, limit: int | None = None) -> RunDire
     chosen = frozen_prompts(config, project)
     now = utc_now()
     run = create(project, config.name, now=now)
-    manifest = _manifest_of(plan)
-    plan_json = (json.dumps(plan.to_json(), indent=2, ensure_ascii=False) + "\n").encode()
-    write_once(run.manifest, manifest)
-    write_once(run.plan, plan_json)
+    write_once(run.manifest, plan.entries.lines())
+    write_once(run.plan, json_parts(plan.to_json()))
     templates = json_bytes({"sha256": chosen.sha256, "templates": dict(chosen.templates)})
     write_once(run.prompts, templates)
     facts: dict[str, Any] = {
@@ -63,8 +59,8 @@ def freeze(plan: RunPlan, *, project: Path, limit: int | None = None) -> RunDire
         "config_file": config._source,
         "config": config.model_dump(),
         "limit": limit,
-        "manifest_sha256": hashlib.sha256(manifest).hexdigest(),
-        "plan_sha256": hashlib.sha256(plan_json).hexdigest(),
+        "manifest_sha256": file_sha256(run.manifest),
+        "plan_sha256": file_sha256(run.plan),
         "commit_sha": provenance.commit_sha(Path(__file__).parent),
         "versions": provenance.versions(),
         "hardware": provenance.hardware(),
@@ -185,19 +181,24 @@ def refuse_double(plan: RunPlan, project: Path) -> None:
     """
     if plan.config.executor != "slurm":
         return
-    manifest = hashlib.sha256(_manifest_of(plan)).hexdigest()
+    ours: str | None = None  # a manifest of a million lines is not hashed in vain
     for run in reversed(list_runs(project)):
         try:
             facts = run.facts()
         except StoreError:  # unreadable: hpc-qa status says so
             continue
-        same = facts["config"] == plan.config.model_dump() and facts["manifest_sha256"] == manifest
-        if same and (now := status(run)).goes_on:
+        if facts["config"] != plan.config.model_dump():
+            continue
+        ours = ours or _sha256(plan.entries.lines())
+        if facts["manifest_sha256"] == ours and (now := status(run)).goes_on:
             raise ConfigError(
                 f"the same config and manifest are {now.state} already: {run.run_id}, submitted {facts['created_at']}",
                 hint="--again submits them once more",
             )
 
 
-def _manifest_of(plan: RunPlan) -> bytes:
-    return "".join(entry_json(entry) + "\n" for entry in plan.entries).encode()
+def _sha256(parts: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()

@@ -5,7 +5,6 @@ segments, evidence stands verbatim in its chunk, nothing is double. No model, ne
 is changed: `resume` repairs.
 """
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -13,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hpc_qa.documents.tokens import file_sha256
 from hpc_qa.errors import ExitCode, StoreError
 from hpc_qa.store.commits import Commit
 from hpc_qa.store.files import read_json, read_jsonl
@@ -166,7 +166,7 @@ def _shown(label: str, items: list[str]) -> Iterable[str]:
 
 def _check_sha256(found: Verification, path: Path, expected: object) -> None:
     try:
-        actual = hashlib.sha256(path.read_bytes()).hexdigest()
+        actual = file_sha256(path)
     except OSError as exc:
         raise StoreError(f"{path}: cannot be read: {exc.strerror}") from exc
     if actual != expected:

@@ -33,8 +33,9 @@ def tokenizer_file(config: Config, project: Path) -> Path:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file of some megabytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """SHA-256 of a file, however large."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def token_counter(path: Path) -> CountTokens:

@@ -6,13 +6,14 @@ folder is synced after it. A sealed one carries the hash of its own content. Rec
 """
 
 import errno
+import filecmp
 import hashlib
 import json
 import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -119,27 +120,27 @@ def list_folder(folder: Path) -> list["os.DirEntry[str]"]:
         raise storage_error(folder, "cannot be listed", exc) from exc
 
 
-def write_all(descriptor: int, data: bytes) -> None:
+def write_all(descriptor: int, parts: Iterable[bytes]) -> None:
     """Write everything, sync it, and close; the descriptor is closed whatever happens."""
-    try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.writelines(parts)
+        stream.flush()
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
-def write_once(path: Path, data: bytes) -> bool:
+def write_once(path: Path, data: bytes | Iterable[bytes]) -> bool:
     """Create a file with this content, whole or not at all; False if the name is taken by other content.
+
+    A large content may come in parts, which are never in memory together.
 
     link(2) fails when the name exists, so of several writers one wins. A network file system may report an error for a
     link that it did make, therefore the content decides and not the error.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        write_all(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), data)
-        won = _link(temporary, path, data)
+        parts = (data,) if isinstance(data, bytes) else data
+        write_all(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), parts)
+        won = _link(temporary, path)
         sync_folder(path.parent)
     except OSError as exc:
         raise storage_error(path, "cannot write", exc) from exc
@@ -149,12 +150,12 @@ def write_once(path: Path, data: bytes) -> bool:
     return won
 
 
-def _link(temporary: Path, path: Path, data: bytes) -> bool:
+def _link(temporary: Path, path: Path) -> bool:
     try:
         os.link(temporary, path)
     except OSError as exc:
         try:
-            return path.read_bytes() == data
+            return filecmp.cmp(temporary, path, shallow=False)
         except FileNotFoundError:
             raise exc from None
     return True
@@ -163,6 +164,12 @@ def _link(temporary: Path, path: Path, data: bytes) -> bool:
 def json_bytes(value: object) -> bytes:
     """JSON for people and programs: indented, one final newline, no NaN."""
     return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def json_parts(value: object) -> Iterator[bytes]:
+    """The same, in parts: the plan of a million documents is not put together in memory."""
+    yield from map(str.encode, json.JSONEncoder(indent=2, ensure_ascii=False, allow_nan=False).iterencode(value))
+    yield b"\n"
 
 
 def write_json_once(path: Path, value: object) -> bool:
@@ -228,14 +235,15 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a JSON Lines file that we wrote, one at a time."""
+def read_jsonl(path: Path, wanted: Callable[[bytes], bool] = bool) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON Lines file that we wrote, one at a time; lines that are not wanted are not parsed."""
     number = 0
     try:
         with path.open("rb") as lines:
             for line in lines:
                 number += 1
-                yield dict(json.loads(line))
+                if wanted(line):
+                    yield dict(json.loads(line))
     except OSError as exc:
         raise StoreError(
             f"{path}: cannot be read: {exc.strerror}",
