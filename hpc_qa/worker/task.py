@@ -39,6 +39,7 @@ from hpc_qa.worker.stopping import Stopping, stop_before_end, stop_on_usr2
 
 log = logging.getLogger("hpc_qa.worker")
 STOPS = (signal.SIGTERM, signal.SIGINT)
+DOC_ID = re.compile(rb'\{"doc_id": "([A-Za-z0-9._-]*)"')  # where `submit` writes it: at the beginning of a line
 
 
 def main(folder: Path, index: int) -> int:
@@ -109,6 +110,8 @@ def run_task(run: RunDirectory, shard: ShardDirectory, stopping: Stopping) -> Ex
     check_project(Path(facts["project"]), Path(facts["project"]) / config.documents.cache)
     if mine is None:
         raise ServerError(f"{run.run_id} has no shard {shard.index}", retryable=False)
+    converter_key = plan["converter_key"]
+    del plan  # it may name a million documents, and an attempt lives for hours
     if exists(shard.commit):
         return ExitCode.DONE
     attempt = shard.new_attempt(attempt_name(*job_identity()))
@@ -134,7 +137,7 @@ def run_task(run: RunDirectory, shard: ShardDirectory, stopping: Stopping) -> Ex
             config=config,
             project=Path(facts["project"]),
             facts=facts,
-            converter_key=plan["converter_key"],
+            converter_key=converter_key,
             documents=len(mine["documents"]),
             predicted_tokens=mine["predicted_tokens"],
         )
@@ -158,9 +161,19 @@ def _commit(shard: ShardDirectory, attempt: AttemptDirectory, documents: Sequenc
 
 
 def _entries(run: RunDirectory, documents: Sequence[str]) -> list[Entry]:
-    """The entries of a shard, in the order of its plan."""
-    wanted = set(documents)
-    by_id = {entry.doc_id: entry for entry in map(entry_from, read_jsonl(run.manifest)) if entry.doc_id in wanted}
+    """The entries of a shard, in the order of its plan.
+
+    Their lines alone are parsed: a thousand array tasks may share a manifest of a million lines.
+    """
+    names = {doc_id.encode() for doc_id in documents}
+
+    def ours(line: bytes) -> bool:
+        """Whether it is of this shard, or has to be parsed to know."""
+        found = DOC_ID.match(line)
+        return found is None or found[1] in names
+
+    entries = (entry_from(fields) for fields in read_jsonl(run.manifest, ours))
+    by_id = {entry.doc_id: entry for entry in entries}
     return [by_id[doc_id] for doc_id in documents]
 
 
