@@ -1,11 +1,11 @@
 """`submit` of a manifest of 1,000,000 lines as 1,000 shards: seconds and memory of everything beside sbatch's own time.
 
-The documents do not exist: their tokens, log-normal with a seed, stand in the manifest. What `hpc-qa submit` calls runs
-in a process of its own, up to the moment at which it would call sbatch. An earlier run of the same config is there, so
-that the manifests are compared. What one array task then reads of such a run is measured as well.
+The documents do not exist: their tokens, log-normal with a seed, stand in the manifest, and a job array would convert
+them first. What `hpc-qa submit --convert` calls runs in a process of its own, up to the moment at which it would call
+sbatch. An earlier run of the same config is there, so that the manifests are compared. What one array task then reads
+of such a run is measured as well.
 """
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figure import ROOT, Figure
-from hpc_qa.campaign.plan import RunPlan, plan_run
+from hpc_qa.campaign.plan import plan_run
 from hpc_qa.campaign.submit import check_startable, freeze, refuse_double
 from hpc_qa.config_file import load
 from hpc_qa.manifest import Entry, entry_json
@@ -120,15 +120,10 @@ def submit(project: Path) -> dict[str, Any]:
 
     config = load(project / "config.yaml", project=project)
     timed("checks", check_startable)(config, project)
-    planned = timed("read and plan", plan_run)(config, project=project)
+    planned = timed("read and plan", plan_run)(config, project=project, convert_first=True)
     timed("double", refuse_double)(planned, project)
-    timed("freeze", freeze)(as_if_converted(planned), project=project)
+    timed("freeze", freeze)(planned, project=project)
     return {"phases": phases, "shards": len(planned.shards), "peak_mb": peak_mb(), "cpu_s": time.process_time()}
-
-
-def as_if_converted(planned: RunPlan) -> RunPlan:
-    """The same plan, which `freeze` does not refuse for documents that are not converted."""
-    return dataclasses.replace(planned, not_converted=0)
 
 
 def read_shard(project: Path) -> dict[str, Any]:

@@ -133,9 +133,9 @@ class Known:
     def _nothing_to_compare_with(self) -> ConfigError:
         config = self._config
         return ConfigError(
-            f"the tokens of {self._unsaid:,} documents cannot be predicted: their lines in {config.manifest} do not say "
-            "them, and no document of it is converted yet that they could be compared with",
-            hint=f"hpc-qa convert {config._source or 'CONFIG'} --limit 20, and then the same again",
+            f"the tokens of {self._unsaid:,} documents cannot be predicted: their lines in {config.manifest} do not "
+            "say them, and no document of it is converted yet that they could be compared with",
+            hint=f"hpc-qa convert {config._source or 'CONFIG'} --limit 20, then the same again",
         )
 
 

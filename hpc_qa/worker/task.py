@@ -127,7 +127,7 @@ def run_task(run: RunDirectory, shard: ShardDirectory, stopping: Stopping) -> Ex
     log.info("shard %d: %d documents, %d to do", shard.index, len(mine["documents"]), len(todo))
     settled: list[Settled] = []
     if todo and run.conversion.exists():
-        cache = DocumentCache(Path(facts["project"]) / config.documents.cache, plan["converter_key"])
+        cache = DocumentCache(Path(facts["project"]) / config.documents.cache, converter_key)
         todo, settled = settle(todo, cache, run.conversion, max_chunks=config.documents.max_chunks)
     if todo or settled:
         work = Attempt(

@@ -1,5 +1,6 @@
 """Conversion as a job array: how it is cut, what it asks for, and what a run is planned by until it has ended."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 from hpc_qa.campaign import conversion
 from hpc_qa.campaign.cluster import ClusterView
 from hpc_qa.campaign.conversion import cut, plan_conversion, status_of
-from hpc_qa.campaign.shards import Converted, predicted_tokens, tokens_per_byte
+from hpc_qa.campaign.known import TokensPerByte
+from hpc_qa.campaign.shards import Converted
 from hpc_qa.campaign.submit import freeze
 from hpc_qa.config import Config
 from hpc_qa.documents.cache import DocumentCache
@@ -46,12 +48,14 @@ def test_an_array_task_that_converts_asks_for_cpus_and_for_nothing_of_the_nodes_
     assert "module load x" in script
 
 
-def test_tokens_of_unconverted_documents_are_those_of_their_line_else_in_proportion_to_their_bytes():
-    pairs = [(entry(1), Converted("ok", None, 4, 40_000)), (entry(2), Converted("failed", "empty", 0, 0))]
-    ratios = tokens_per_byte(pairs)
-    assert ratios == {"": 0.01, "text/plain": 0.01}
-    assert predicted_tokens(entry(3, tokens=7), ratios) == 7
-    assert predicted_tokens(entry(3, tokens=None), ratios) == 40_000
+def test_tokens_of_unconverted_documents_are_in_proportion_to_their_bytes_as_in_those_that_are_converted():
+    ratios = TokensPerByte()
+    assert ratios.tokens_of(entry(3, tokens=None)) == 0
+    ratios.add(entry(1), Converted("ok", None, 4, 40_000))
+    ratios.add(entry(2), Converted("failed", "empty", 0, 0))
+    assert ratios.tokens_of(entry(3, tokens=None)) == 40_000
+    assert ratios.tokens_of(replace(entry(3), bytes=1_000, media_type="application/pdf")) == 10  # as all together
+    assert ratios.describe() == "0.01 tokens a byte of text/plain, as in the 1 that are converted"
 
 
 def test_a_plan_that_converts_first_needs_something_to_compare_with_and_says_with_what(project):  # noqa: F811
