@@ -31,6 +31,7 @@ Score = Annotated[int, Field(ge=1, le=5)]
 # of a batch script would take for more.
 SLURM_WORD = r"^[A-Za-z0-9_][A-Za-z0-9_.:,+=@/&|*()\[\]!-]{0,255}$"
 OPTION_NAME = r"^[A-Za-z][A-Za-z0-9_.-]{0,127}$"
+MEMORY = r"^\d+[KMGT]?$"
 ENVIRONMENT_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
 SlurmWord = Annotated[str, Field(pattern=SLURM_WORD)]
 OptionName = Annotated[str, Field(pattern=OPTION_NAME)]
@@ -173,7 +174,7 @@ class Slurm(Section):
     time: Clock = "04:00:00"
     gres: SlurmWord | None = None
     constraint: SlurmWord | None = None
-    mem: str | None = Field(None, pattern=r"^\d+[KMGT]?$")
+    mem: str | None = Field(None, pattern=MEMORY)
     cpus_per_task: int | None = Field(None, ge=1, le=100_000)
     nodes_per_task: int = Field(1, ge=1, le=64)
     array_parallelism: int = Field(8, ge=1, le=1_000_000)

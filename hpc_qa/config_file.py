@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from hpc_qa.config import ENVIRONMENT_NAME, OPTION_NAME, SLURM_WORD, Budget, Config, Section, Site
+from hpc_qa.config import ENVIRONMENT_NAME, MEMORY, OPTION_NAME, SLURM_WORD, Budget, Config, Section, Site
 from hpc_qa.errors import ConfigError
 from hpc_qa.strict_yaml import KeyPath, YamlFile, dotted, read
 
@@ -27,7 +27,7 @@ _PATTERNS = {
     SLURM_WORD: "one word as sbatch takes it, without spaces and quotes",
     OPTION_NAME: "the name of an option: letters, digits and _ . -",
     ENVIRONMENT_NAME: "the name of a variable: letters, digits and _",
-    r"^\d+[KMGT]?$": 'a size as sbatch --mem takes it, "64G" for example',
+    MEMORY: 'a size as sbatch --mem takes it, "64G" for example',
 }
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _ELSEWHERE = {

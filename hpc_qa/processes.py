@@ -10,6 +10,7 @@ before a kill and removed afterwards, unless somebody else uses it.
 """
 
 import os
+import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -79,6 +80,28 @@ def wait_gone(processes: Iterable[psutil.Process], *, timeout_s: float) -> list[
         time.sleep(0.05)
         left = alive(left)
     return left
+
+
+def killed_for_memory(root: Path = Path("/")) -> int:
+    """How many processes of our control group the kernel has killed for memory; 0 also where it does not say.
+
+    On a cluster that holds array tasks to their memory, the group is that of our array task.
+    """
+    counters = {"memory": "memory{}/memory.oom_control", "": ".{}/memory.events"}  # of version 1 and of version 2
+    kills = 0
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        _, names, group = line.split(":", 2)
+        if names in counters:
+            said = _text(root / "sys/fs/cgroup" / counters[names].format(group))
+            kills += sum(int(count) for count in re.findall(r"^oom_kill (\d+)$", said, re.MULTILINE))
+    return kills
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="surrogateescape")
+    except OSError:
+        return ""
 
 
 def _is_ours(entry: Path, needle: bytes, inside: bytes | None) -> bool:

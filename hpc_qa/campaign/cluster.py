@@ -4,15 +4,16 @@ The queue says what lives, accounting how things ended, each with one call. Eith
 files of the attempts have to do, and what is not known is said to be unknown.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from hpc_qa.errors import SlurmError
-from hpc_qa.slurm.accounting import EndedTask, recorded_tasks
+from hpc_qa.slurm.accounting import OUT_OF_MEMORY, EndedTask, recorded_tasks
 from hpc_qa.slurm.queue import QueuedTask, queued_tasks
 
 T = TypeVar("T")
+REMEDIES = {OUT_OF_MEMORY: "an array task needs more memory than slurm.mem: hpc-qa resume {run} --mem SIZE"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,12 @@ def look(job_ids: Sequence[str]) -> ClusterView:
     queued = _answer(lambda: queued_tasks(job_ids), notes)
     recorded = _answer(lambda: recorded_tasks(job_ids), notes)
     return ClusterView(queued, recorded, tuple(notes))
+
+
+def remedies(run_id: str, details: Iterable[str | None]) -> list[str]:
+    """What to do about array tasks that ended like this, in Slurm's words; empty where `resume` alone does."""
+    ends = {str(detail).partition(" ")[0] for detail in details}
+    return [advice.format(run=run_id) for state, advice in REMEDIES.items() if state in ends]
 
 
 def _answer(ask: Callable[[], T], notes: list[str]) -> T | None:

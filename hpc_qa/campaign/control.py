@@ -1,6 +1,7 @@
 """What is missing of a run, stopping what runs of it, and its logs. All of it is safe to repeat."""
 
 import platform
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from hpc_qa.campaign.attempts import attempts_of, live_process
 from hpc_qa.campaign.start import adopt
 from hpc_qa.campaign.status import ShardStatus, status
 from hpc_qa.campaign.verify import verify
+from hpc_qa.config import MEMORY, Config
 from hpc_qa.errors import ConfigError, SlurmError, StoreError
 from hpc_qa.processes import descendants
 from hpc_qa.slurm.queue import cancel_jobs
@@ -115,6 +117,19 @@ def running_beside(project: Path, run: RunDirectory) -> list[str]:
 def _lives(shards: Path) -> Iterator[bool]:
     for folder in sorted(shards.glob("[0-9]*")):
         yield from (attempt.process is not None for attempt in attempts_of(ShardDirectory(folder))[-1:])
+
+
+def with_memory(config: Config, mem: str | None) -> Config:
+    """The config of a run, its array tasks with this much memory: no result depends on that.
+
+    Raises:
+        ConfigError: `mem` is no size, or the run is not on Slurm.
+    """
+    if mem is None:
+        return config
+    if config.executor != "slurm" or not re.fullmatch(MEMORY, mem):
+        raise ConfigError(f"--mem {mem}: give a size as sbatch --mem takes it, 120G for example, and to a run on Slurm")
+    return config.model_copy(update={"slurm": config.slurm.model_copy(update={"mem": mem})})
 
 
 def repair(run: RunDirectory) -> list[int]:

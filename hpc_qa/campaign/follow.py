@@ -17,6 +17,7 @@ from hpc_qa.units import duration
 POLL_S = 1.0
 LINE_EVERY_S = 30.0
 ASK_SLURM_EVERY_S = 30.0  # queue and accounting are everybody's
+ACCOUNTING_LATE_S = 10.0  # how a job ended is known some seconds after it has left the queue; up to 5 were seen
 
 Show = Callable[[RunStatus], None]
 
@@ -57,6 +58,9 @@ def wait(run: RunDirectory, show: Show, *, sleep: Callable[[float], None] = time
     while (now := status(run)).goes_on or now.state == "unknown":
         show(now)
         sleep(ASK_SLURM_EVERY_S)
+    if any(shard.state == "interrupted" and shard.detail is None for shard in now.shards):
+        sleep(ACCOUNTING_LATE_S)
+        now = status(run)
     show(now)
     return now
 

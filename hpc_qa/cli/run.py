@@ -52,6 +52,8 @@ def status(run: str | None, watch: bool, *, project: Path, as_json: bool) -> int
 
 
 def _print_status(now: "RunStatus") -> None:
+    from hpc_qa.campaign.cluster import remedies
+
     settled = ", ".join(f"{count} {state} before the start" for state, count in now.settled.items())
     say(f"{now.run}: {now.state}, {now.documents} documents" + (f", {settled}" if settled else ""))
     if now.conversion:
@@ -71,6 +73,8 @@ def _print_status(now: "RunStatus") -> None:
         print_table(rows, {key: key for key in rows[0] if key not in hidden})
     for note in now.notes:
         say(f"note: {note}", err=True)
+    for advice in remedies(now.run, (shard.detail for shard in now.shards)):
+        say(f"  try: {advice}", err=True)
     if now.state == "damaged":
         click.echo(f"  try: hpc-qa verify {now.run} says what is damaged, hpc-qa resume {now.run} repairs", err=True)
 

@@ -227,6 +227,7 @@ def _interrupted(run: "RunDirectory") -> int:
 
 
 def _print_end(run: "RunDirectory", last: "RunStatus") -> None:
+    from hpc_qa.campaign.cluster import remedies
     from hpc_qa.campaign.control import fails_again, last_words
     from hpc_qa.campaign.follow import describe
 
@@ -234,17 +235,20 @@ def _print_end(run: "RunDirectory", last: "RunStatus") -> None:
     if last.state == "complete":
         say(f"  next: hpc-qa verify {last.run}; hpc-qa collect {last.run}", err=True)
         return
-    for shard in (one.shard for one in last.shards if one.state != "done"):
-        for line in last_words(run, shard):
-            say(f"  shard {shard} | {line}", err=True)
-    if any(fails_again(run, shard.shard) for shard in last.shards if shard.state != "done"):
+    left = [one for one in last.shards if one.state != "done"]
+    for one in left:
+        for line in [*filter(None, [one.detail]), *last_words(run, one.shard)]:
+            say(f"  shard {one.shard} | {line}", err=True)
+    for advice in remedies(last.run, (one.detail for one in left)):
+        say(f"  try: {advice}", err=True)
+    if any(fails_again(run, one.shard) for one in left):
         say("  try: first what stands above; as things are, the next attempt would end the same way.", err=True)
         say(
             "       A changed config takes a new hpc-qa submit: a run keeps the one that it was started with;", err=True
         )
         say(f"       hpc-qa resume {last.run} goes on when the fault was outside the config", err=True)
         return
-    shown = next((shard.shard for shard in last.shards if shard.state != "done"), 0)
+    shown = left[0].shard if left else 0
     say(f"  try: hpc-qa resume {last.run}; everything that was said is in hpc-qa logs {last.run} {shown}", err=True)
 
 
@@ -252,13 +256,14 @@ def _print_end(run: "RunDirectory", last: "RunStatus") -> None:
 @click.argument("run")
 @click.option("--detach", is_flag=True, help="Return at once.")
 @click.option("--wait", is_flag=True, help="Wait until Slurm has ended every array task.")
+@click.option("--mem", help="Memory of the array tasks that this starts, instead of slurm.mem: 120G.")
 @common
-def resume(run: str, detach: bool, wait: bool, *, project: Path, as_json: bool) -> int:
+def resume(run: str, detach: bool, wait: bool, mem: str | None, *, project: Path, as_json: bool) -> int:
     """Start exactly what is missing of RUN: shards that are neither committed nor waiting nor running. Safe to repeat.
 
     Example: hpc-qa resume latest
     """
-    from hpc_qa.campaign.control import bad_nodes, missing_shards, repair
+    from hpc_qa.campaign.control import bad_nodes, missing_shards, repair, with_memory
     from hpc_qa.campaign.start import start
     from hpc_qa.config import Config
     from hpc_qa.store.run_directory import find
@@ -266,6 +271,7 @@ def resume(run: str, detach: bool, wait: bool, *, project: Path, as_json: bool) 
 
     directory = find(project, run)
     check_run(directory)
+    config = with_memory(Config.model_validate(directory.facts()["config"]), mem)
     for shard in repair(directory):
         say(f"shard {shard} is damaged: what is not whole is computed again", err=True)
     missing = missing_shards(directory)
@@ -274,7 +280,6 @@ def resume(run: str, detach: bool, wait: bool, *, project: Path, as_json: bool) 
             print_json({"run": directory.run_id, "path": str(directory.path), "job_ids": []})
         say(f"{directory.run_id}: nothing is missing, or it waits or runs", err=True)
         return ExitCode.DONE
-    config = Config.model_validate(directory.facts()["config"])
     if config.executor == "slurm":
         bad = bad_nodes(directory, missing)
         for node in bad:

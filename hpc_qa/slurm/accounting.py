@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from hpc_qa.slurm.programs import SEPARATOR, Run, run_program
 
-FIELDS = ("JobID", "State", "Partition", "NodeList")
+FIELDS = ("JobID", "State", "DerivedExitCode", "Partition", "NodeList")
+OUT_OF_MEMORY = "OUT_OF_MEMORY"
+STEP_OUT_OF_MEMORY = "0:125"  # as a derived exit code: a job step passed --mem, and the job itself is only FAILED
 LIVING = frozenset({"PENDING", "RUNNING", "REQUEUED", "RESIZING", "SUSPENDED"})
 
 
@@ -42,13 +44,15 @@ def recorded_tasks(job_ids: Sequence[str], run: Run = run_program) -> dict[str, 
     for line in text.splitlines():
         fields = line.split(SEPARATOR)
         # a row without a partition is a stub that is filled in later, and "4471_[5-9]" are tasks that have not started
-        if len(fields) == len(FIELDS) and fields[2] and "[" not in fields[0]:
+        if len(fields) == len(FIELDS) and fields[3] and "[" not in fields[0]:
             tasks[fields[0]] = _task(fields)
     return tasks
 
 
 def _task(fields: Sequence[str]) -> EndedTask:
-    task_id, state, _partition, nodes = fields
+    task_id, state, of_steps, _partition, nodes = fields
+    if state == "FAILED" and of_steps == STEP_OUT_OF_MEMORY:
+        state = OUT_OF_MEMORY
     return EndedTask(
         task_id=task_id,
         state=state.split()[0] if state else "UNKNOWN",

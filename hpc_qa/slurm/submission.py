@@ -57,7 +57,8 @@ class ArrayTask:
             over.touch()
         ArrayTask.status = status if status >= 0 else 128 - status
         if status < 0:
-            sys.stderr.write(f"hpc_qa: {signal.Signals(-status).name} ended the worker; hpc-qa resume continues\n")
+            why = " (often for memory: hpc-qa status says OUT_OF_MEMORY then)" if status == -signal.SIGKILL else ""
+            sys.stderr.write(f"hpc_qa: {signal.Signals(-status).name} ended the worker{why}; hpc-qa resume continues\n")
         return status
 
     def checkpoint(self, *_args: Any, **_kwargs: Any) -> Any:

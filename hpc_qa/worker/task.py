@@ -23,6 +23,7 @@ from hpc_qa.config import Config
 from hpc_qa.documents.cache import DocumentCache
 from hpc_qa.errors import ConfigError, ExitCode, HpcQaError, ServerError
 from hpc_qa.manifest import Entry, entry_from
+from hpc_qa.processes import killed_for_memory
 from hpc_qa.slurm.environment import inside_slurm, job_identity, node_name
 from hpc_qa.store.files import HeldFolder, exists, read_jsonl, write_json_once
 from hpc_qa.store.merge import commit_shard, merge_shard
@@ -49,6 +50,7 @@ def main(folder: Path, index: int) -> int:
     run = RunDirectory(folder)
     os.chdir("/")  # Ray lets its actors import from our working folder, where anybody may have put a file
     shard = run.shard(index)
+    killed = killed_for_memory()
     stopping = Stopping()
     stop_on_usr2(stopping)
     end_with_parent(stopping)
@@ -60,7 +62,7 @@ def main(folder: Path, index: int) -> int:
             continue_later(run, stopping)
         return int(outcome)
     except HpcQaError as error:
-        _say_why(run, shard, error)
+        _say_why(run, shard, error, killed=killed_for_memory() - killed)
     except OSError as error:  # of a file that no package of ours has the care of: a log, /proc
         log.error("%s: %s", error.filename or run.path, error.strerror or error)
     finally:
@@ -69,8 +71,14 @@ def main(folder: Path, index: int) -> int:
     return ExitCode.OUTSIDE
 
 
-def _say_why(run: RunDirectory, shard: ShardDirectory, error: HpcQaError) -> None:
-    """Log why the attempt broke, and leave it for `resume` and `submit`, which say what to do."""
+def _say_why(run: RunDirectory, shard: ShardDirectory, error: HpcQaError, *, killed: int = 0) -> None:
+    """Log why the attempt broke, and leave it for `resume` and `submit`, which say what to do.
+
+    `killed` processes were killed by the kernel for memory meanwhile, which explains whatever else has happened.
+    """
+    if killed:
+        error.faults = [*error.faults, f"the kernel killed {killed} processes of this task for memory"]
+        error.hint = "give it more: hpc-qa resume RUN --mem SIZE" if inside_slurm() else "free memory on this machine"
     for line in error.log_tail if isinstance(error, ServerError) else ():
         log.error("  | %s", line)
     for fault in error.faults:  # what happened and what to do stand last, where people look
@@ -80,12 +88,12 @@ def _say_why(run: RunDirectory, shard: ShardDirectory, error: HpcQaError) -> Non
         log.error("  try: %s", hint)
     retryable = not isinstance(error, ConfigError)
     if isinstance(error, ServerError):
-        retryable = error.retryable or (error.of_node and inside_slurm())  # there are others
+        retryable = error.retryable or bool(killed) or (error.of_node and inside_slurm())  # there are others
     with suppress(OSError, ValueError, IndexError, KeyError):  # it is in the log as well
         attempt = shard.attempts()[-1]
         if json.loads(attempt.attempt_json.read_text())["pid"] == os.getpid():
             content = {"faults": list(error.faults), "hint": hint, "retryable": retryable}
-            if isinstance(error, ServerError) and error.of_node:
+            if isinstance(error, ServerError) and error.of_node and not killed:
                 content["bad_node"] = node_name()
             (attempt.path / "failure.json").write_text(json.dumps(content))
 

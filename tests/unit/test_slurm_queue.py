@@ -3,7 +3,7 @@
 import pytest
 
 from hpc_qa.campaign import status
-from hpc_qa.campaign.cluster import ClusterView
+from hpc_qa.campaign.cluster import ClusterView, remedies
 from hpc_qa.errors import SlurmError
 from hpc_qa.slurm.accounting import EndedTask, recorded_tasks
 from hpc_qa.slurm.queue import QueuedTask, queued_tasks, tasks_named
@@ -16,11 +16,12 @@ SQUEUE = """\
 9|3|COMPLETING|node2|None
 """
 SACCT = [
-    ("9_0", "RUNNING", "main", "node1"),
-    ("9_2", "COMPLETED", "main", "node2"),
-    ("9_4", "CANCELLED by 0", "main", "node1"),
-    ("9_5", "COMPLETED", "", "None assigned"),
-    ("9_[6-7]", "PENDING", "main", "None assigned"),
+    ("9_0", "RUNNING", "0:0", "main", "node1"),
+    ("9_2", "COMPLETED", "0:0", "main", "node2"),
+    ("9_3", "FAILED", "0:125", "main", "node1"),
+    ("9_4", "CANCELLED by 0", "0:0", "main", "node1"),
+    ("9_5", "COMPLETED", "0:0", "", "None assigned"),
+    ("9_[6-7]", "PENDING", "0:0", "main", "None assigned"),
 ]
 
 
@@ -70,8 +71,16 @@ def test_a_controller_that_does_not_answer_is_an_error_and_no_empty_queue():
 
 def test_sacct_rows_that_are_no_ended_task_yet_are_left_out():
     found = recorded_tasks(["9"], ask("\n".join("\x1f".join(row) for row in SACCT)))
-    assert set(found) == {"9_0", "9_2", "9_4"}
+    assert set(found) == {"9_0", "9_2", "9_3", "9_4"}
     assert (found["9_4"].state, found["9_4"].detail) == ("CANCELLED", "CANCELLED by 0")
+
+
+def test_a_job_whose_step_was_out_of_memory_is_not_only_failed():
+    found = recorded_tasks(["9"], ask("\n".join("\x1f".join(row) for row in SACCT)))
+    assert (found["9_3"].state, found["9_3"].detail) == ("OUT_OF_MEMORY", "OUT_OF_MEMORY")
+    assert remedies("r", ["OUT_OF_MEMORY on node1", "FAILED on node1", None]) == [
+        "an array task needs more memory than slurm.mem: hpc-qa resume r --mem SIZE"
+    ]
 
 
 def test_arrays_of_a_run_are_found_by_name_and_other_jobs_of_that_name_are_not():
