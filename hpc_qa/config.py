@@ -36,6 +36,33 @@ ENVIRONMENT_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
 SlurmWord = Annotated[str, Field(pattern=SLURM_WORD)]
 OptionName = Annotated[str, Field(pattern=OPTION_NAME)]
 EnvironmentName = Annotated[str, Field(pattern=ENVIRONMENT_NAME)]
+# Options that a run gives sbatch itself, or that change what sbatch answers; and what does instead
+OF_THE_RUN = {
+    "array": "slurm.array_parallelism says how many array tasks run at once",
+    "chdir": "it works in its own folder",
+    "comment": "it is found again by it",
+    "job-name": "it is its id, which begins with `name`",
+    "no-requeue": "slurm.max_requeues: 0 says so",
+    "nodes": "slurm.nodes_per_task says how many",
+    "open-mode": "its logs go on after a requeue",
+    "requeue": "slurm.max_requeues says how often",
+    "signal": "slurm.stop_before_end says when an array task stops",
+    **dict.fromkeys(("error", "output"), "hpc-qa logs RUN SHARD shows what is printed"),
+    **dict.fromkeys(("ntasks", "ntasks-per-node"), "an array task is one worker"),
+    **dict.fromkeys(("parsable", "quiet", "test-only", "wait", "wrap"), "`submit` reads what sbatch answers"),
+}
+
+
+def _is_free(name: str) -> str:
+    option, key = name.replace("_", "-"), name.replace("-", "_")
+    if option in OF_THE_RUN:
+        raise ValueError(f"this option is not for a config: {OF_THE_RUN[option]}")
+    if key in Slurm.model_fields:
+        raise ValueError(f"this option has a key of its own: slurm.{key}")
+    return name
+
+
+FreeOption = Annotated[OptionName, AfterValidator(_is_free)]
 MANY = 10**9  # more of anything is a slip of the pen
 LONGEST = 2**63 - 1
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -161,7 +188,7 @@ class Convert(Section):
         None, pattern=r"^\d+[KMGT]?$"
     )  # None: documents.limits.memory_gib for each of them, and 2 GiB
     tasks: int = Field(8, ge=1, le=1_000)  # at most; all of them may run at once
-    additional_parameters: dict[OptionName, str | int | bool] = {}
+    additional_parameters: dict[FreeOption, str | int | bool] = {}
 
 
 class Slurm(Section):
@@ -185,7 +212,7 @@ class Slurm(Section):
     command_prefix: list[str] = []
     mail_type: SlurmWord | None = None
     mail_user: SlurmWord | None = None
-    additional_parameters: dict[OptionName, str | int | bool] = {}
+    additional_parameters: dict[FreeOption, str | int | bool] = {}
     convert: Convert = Convert()
 
     @model_validator(mode="after")

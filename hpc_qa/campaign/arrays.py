@@ -4,7 +4,8 @@ What was started is one more file in `submissions/`, written as soon as it is kn
 a job array and that file, only the name of the job says whose it is: `adopt` finds such arrays again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,9 @@ from hpc_qa.units import iso, utc_now
 
 class Submitter(Protocol):
     """A folder that job arrays belong to."""
+
+    @property
+    def path(self) -> Path: ...
 
     def add_submission(self, facts: Mapping[str, Any]) -> Path: ...
 
@@ -34,17 +38,23 @@ def submit(owner: Submitter, request: ArrayRequest) -> list[str]:
     return jobs
 
 
-def adopt(owner: Submitter, name: str) -> list[str]:
+def adopt(owner: Submitter, name: str, planned: Callable[[], Iterable[int]]) -> list[str]:
     """Write down the job arrays of this name that are in the queue and in no submission; gives their job ids.
+
+    Other jobs may have the name as well: tasks that are not among the planned shards are left alone.
 
     Raises:
         SlurmError: the controller does not answer.
     """
     known = {submission.get("job_id") for submission in owner.list_submissions()}
-    found = [array for array in waiting_arrays(name) if array.job_id not in known]
+    found = [array for array in waiting_arrays(name, owner.path) if array.job_id not in known]
+    ours = set(planned()) if found else set()
+    jobs = []
     for array in found:
-        _write_down(owner, array)
-    return [array.job_id for array in found]
+        if shards := tuple(shard for shard in array.shards if shard in ours):
+            _write_down(owner, replace(array, shards=shards))
+            jobs.append(array.job_id)
+    return jobs
 
 
 def last_tasks(owner: Submitter) -> dict[int, dict[str, Any]]:

@@ -168,7 +168,7 @@ def start_missing(conversion: ConversionDirectory, name: str, config: Config) ->
         SlurmError: Slurm does not say what lives, or refused.
     """
     check_conversion(conversion)
-    arrays.adopt(conversion, name)
+    adopt(conversion, name)
     now = status_of(conversion, look(open_jobs(conversion)))
     if now.count("unknown"):
         raise SlurmError("Slurm does not say whether the conversion still runs", hint="try again when `squeue` answers")
@@ -178,11 +178,20 @@ def start_missing(conversion: ConversionDirectory, name: str, config: Config) ->
     return ":".join(["afterok", *alive]) if alive else None
 
 
+def adopt(conversion: ConversionDirectory, name: str) -> list[str]:
+    """Write down its job arrays that are in the queue and in no submission; gives their job ids.
+
+    Raises:
+        SlurmError: the controller does not answer.
+    """
+    return arrays.adopt(conversion, name, lambda: range(len(conversion.facts()["tasks"])))
+
+
 def cancel(conversion: ConversionDirectory, name: str) -> None:
     """Cancel what waits or runs of it.
 
     Raises:
         SlurmError: the controller does not answer.
     """
-    arrays.adopt(conversion, name)
+    adopt(conversion, name)
     cancel_jobs(open_jobs(conversion))

@@ -4,10 +4,15 @@ Only looked at; nothing is made or opened. Who else may write there is in `hpc_q
 """
 
 import os
+import re
 from pathlib import Path
 
 from hpc_qa.config import Config
 from hpc_qa.manifest.places import kind_of, why_not
+
+# submitit puts ids in place of %j and its like, a backslash makes sbatch leave its own %A as it is, and a batch script
+# has no place for ends of lines and bytes that are no UTF-8
+_ODD = re.compile("%[jtAa]|[\\\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def place_faults(config: Config, project: Path) -> list[str]:
@@ -31,6 +36,8 @@ def place_faults(config: Config, project: Path) -> list[str]:
 def project_faults(project: Path) -> list[str]:
     """Why this folder is not used as a project."""
     real = project.resolve()
+    if odd := ", ".join(sorted(set(_ODD.findall(str(real))))):
+        return [f"{real}: a path with {odd} in it would not reach the array tasks as it is; rename the folder"]
     if real == Path("/") or real == _home():
         what = "the root of the file system" if real == Path("/") else "the home folder"
         return [f"the project folder is {what}: make one of its own (hpc-qa init DIR), or go there, or give --project"]

@@ -101,7 +101,7 @@ def _taken(run: RunDirectory, error: SlurmError) -> list[str]:
     """
     try:
         if run.conversion.exists():
-            arrays.adopt(run.conversion, conversion.JOB_NAME.format(run.run_id))
+            conversion.adopt(run.conversion, conversion.JOB_NAME.format(run.run_id))
         return adopt(run)
     except SlurmError:
         error.hint = f"Slurm may have taken it: hpc-qa resume {run.run_id} finds out when the controller answers again"
@@ -114,7 +114,7 @@ def adopt(run: RunDirectory) -> list[str]:
     Raises:
         SlurmError: the controller does not answer.
     """
-    return arrays.adopt(run, run.run_id)
+    return arrays.adopt(run, run.run_id, lambda: [int(shard["index"]) for shard in run.frozen_plan()["shards"]])
 
 
 def _submit(run: RunDirectory, config: Config, shards: Sequence[int], exclude: Sequence[str]) -> list[str]:

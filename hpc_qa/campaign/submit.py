@@ -22,6 +22,7 @@ from hpc_qa.errors import ConfigError, StoreError
 from hpc_qa.qa import prompts
 from hpc_qa.serving.command import setting_faults
 from hpc_qa.serving.preflight import model_faults
+from hpc_qa.slurm.array import setup_faults
 from hpc_qa.store.files import json_bytes, json_parts, write_once
 from hpc_qa.store.run_directory import RunDirectory, create, list_runs
 from hpc_qa.store.trust import check_project
@@ -111,8 +112,8 @@ def _slurm_faults(config: Config) -> list[str]:
     """What an array task is asked to hold, against what its server needs."""
     if config.executor != "slurm":
         return []
-    settings, faults = config.slurm, []
-    faults += span_faults(config)
+    settings = config.slurm
+    faults = [*setup_faults(settings.setup), *span_faults(config)]
     most = config._site.gpu.per_node if config._site else None
     if config._site and most is not None and config.gpus_per_node > most:
         faults.append(

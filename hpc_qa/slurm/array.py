@@ -8,6 +8,7 @@ and an array task never waits for a file that a killed `submit` did not leave.
 import os
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -81,6 +82,12 @@ class ArrayRequest:
             raise SlurmError(
                 f"sbatch refused: {said}", hint=hint_for(said), certain="timed out" not in said.lower()
             ) from exc
+        except OSError as exc:  # of a file of submitit, before or after sbatch
+            raise SlurmError(
+                f"{exc.filename or self.directory}: {exc.strerror or exc}",
+                hint="look for a full disk or a quota (df, quota); then the same command again",
+                certain=False,
+            ) from exc
         return SubmittedArray(str(job.job_id), self.first_shard, tuple(self.shards))
 
     def script(self) -> str:
@@ -106,15 +113,15 @@ def submit_arrays(request: ArrayRequest, max_array_size: int) -> Iterator[Submit
         dependency = ",".join([*filter(None, [request.dependency]), f"afterany:{array.job_id}"])
 
 
-def waiting_arrays(name: str) -> list[SubmittedArray]:
-    """The job arrays of ours in the queue whose job has this name.
+def waiting_arrays(name: str, folder: Path) -> list[SubmittedArray]:
+    """The job arrays of ours in the queue whose job has this name and works in this folder.
 
     Raises:
         SlurmError: the controller does not answer.
     """
     tasks: dict[tuple[str, int], list[int]] = {}
-    for task in tasks_named(name):
-        tasks.setdefault((task.job_id, task.first_shard), []).append(task.first_shard + task.index)
+    for task in tasks_named(name, folder):
+        tasks.setdefault((task.job_id, task.first_shard), []).append(task.shard)
     found = [SubmittedArray(job_id, first, tuple(sorted(shards))) for (job_id, first), shards in tasks.items()]
     return sorted(found, key=lambda array: int(array.job_id))
 
@@ -188,19 +195,21 @@ def _executor(request: ArrayRequest, *, only_script: bool = False) -> Any:
         ) from exc
     parameters = _parameters(request.name, settings, request.gpus_per_node)
     waits = {"dependency": request.dependency, "kill-on-invalid-dep": "yes"} if request.dependency else {}
+    additional = parameters.pop("additional_parameters")
+    theirs = [str(additional["exclude"])] if "exclude" in additional else []
     more = {
-        **parameters.pop("additional_parameters"),  # first: what follows is not for a config to change
+        **additional,  # first: what follows is not for a config to change
         "array": array_expression((shard - first for shard in request.shards), settings.array_parallelism),
         "chdir": str(request.directory),
         "comment": COMMENT.format(first),
-        "output": str(request.logs / "%A_%a.log"),
-        **({"exclude": ",".join(request.exclude)} if request.exclude else {}),
+        "output": f"{str(request.logs).replace('%', '%%')}/%A_%a.log",  # sbatch replaces what follows a single %
+        **({"exclude": ",".join([*theirs, *request.exclude])} if request.exclude else {}),
         **waits,
     }
     executor.update_parameters(
         **parameters,
         setup=[*_setup(first), *settings.setup],
-        srun_args=_srun_arguments(settings, request.logs),
+        srun_args=_srun_arguments(settings),
         additional_parameters=more,
     )
     return executor
@@ -237,12 +246,25 @@ def _setup(first_shard: int) -> list[str]:
     return [*lines, f"export {FIRST_SHARD}={first_shard}"] if first_shard else lines
 
 
-def _srun_arguments(settings: Slurm, logs: Path) -> list[str]:
-    # since 22.05 srun does not read the number of CPUs from the batch job
+def setup_faults(lines: Sequence[str]) -> list[str]:
+    """What bash does not understand of these setup lines: no array task would come past them."""
+    text = "".join(f"{line}\n" for line in lines)
+    try:
+        done = subprocess.run(
+            ["bash", "-n"], input=text, text=True, capture_output=True, check=False,
+            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+        )  # fmt: skip
+    except FileNotFoundError:
+        return []
+    return [f"slurm.setup: {line.removeprefix('bash: ')}" for line in done.stderr.splitlines()[:1]]
+
+
+def _srun_arguments(settings: Slurm) -> list[str]:
+    # "all" is where the batch script prints; since 22.05 srun does not read the number of CPUs from the batch job
     cpus = ["--cpus-per-task", str(settings.cpus_per_task)] if settings.cpus_per_task else []
     # the other nodes of a task end by themselves when the first has ended; this is for when they do not
     span = ["--wait", str(NODES_END_WITHIN_S)] if settings.nodes_per_task > 1 else []
-    return ["--output", str(logs / "%A_%a.log"), "--open-mode", "append", *cpus, *span]
+    return ["--output", "all", *cpus, *span]
 
 
 @contextmanager

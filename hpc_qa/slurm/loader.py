@@ -10,6 +10,7 @@ submitit would wait for a file that `submit` writes after sbatch, and that is mi
 submitit calls it as `python -P -m hpc_qa.slurm.loader -u -m submitit.core._submit FOLDER`.
 """
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -32,9 +33,13 @@ def main(folder: Path) -> int:
         return 1
     from submitit.core.submission import process_job
 
-    if inside_slurm():
-        _write_task(folder)
-    process_job(folder)
+    logging.getLogger("submitit").setLevel(logging.CRITICAL)  # it repeats what we say, and what it raises
+    try:
+        if inside_slurm():
+            _write_task(folder)
+        process_job(folder)
+    except OSError as error:  # of submitit's own files, on a full disk: no result is in them
+        sys.stderr.write(f"hpc_qa: {error.filename or folder}: {error.strerror or error}; hpc-qa resume continues\n")
     return ArrayTask.status
 
 

@@ -3,12 +3,14 @@
 `squeue` is the authority on what lives; what has ended is in `accounting`. One call, however many tasks.
 """
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from hpc_qa.errors import SlurmError
-from hpc_qa.slurm.programs import Run, run_program
+from hpc_qa.slurm.programs import SEPARATOR, Run, run_program
 
 FORMAT = "%F|%K|%T|%N|%r"  # array job, array task, state, nodes, why it waits
 COMMENT = "hpc_qa, first shard {}"  # of every job array of ours
@@ -49,24 +51,31 @@ def queued_tasks(job_ids: Sequence[str], run: Run = run_program) -> dict[str, Qu
 
 @dataclass(frozen=True, slots=True)
 class NamedTask:
-    """One array task in the queue that was found by the name of its job."""
+    """One array task in the queue that was found by the name of its job and the folder in which it works."""
 
     job_id: str
     index: int
     first_shard: int  # of array index 0, from the job's comment
 
+    @property
+    def shard(self) -> int:
+        return self.first_shard + self.index
 
-def tasks_named(name: str, run: Run = run_program) -> list[NamedTask]:
-    """The array tasks of ours in the queue whose job has this name.
+
+def tasks_named(name: str, folder: Path, run: Run = run_program) -> list[NamedTask]:
+    """The array tasks in the queue whose job has this name, works in this folder and has a comment of ours.
+
+    A user's other jobs may have the name as well, and comments hold anything, lines too.
 
     Raises:
         SlurmError: the controller does not answer.
     """
+    form, ours = SEPARATOR.join(("%F", "%K", "%Z", "%k")), os.path.realpath(folder)
     found = []
-    for line in run(["squeue", "-h", "-r", "--me", f"--name={name}", "-o", "%F|%K|%k"]).splitlines():
-        job, index, comment = [*line.strip().split("|", 2), "", ""][:3]
-        first = re.fullmatch(COMMENT.format(r"(\d+)"), comment)
-        if index.isdigit() and first:
+    for line in run(["squeue", "-h", "-r", "--me", f"--name={name}", "-o", form]).split("\n"):
+        job, index, place, comment = [*line.split(SEPARATOR, 3), "", "", ""][:4]
+        first = re.fullmatch(COMMENT.format(r"(\d{1,9})"), comment.strip(), re.ASCII)
+        if index.isdigit() and first and os.path.realpath(place) == ours:
             found.append(NamedTask(job, int(index), int(first[1])))
     return found
 

@@ -282,9 +282,9 @@ class Cluster:
         self._spawn("slurmctld", "slurmctld", "-D")
         wait_for("slurmctld", lambda: "is UP" in self.run("scontrol", "ping", check=False))
 
-    def start_node(self, node: str) -> None:
-        """Start the slurmd of a node."""
-        self._spawn(node, "slurmd", "-D", "-N", node)
+    def start_node(self, node: str, *enter: str) -> None:
+        """Start the slurmd of a node; `enter` are words in front of its command, that lead into a namespace say."""
+        self._spawn(node, *enter, "slurmd", "-D", "-N", node)
 
     def wait_idle(self) -> None:
         """Until every node can take jobs."""

@@ -57,9 +57,9 @@ def echo(echo_delay_s: float) -> Iterator[Path]:
 def project(tmp_path: Path, model_folder: Path, echo: Path) -> Callable[..., Path]:
     """Makes projects whose runs go to the cluster and ask the echo server."""
 
-    def make(*, documents: int = 6, slurm: str = "", **options: object) -> Path:
+    def make(*, documents: int = 6, slurm: str = "", name: str = "p", **options: object) -> Path:
         folder = make_project(
-            tmp_path / "p", model=model_folder, socket=echo, key="echo-key", documents=documents, **options
+            tmp_path / name, model=model_folder, socket=echo, key="echo-key", documents=documents, **options
         )
         (folder / "slurm").mkdir()
         (folder / "slurm" / "test_cluster.yaml").write_bytes((ROOT / "slurm" / "test_cluster.yaml").read_bytes())

@@ -1,20 +1,25 @@
 """Job arrays: their expression, their windows, the batch script and what goes along with a job."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from hpc_qa.config import Slurm
-from hpc_qa.slurm.array import ArrayRequest, array_expression, environment_of_jobs, windows
+from hpc_qa.slurm.array import ArrayRequest, array_expression, environment_of_jobs, setup_faults, windows
 
 RUN = Path("/home/you/medicaid/runs/batch_50-20260101T000000-0a1b")
 
 
-def script(gpus: int = 4, shards: tuple[int, ...] = (0, 1, 2), first_shard: int = 0, **settings: object) -> list[str]:
-    request = ArrayRequest(RUN.name, RUN, shards, Slurm(**settings), gpus, first_shard)
+def script(
+    gpus: int = 4, shards: tuple[int, ...] = (0, 1, 2), first_shard: int = 0, run: Path = RUN,
+    exclude: Sequence[str] = (), **settings: object,
+) -> list[str]:  # fmt: skip
+    request = ArrayRequest(run.name, run, shards, Slurm(**settings), gpus, first_shard, exclude)
     return request.script().splitlines()
 
 
@@ -77,13 +82,33 @@ def test_setup_lines_stand_before_the_command_and_a_prefix_in_front_of_python():
     assert lines.index("module load cuda") < lines.index(command)
 
 
-def test_what_a_config_adds_does_not_replace_what_the_run_needs():
-    found = options(
-        script(additional_parameters={"array": "0-9999", "output": "x", "comment": "c", "chdir": "elsewhere"})
+@pytest.mark.parametrize(
+    "name", ["array", "output", "comment", "chdir", "job_name", "parsable", "mem", "cpus-per-task"]
+)
+def test_what_a_run_says_to_sbatch_itself_is_not_for_additional_parameters(name):
+    with pytest.raises(ValidationError, match=r"this option is not for a config|a key of its own: slurm\."):
+        Slurm(additional_parameters={name: "x"})
+
+
+def test_a_per_cent_sign_in_the_path_is_no_pattern_of_sbatch():
+    found = options(script(run=Path("/home/you/50% %x/runs/r")))
+    assert found["output"] == "/home/you/50%% %%x/runs/r/logs/%A_%a.log"
+    assert found["chdir"] == "/home/you/50% %x/runs/r"
+
+
+def test_nodes_that_a_config_excludes_stay_excluded():
+    assert options(script(exclude=["n7"], additional_parameters={"exclude": "n1,n2"}))["exclude"] == "n1,n2,n7"
+
+
+def test_setup_lines_that_bash_does_not_understand_are_told_from_odd_ones():
+    assert (
+        setup_faults(['export A="it\'s \\"$HOME\\" 100%"', "cat <<'END' > f", "it's", "END", "module load cuda # x"])
+        == []
     )
-    assert (found["array"], found["chdir"]) == ("0-2%3", str(RUN))
-    assert found["output"] == f"{RUN}/logs/%A_%a.log"
-    assert found["comment"] == "hpc_qa, first shard 0"
+    assert setup_faults([]) == []
+    for lines in (["echo it's"], ["if true", "then"], ["cat <<END", "x"]):
+        (fault,) = setup_faults(lines)
+        assert fault.startswith("slurm.setup: line ")
 
 
 def test_a_second_window_tells_its_tasks_where_it_begins():

@@ -83,9 +83,17 @@ def test_a_job_whose_step_was_out_of_memory_is_not_only_failed():
     ]
 
 
-def test_arrays_of_a_run_are_found_by_name_and_other_jobs_of_that_name_are_not():
-    text = "9|0|hpc_qa, first shard 1001\n9|4|hpc_qa, first shard 1001\n12|0|mine\n13|N/A|hpc_qa, first shard 0\n"
-    found = tasks_named("run", ask(text))
+def test_arrays_of_a_run_are_found_and_other_jobs_of_its_name_are_not(tmp_path):
+    rows = [
+        ("9", "0", tmp_path, "hpc_qa, first shard 1001"),
+        ("9", "4", tmp_path, "hpc_qa, first shard 1001"),
+        ("12", "0", tmp_path, "mine"),
+        ("13", "N/A", tmp_path, "hpc_qa, first shard 0"),
+        ("14", "0", tmp_path.parent, "hpc_qa, first shard 0"),
+        ("15", "0", tmp_path, "hpc_qa, first shard 99999999999999999999"),
+        ("16", "0", tmp_path, "a|b\n17|0|hpc_qa, first shard 0\n18\x1f0\x1f\x1fhpc_qa, first shard 0"),
+    ]
+    found = tasks_named("run", tmp_path, ask("".join("\x1f".join(map(str, row)) + "\n" for row in rows)))
     assert [(task.job_id, task.index, task.first_shard) for task in found] == [("9", 0, 1001), ("9", 4, 1001)]
 
 
