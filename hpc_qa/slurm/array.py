@@ -230,7 +230,11 @@ def _parameters(name: str, settings: Slurm, gpus_per_node: int) -> dict[str, Any
         "additional_parameters": {
             "requeue" if settings.max_requeues else "no-requeue": True,
             **({"mem": settings.mem} if settings.mem else {}),
-            **{key.replace("_", "-"): value for key, value in settings.additional_parameters.items()},
+            **{
+                key.replace("_", "-"): value
+                for key, value in settings.additional_parameters.items()
+                if value is not False
+            },
         },
     }
     names = ("partition", "account", "qos", "gres", "constraint", "cpus_per_task", "mail_type", "mail_user")

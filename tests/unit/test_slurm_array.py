@@ -96,6 +96,10 @@ def test_a_per_cent_sign_in_the_path_is_no_pattern_of_sbatch():
     assert found["chdir"] == "/home/you/50% %x/runs/r"
 
 
+def test_an_option_that_is_false_is_not_given():
+    assert "exclusive" not in options(script(additional_parameters={"exclusive": False}))
+
+
 def test_nodes_that_a_config_excludes_stay_excluded():
     assert options(script(exclude=["n7"], additional_parameters={"exclude": "n1,n2"}))["exclude"] == "n1,n2,n7"
 
