@@ -10,7 +10,7 @@ import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -20,6 +20,7 @@ from hpc_qa.errors import ConfigError
 from hpc_qa.strict_yaml import KeyPath, YamlFile, dotted, read
 
 PROJECT_FILE = "project.yaml"
+S = TypeVar("S", bound=Section)
 _ROUNDS = 5  # a fault can hide another one: the first is taken out and the rest is checked again
 _PATTERNS = {
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$": "up to 64 letters, digits and . _ -, a letter or digit first",
@@ -115,12 +116,21 @@ def _with_site(config: Config, site: Site | None) -> Config:
     """The config with what its site says where it says nothing itself."""
     if site is None:
         return config
-    own, theirs = config.slurm, site.slurm
-    unsaid = {name: getattr(theirs, name) for name in theirs.model_fields_set - own.model_fields_set}
-    config = config.model_copy(update={"slurm": own.model_copy(update=unsaid)})
+    config = config.model_copy(update={"slurm": _completed(config.slurm, site.slurm)})
     config = config.model_copy(update={"slurm": site.complete(config.slurm, config.gpus_per_node)})
     config._site = site
     return config
+
+
+def _completed(own: S, theirs: S) -> S:
+    """A section with what another says where it says nothing itself: null and what is empty say nothing."""
+    said = {name for name in own.model_fields_set if getattr(own, name) not in (None, [], {})}
+    unsaid = {name: getattr(theirs, name) for name in theirs.model_fields_set - said}
+    for name in theirs.model_fields_set & said:
+        mine, other = getattr(own, name), getattr(theirs, name)
+        if isinstance(mine, Section) and isinstance(other, Section):
+            unsaid[name] = _completed(mine, other)
+    return own.model_copy(update=unsaid)
 
 
 def _with_project(data: Mapping[str, Any], project: Project) -> dict[str, Any]:
@@ -130,7 +140,8 @@ def _with_project(data: Mapping[str, Any], project: Project) -> dict[str, Any]:
     if budget and isinstance(merged.get("budget", {}), dict):
         merged["budget"] = budget | merged.get("budget", {})
     if project.site is not None and isinstance(merged.get("slurm", {}), dict):
-        merged["slurm"] = {"site": project.site} | merged.get("slurm", {})
+        section = merged.get("slurm", {})
+        merged["slurm"] = section | {"site": section.get("site") or project.site}
     return merged
 
 
@@ -210,7 +221,7 @@ def _take_out(data: Any, key: KeyPath, error: ErrorDetails) -> None:
         data = data.setdefault(part, {}) if isinstance(data, dict) else data[part]
     if error["type"] == "missing":
         data[last] = {} if last == "vllm" else "missing"
-    elif error["type"] == "value_error" and isinstance(data[last], dict):
+    elif error["type"] == "value_error" and last == "vllm" and isinstance(data[last], dict):
         data[last] = data[last] | {"model": "missing"}
     elif isinstance(data, list):
         data[last] = "missing"

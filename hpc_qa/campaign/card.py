@@ -61,7 +61,7 @@ def render(
 
 LIMITS = """\
 Questions and answers were written by a language model and checked by rules and, where scores are given, by the same
-model as a judge; `hpc-qa review RUN` is how people rate a sample. `evidence` is quoted from the source by construction;
+model as a judge; nobody has read them. `evidence` is quoted from the source by construction;
 that an answer follows from it is a judgement. Near-duplicates are found by their wording, not by their meaning."""
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hpc_qa.campaign.checks import Check, Machine
+from hpc_qa.campaign.cluster_faults import cluster_faults
 from hpc_qa.config import Config
 from hpc_qa.slurm.array import ArrayRequest
 from hpc_qa.slurm.programs import hint_for, said_by
@@ -37,6 +38,8 @@ def cluster_checks(config: Config | None, project: Path, machine: Machine) -> It
     yield Check("slurm", "ok", version)
     if config is None or not needed:
         return
+    for fault in cluster_faults(config):
+        yield Check("array task", "fail", fault, "correct it in the config or in the profile of the site")
     settings, problem = _ask(machine, "scontrol", "show", "config")
     if problem:
         yield Check("controller", "fail", problem, hint_for(problem))
@@ -44,7 +47,10 @@ def cluster_checks(config: Config | None, project: Path, machine: Machine) -> It
     yield Check("controller", "ok", _of_interest(settings))
     yield from _partition(config, machine)
     yield _accounting(machine)
-    yield _test_only(config, project, machine)
+    run = project / "runs" / f"{config.name}-20260101T000000-0000"
+    yield _test_only("sbatch", ArrayRequest(run.name, run, [0], config.slurm, config.gpus_per_node), machine)
+    conversion = ArrayRequest(f"{run.name}.convert", run, [0], config.conversion_job, gpus_per_node=0)
+    yield _test_only("sbatch (convert)", conversion, machine)
 
 
 def _ask(machine: Machine, *command: str) -> tuple[str, str]:
@@ -53,6 +59,8 @@ def _ask(machine: Machine, *command: str) -> tuple[str, str]:
         return machine.run(command), ""
     except subprocess.CalledProcessError as exc:
         return "", said_by(exc.stderr or "") or f"status {exc.returncode}"
+    except subprocess.TimeoutExpired as exc:
+        return "", f"{command[0]} did not answer within {exc.timeout:.0f} s: timed out"
     except (OSError, subprocess.SubprocessError) as exc:
         return "", str(exc)
 
@@ -114,17 +122,13 @@ def _accounting(machine: Machine) -> Check:
     return Check("accounting", "ok", "sacct answers")
 
 
-def _test_only(config: Config, project: Path, machine: Machine) -> Check:
+def _test_only(name: str, request: ArrayRequest, machine: Machine) -> Check:
     """What sbatch itself says of such a job."""
     with tempfile.TemporaryDirectory(prefix="hq-doctor-") as folder:
-        run = project / "runs" / f"{config.name}-20260101T000000-0000"
         script = Path(folder) / "array.sh"
-        request = ArrayRequest(run.name, run, [0], config.slurm, config.gpus_per_node)
         script.write_text(re.sub(r"^#SBATCH --chdir=.*\n", "", request.script(), flags=re.MULTILINE))
         os.chmod(script, 0o600)
         _, problem = _ask(machine, "sbatch", "--test-only", str(script))
     if problem:
-        return Check("sbatch", "fail", problem, hint_for(problem))
-    return Check(
-        "sbatch", "ok", "sbatch --test-only would take such a job array; limits on GPU minutes are not in that"
-    )
+        return Check(name, "fail", problem, hint_for(problem))
+    return Check(name, "ok", "sbatch --test-only would take such a job array; limits on GPU minutes are not in that")

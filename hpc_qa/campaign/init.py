@@ -26,7 +26,7 @@ Lists of documents, one JSON line each, made by `hpc-qa manifest build` and `hpc
 A manifest that was used is never edited: a run copies it, and a batch is comparable only while its list stays.
 """,
     "projections/README.md": "Forecasts and reports, each naming the measured runs that it was computed from.\n",
-    ".gitignore": "/runs/\n/ledger/\n/cache/\n",
+    ".gitignore": "/runs/\n/ledger/\n/cache/\n/models/\n",
 }
 
 
@@ -37,6 +37,7 @@ def init(folder: Path) -> list[Path]:
         ConfigError: the folder cannot be written.
     """
     contents = {name: _template(source) for name, source in TEMPLATES.items()} | FILES
+    contents["configs/example.yaml"] = left_to_the_site(contents["configs/example.yaml"])
     written = []
     try:
         for name, text in contents.items():
@@ -48,6 +49,20 @@ def init(folder: Path) -> list[Path]:
     except OSError as exc:
         raise ConfigError(f"{exc.filename or folder}: cannot be written: {exc.strerror}") from exc
     return written
+
+
+def left_to_the_site(config: str) -> str:
+    r"""A config whose `slurm` section says nothing but which profile counts; its other keys are comments.
+
+    >>> left_to_the_site("a: 1\nslurm:\n  site: null\n  time: x # why\n\nplan:\n  b: 2\n")
+    'a: 1\nslurm:\n  site: null\n  # time: x # why\n\nplan:\n  b: 2\n'
+    """
+    lines: list[str] = []
+    inside = False
+    for line in config.splitlines():
+        inside = line.startswith(" ") and (inside or lines[-1:] == ["slurm:"])
+        lines.append(f"  # {line[2:]}" if inside and not line.startswith("  site:") else line)
+    return "\n".join(lines) + "\n"
 
 
 def _template(name: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hpc_qa.campaign import conversion, provenance
+from hpc_qa.campaign.cluster_faults import cluster_faults
 from hpc_qa.campaign.doctor import MAX_SCRATCH_BYTES
 from hpc_qa.campaign.places import place_faults
 from hpc_qa.campaign.plan import RunPlan, gpus_per_server
@@ -22,7 +23,6 @@ from hpc_qa.errors import ConfigError, StoreError
 from hpc_qa.qa import prompts
 from hpc_qa.serving.command import setting_faults
 from hpc_qa.serving.preflight import model_faults
-from hpc_qa.slurm.array import setup_faults
 from hpc_qa.store.files import json_bytes, json_parts, write_once
 from hpc_qa.store.run_directory import RunDirectory, create, list_runs
 from hpc_qa.store.trust import check_project
@@ -96,7 +96,7 @@ def check_startable(config: Config, project: Path) -> None:
     check_project(project, project / config.documents.cache)
     faults = [*place_faults(config, project), *_said_by(lambda: frozen_prompts(config, project))]
     faults += _scratch_faults(config)
-    faults += [*_said_by(lambda: gpus_per_server(config)), *setting_faults(config.vllm), *_slurm_faults(config)]
+    faults += [*_said_by(lambda: gpus_per_server(config)), *setting_faults(config.vllm), *cluster_faults(config)]
     if config.vllm.attach is not None:
         if not (project / config.vllm.attach).is_socket():
             faults.append(f"vllm.attach: {config.vllm.attach} is not a socket; is the server running?")
@@ -106,44 +106,6 @@ def check_startable(config: Config, project: Path) -> None:
         faults += [f"vllm.model: {fault}" for fault in found]
     if faults:
         raise ConfigError(*faults, hint=f"hpc-qa doctor {config._source or 'CONFIG'} looks at everything")
-
-
-def _slurm_faults(config: Config) -> list[str]:
-    """What an array task is asked to hold, against what its server needs."""
-    if config.executor != "slurm":
-        return []
-    settings = config.slurm
-    faults = [*setup_faults(settings.setup), *span_faults(config)]
-    most = config._site.gpu.per_node if config._site else None
-    if config._site and most is not None and config.gpus_per_node > most:
-        faults.append(
-            f"vllm.tensor_parallel_size x pipeline_parallel_size needs {config.gpus_per_node} GPUs on a node, nodes of "
-            f"{config._site.name} have {most}; make it smaller, or choose other nodes with slurm.site"
-        )
-    count = (settings.gres or "").rpartition(":")[2]
-    held = int(count) * settings.nodes_per_task if count.isdigit() and "gpu" in (settings.gres or "") else None
-    if held is not None and held < config.gpus_per_task:
-        faults.append(
-            f"slurm.gres {settings.gres} holds {held} GPUs, vllm.tensor_parallel_size x pipeline_parallel_size needs "
-            f"{config.gpus_per_task}"
-        )
-    return faults
-
-
-def span_faults(config: Config) -> list[str]:
-    """Why a server cannot span the nodes that the config asks for."""
-    nodes, tensor, pipeline = (
-        config.slurm.nodes_per_task, config.vllm.tensor_parallel_size, config.vllm.pipeline_parallel_size,
-    )  # fmt: skip
-    if nodes == 1:
-        return []
-    if config.vllm.attach is not None:
-        return [f"slurm.nodes_per_task {nodes}: the server of vllm.attach is on one node; leave it at 1"]
-    if pipeline % nodes:
-        why = f"tensor parallelism ({tensor}) between nodes would wait for the network in every layer"
-        said = f"slurm.nodes_per_task {nodes}: vllm.pipeline_parallel_size {pipeline} is no multiple of it"
-        return [f"{said}. A node holds whole stages of the pipeline: {why}"]
-    return []
 
 
 def _said_by(check: Callable[[], object]) -> list[str]:

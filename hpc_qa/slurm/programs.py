@@ -64,6 +64,7 @@ _ADVICE = {
     "Invalid qos": f"slurm.qos: {_ASSOCIATIONS} lists yours",
     "time limit is invalid": "slurm.time: `sinfo -o '%P %l'` shows the longest of each partition",
     "node configuration is not available": "slurm.gres, mem, cpus_per_task: see `sinfo -o '%P %G %c %m'`",
+    "Memory specification": "slurm.mem; of a conversion slurm.convert.cpus_per_task and mem: see `sinfo -o '%P %m'`",
     "Invalid generic resource": "slurm.gres: `sinfo -o '%P %G'` shows the names of the cluster's GPUs",
     "job array specification": "the cluster allows fewer array tasks: MaxArraySize in `scontrol show config`",
     "Invalid feature": "slurm.constraint: `sinfo -o '%P %f'` lists the features",

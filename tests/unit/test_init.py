@@ -19,6 +19,17 @@ def test_the_settings_that_a_project_file_suggests_are_settings(tmp_path):
     assert load_project(tmp_path).budget.gpu_hours == 1000
 
 
+def test_the_profile_of_a_new_project_decides_everything_about_its_cluster(tmp_path):
+    init(tmp_path)
+    project = tmp_path / "project.yaml"
+    project.write_text(project.read_text().replace("# site:", "site:"))
+    site = tmp_path / "slurm" / "generic.yaml"
+    text = site.read_text().replace("  partition: null # sinfo -s", '  partition: long\n  time: "24:00:00"')
+    site.write_text(text.replace("    partition: null", "    partition: cpus"))
+    slurm = load(tmp_path / "configs" / "example.yaml", project=tmp_path).slurm
+    assert (slurm.partition, slurm.time, slurm.convert.partition) == ("long", "24:00:00", "cpus")
+
+
 def test_what_is_there_is_not_touched(tmp_path):
     written = init(tmp_path)
     (tmp_path / "project.yaml").write_text("corpus: mine.jsonl\n")
@@ -29,7 +40,7 @@ def test_what_is_there_is_not_touched(tmp_path):
 
 def test_runs_and_caches_are_ignored_by_git(tmp_path):
     init(tmp_path)
-    assert set((tmp_path / ".gitignore").read_text().split()) == {"/runs/", "/ledger/", "/cache/"}
+    assert set((tmp_path / ".gitignore").read_text().split()) == {"/runs/", "/ledger/", "/cache/", "/models/"}
 
 
 def test_a_folder_that_is_a_file_is_a_fault(tmp_path):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hpc_qa.campaign.submit import span_faults
+from hpc_qa.campaign.cluster_faults import span_faults
 from hpc_qa.config import Config, Vllm
 from hpc_qa.serving.causes import likely_cause
 from hpc_qa.serving.command import serve_command

@@ -44,6 +44,13 @@ def test_its_own_words_go_before_those_of_the_site(tmp_path):
     assert (slurm.gres, slurm.mem, slurm.cpus_per_task) == ("gpu:h100:4", "10G", 32)
 
 
+def test_what_is_null_or_empty_says_nothing_and_a_part_of_a_section_leaves_the_rest(tmp_path):
+    own = CONFIG.replace("qos: high", "partition: null, setup: [], convert: {tasks: 3, partition: null}")
+    slurm = config_of(tmp_path, own, SITE.replace("qos: normal", "convert: {partition: cpu, cpus_per_task: 2}")).slurm
+    assert (slurm.partition, slurm.setup) == ("gpu", ["module load cuda"])
+    assert (slurm.convert.partition, slurm.convert.cpus_per_task, slurm.convert.tasks) == ("cpu", 2, 3)
+
+
 def test_a_server_on_two_nodes_asks_each_for_its_part(tmp_path):
     two = CONFIG.replace("tensor_parallel_size: 4", "tensor_parallel_size: 4, pipeline_parallel_size: 2")
     slurm = config_of(tmp_path, two.replace("qos: high", "nodes_per_task: 2")).slurm
@@ -53,6 +60,18 @@ def test_a_server_on_two_nodes_asks_each_for_its_part(tmp_path):
 def test_project_yaml_can_name_the_site(tmp_path):
     (tmp_path / "project.yaml").write_text("site: cluster.yaml\n")
     assert config_of(tmp_path, CONFIG.replace("site: cluster.yaml, ", "")).slurm.partition == "gpu"
+
+
+def test_a_site_of_null_leaves_the_choice_to_project_yaml(tmp_path):
+    (tmp_path / "project.yaml").write_text("site: cluster.yaml\n")
+    assert config_of(tmp_path, CONFIG.replace("site: cluster.yaml", "site: null")).slurm.partition == "gpu"
+
+
+def test_a_section_that_contradicts_itself_is_one_fault(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        config_of(tmp_path, CONFIG.replace("qos: high", 'time: "00:02:00"'))
+    assert len(caught.value.faults) == 1
+    assert "stop_before_end" in caught.value.faults[0]
 
 
 def test_faults_of_the_site_are_told_with_its_file_and_line(tmp_path):
