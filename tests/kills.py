@@ -291,7 +291,8 @@ class Trigger:
     def _conversion(self, over: Callable[[], bool]) -> None:
         wanted = self._draw.randrange(0, DOCUMENTS)
         cache = self._chain.project / "cache" / "documents"
-        self._until(lambda: len(list(cache.glob("*/*/*/facts.json"))) >= wanted and cache.exists(), over)
+        # by shelf: what is staged beside them comes and goes while one looks
+        self._until(lambda: len(list(cache.glob("[0-9a-f][0-9a-f]/*/*/facts.json"))) >= wanted and cache.exists(), over)
         self._sleep(0.05, over)
 
     def _launch(self, over: Callable[[], bool]) -> None:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from hpc_qa import manifest
@@ -98,6 +98,7 @@ def test_the_pattern_takes_every_line_that_we_write_with_plain_names_inside_thei
         assert found == entry
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # many kinds of lines, and a machine that does other things
 @given(
     lines=st.lists(LINES | st.sampled_from(["", " ", "[]", "nonsense", "# a,b,c"]), max_size=6),
     end=st.sampled_from(["\n", "\r\n", "\n\n"]),
