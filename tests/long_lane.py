@@ -22,6 +22,7 @@ Record: TypeAlias = "dict[str, dict[str, Any]]"
 RECORD = Path(__file__).parent / "long_lane.json"
 ROOT = Path(__file__).resolve().parent.parent
 LEFT_OUT = pytest.StashKey[list[pytest.Item]]()
+INTERRUPTED = "interrupted"  # in the middle of it: it has proven nothing
 RESULTS = pytest.StashKey["Record"]()
 KEPT_SUFFIXES = {".py", ".yaml", ".md", ".j2"}
 
@@ -95,23 +96,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
     report = yield
     if item.get_closest_marker("long"):
-        entry = item.config.stash[RESULTS].setdefault(item.nodeid, {"result": "passed", "seconds": 0.0})
+        entry = item.config.stash[RESULTS].setdefault(item.nodeid, {"result": INTERRUPTED, "seconds": 0.0})
         entry["seconds"] = round(entry["seconds"] + report.duration, 1)
         if report.outcome != "passed":
             entry["result"] = report.outcome
+        elif report.when == "call" and entry["result"] == INTERRUPTED:
+            entry["result"] = "passed"
         if report.when == "setup":
             entry["covers"] = list(covers_of(item))
             entry["hash"] = sources_hash(ROOT, covers_of(item), item.path)
     return report
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    results = session.config.stash.get(RESULTS, {})
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    found = session.config.stash.get(RESULTS, {})
+    results = {test: entry for test, entry in found.items() if entry["result"] != INTERRUPTED}
     if not results:
         return
     commit = commit_sha(ROOT)
     record = read_record(RECORD) | {test: entry | {"commit": commit} for test, entry in results.items()}
-    if is_whole(session.config):
+    if is_whole(session.config) and exitstatus != pytest.ExitCode.INTERRUPTED:
         record = {test: entry for test, entry in record.items() if test in results}
     write_record(RECORD, record)
 
