@@ -184,9 +184,7 @@ class Convert(Section):
     constraint: SlurmWord | None = None
     time: Clock = "02:00:00"
     cpus_per_task: int = Field(8, ge=1, le=100_000)  # as many documents at once
-    mem: str | None = Field(
-        None, pattern=r"^\d+[KMGT]?$"
-    )  # None: documents.limits.memory_gib for each of them, and 2 GiB
+    mem: str | None = Field(None, pattern=MEMORY)  # None: documents.limits.memory_gib for each of them, and 2 GiB
     tasks: int = Field(8, ge=1, le=1_000)  # at most; all of them may run at once
     additional_parameters: dict[FreeOption, str | int | bool] = {}
 

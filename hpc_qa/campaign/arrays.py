@@ -4,28 +4,17 @@ What was started is one more file in `submissions/`, written as soon as it is kn
 a job array and that file, only the name of the job says whose it is: `adopt` finds such arrays again.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from hpc_qa.campaign import provenance
 from hpc_qa.slurm.array import ArrayRequest, SubmittedArray, max_array_size, submit_arrays, waiting_arrays
+from hpc_qa.store.job_directory import JobDirectory
 from hpc_qa.units import iso, utc_now
 
 
-class Submitter(Protocol):
-    """A folder that job arrays belong to."""
-
-    @property
-    def path(self) -> Path: ...
-
-    def add_submission(self, facts: Mapping[str, Any]) -> Path: ...
-
-    def list_submissions(self) -> list[dict[str, Any]]: ...
-
-
-def submit(owner: Submitter, request: ArrayRequest) -> list[str]:
+def submit(owner: JobDirectory, request: ArrayRequest) -> list[str]:
     """Submit as one array, or as several where one is not enough; gives the job ids.
 
     Raises:
@@ -38,8 +27,8 @@ def submit(owner: Submitter, request: ArrayRequest) -> list[str]:
     return jobs
 
 
-def adopt(owner: Submitter, name: str, planned: Callable[[], Iterable[int]]) -> list[str]:
-    """Write down the job arrays of this name that are in the queue and in no submission; gives their job ids.
+def adopt(owner: JobDirectory, planned: Callable[[], Iterable[int]]) -> list[str]:
+    """Write down the job arrays of its name that are in the queue and in no submission; gives their job ids.
 
     Other jobs may have the name as well: tasks that are not among the planned shards are left alone.
 
@@ -47,7 +36,7 @@ def adopt(owner: Submitter, name: str, planned: Callable[[], Iterable[int]]) -> 
         SlurmError: the controller does not answer.
     """
     known = {submission.get("job_id") for submission in owner.list_submissions()}
-    found = [array for array in waiting_arrays(name, owner.path) if array.job_id not in known]
+    found = [array for array in waiting_arrays(owner.job_name, owner.path) if array.job_id not in known]
     ours = set(planned()) if found else set()
     jobs = []
     for array in found:
@@ -57,7 +46,7 @@ def adopt(owner: Submitter, name: str, planned: Callable[[], Iterable[int]]) -> 
     return jobs
 
 
-def last_tasks(owner: Submitter) -> dict[int, dict[str, Any]]:
+def last_tasks(owner: JobDirectory) -> dict[int, dict[str, Any]]:
     """The latest array task of every shard, as it was written down."""
     return {int(task["shard"]): task for submission in owner.list_submissions() for task in submission["tasks"]}
 
@@ -67,6 +56,6 @@ def facts_of(executor: str, tasks: list[dict[str, Any]]) -> dict[str, Any]:
     return {"at": iso(utc_now()), "executor": executor, "host": provenance.hardware()["host"], "tasks": tasks}
 
 
-def _write_down(owner: Submitter, array: SubmittedArray) -> None:
+def _write_down(owner: JobDirectory, array: SubmittedArray) -> None:
     tasks = [{"shard": shard, "job_id": array.task_id(shard)} for shard in array.shards]
     owner.add_submission(facts_of("slurm", tasks) | {"job_id": array.job_id, "first_shard": array.first_shard})

@@ -61,8 +61,8 @@ def render(
 
 LIMITS = """\
 Questions and answers were written by a language model and checked by rules and, where scores are given, by the same
-model as a judge; nobody has read them. `evidence` is quoted from the source by construction;
-that an answer follows from it is a judgement. Near-duplicates are found by their wording, not by their meaning."""
+model as a judge; nobody has read them. `evidence` is quoted from the source by construction; that an answer follows
+from it is a judgement. Near-duplicates are found by their wording, not by their meaning."""
 
 
 def _front_matter(name: str, runs: Sequence[RunFacts], counts: Mapping[str, int]) -> dict[str, Any]:

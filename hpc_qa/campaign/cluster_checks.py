@@ -13,9 +13,11 @@ from pathlib import Path
 
 from hpc_qa.campaign.checks import Check, Machine
 from hpc_qa.campaign.cluster_faults import cluster_faults
+from hpc_qa.campaign.conversion import request_of
 from hpc_qa.config import Config
 from hpc_qa.slurm.array import ArrayRequest
 from hpc_qa.slurm.programs import hint_for, said_by
+from hpc_qa.store.run_directory import RunDirectory
 from hpc_qa.units import parse_clock
 
 PROGRAMS = ("sbatch", "srun", "squeue", "sacct", "scontrol", "scancel")
@@ -47,10 +49,10 @@ def cluster_checks(config: Config | None, project: Path, machine: Machine) -> It
     yield Check("controller", "ok", _of_interest(settings))
     yield from _partition(config, machine)
     yield _accounting(machine)
-    run = project / "runs" / f"{config.name}-20260101T000000-0000"
-    yield _test_only("sbatch", ArrayRequest(run.name, run, [0], config.slurm, config.gpus_per_node), machine)
-    conversion = ArrayRequest(f"{run.name}.convert", run, [0], config.conversion_job, gpus_per_node=0)
-    yield _test_only("sbatch (convert)", conversion, machine)
+    run = RunDirectory(project / "runs" / f"{config.name}-20260101T000000-0000")
+    array = ArrayRequest(run.job_name, run.path, [0], config.slurm, config.gpus_per_node)
+    yield _test_only("sbatch", array, machine)
+    yield _test_only("sbatch (convert)", request_of(run.conversion, config, [0]), machine)
 
 
 def _ask(machine: Machine, *command: str) -> tuple[str, str]:

@@ -93,6 +93,7 @@ class RunPart:
 
     facts: RunFacts
     threshold: float
+    judge: bool
     sources: dict[str, tuple[str, str]]  # path and sha256 by doc_id
     states: dict[str, str] = field(default_factory=dict)  # "ok", "failed: poison"; absent: unfinished
 
@@ -137,11 +138,11 @@ class _Collection:
     """The pairs of all runs: found in the first pass, published in the second."""
 
     def __init__(self, runs: Sequence[RunDirectory]) -> None:
-        self.funnel = Funnel()
         self._places: dict[str, Place] = {}  # by key of the chunk: the same work in two runs counts once
         self._accepted: dict[str, list[tuple[str, str]]] = defaultdict(list)  # (key, question), documents that ended ok
         self._checks: dict[str, None] = {}  # names of the checks, in the order of the records
         self._parts = [_read_part(run) for run in runs]
+        self.funnel = Funnel(judge=any(part.judge for part in self._parts))
         for number, run in enumerate(runs):
             self._find(number, run)
         items = [item for accepted in self._accepted.values() for item in accepted]
@@ -317,6 +318,7 @@ def _read_part(run: RunDirectory) -> RunPart:
             cost=_cost(run, facts.get("gpus_per_server")),
         ),
         threshold=config["qa"]["checks"]["near_duplicate"],
+        judge=config["qa"]["judge"],
         sources={entry["doc_id"]: (entry["path"], entry["sha256"]) for entry in read_jsonl(run.manifest)},
     )
 

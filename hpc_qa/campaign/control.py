@@ -52,7 +52,7 @@ def cancel(
     running = [shard for shard in now.shards if shard.state in ("queued", "running", "unknown")]
     if now.executor == "slurm":
         if now.conversion:
-            conversion.cancel(run.conversion, conversion.JOB_NAME.format(run.run_id))
+            conversion.cancel(run.conversion)
         jobs = {str(shard.job_id).partition("_")[0] for shard in running}
         cancel_jobs(sorted(jobs | set(adopt(run)), key=int))
         return running

@@ -22,8 +22,6 @@ from hpc_qa.store.conversion_directory import ConversionDirectory
 from hpc_qa.store.files import exists, read_sealed
 from hpc_qa.store.trust import check_conversion
 
-JOB_NAME = "{}.convert"  # of a run
-
 
 @dataclass(frozen=True, slots=True)
 class ConversionPlan:
@@ -65,7 +63,7 @@ def freeze(
     conversion: ConversionDirectory, plan: ConversionPlan, config: Config, *, project: Path, converter_key: str,
     manifest: Path, run_id: str | None,
 ) -> None:  # fmt: skip
-    """Make the folder of a conversion; `manifest` is the frozen one, from that folder.
+    """Write what a new conversion is to do, the last file of it; `manifest` is the frozen one, from its folder.
 
     Raises:
         StoreError: it cannot be written.
@@ -82,9 +80,9 @@ def freeze(
     )
 
 
-def request_of(conversion: ConversionDirectory, name: str, config: Config, tasks: Sequence[int]) -> ArrayRequest:
+def request_of(conversion: ConversionDirectory, config: Config, tasks: Sequence[int]) -> ArrayRequest:
     """The job array of these tasks."""
-    return ArrayRequest(name, conversion.path, tasks, config.conversion_job, gpus_per_node=0)
+    return ArrayRequest(conversion.job_name, conversion.path, tasks, config.conversion_job, gpus_per_node=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +121,10 @@ class ConversionStatus:
         """One line for people."""
         counts = Counter(task.state for task in self.tasks)
         states = ", ".join(f"{count} {state}" for state, count in counts.most_common())
-        ended, failed = (sum(getattr(task, name) for task in self.tasks) for name in ("ok", "failed"))
+        converted, failed = (sum(getattr(task, name) for task in self.tasks) for name in ("ok", "failed"))
         words = sorted({task.detail for task in self.tasks if task.detail and task.state == "interrupted"})
         said = f" ({'; '.join(words)})" if words else ""
-        return f"{len(self.tasks)} array tasks: {states}{said}; {ended:,} documents converted, {failed:,} failed"
+        return f"{len(self.tasks)} array tasks: {states}{said}; {converted:,} documents converted, {failed:,} failed"
 
 
 def open_jobs(conversion: ConversionDirectory) -> list[str]:
@@ -158,7 +156,7 @@ def _task(
     )
 
 
-def start_missing(conversion: ConversionDirectory, name: str, config: Config) -> str | None:
+def start_missing(conversion: ConversionDirectory, config: Config) -> str | None:
     """Submit the tasks that neither have ended nor wait nor run.
 
     Gives the dependency of an array that may only start when the whole conversion has ended well; None when it has.
@@ -168,30 +166,30 @@ def start_missing(conversion: ConversionDirectory, name: str, config: Config) ->
         SlurmError: Slurm does not say what lives, or refused.
     """
     check_conversion(conversion)
-    adopt(conversion, name)
+    adopt(conversion)
     now = status_of(conversion, look(open_jobs(conversion)))
     if now.count("unknown"):
         raise SlurmError("Slurm does not say whether the conversion still runs", hint="try again when `squeue` answers")
     alive = [str(one.job_id) for one in now.tasks if one.state in ("queued", "running")]
     if missing := [one.task for one in now.tasks if one.state in ("pending", "interrupted")]:
-        alive += arrays.submit(conversion, request_of(conversion, name, config, missing))
+        alive += arrays.submit(conversion, request_of(conversion, config, missing))
     return ":".join(["afterok", *alive]) if alive else None
 
 
-def adopt(conversion: ConversionDirectory, name: str) -> list[str]:
+def adopt(conversion: ConversionDirectory) -> list[str]:
     """Write down its job arrays that are in the queue and in no submission; gives their job ids.
 
     Raises:
         SlurmError: the controller does not answer.
     """
-    return arrays.adopt(conversion, name, lambda: range(len(conversion.facts()["tasks"])))
+    return arrays.adopt(conversion, lambda: range(len(conversion.facts()["tasks"])))
 
 
-def cancel(conversion: ConversionDirectory, name: str) -> None:
+def cancel(conversion: ConversionDirectory) -> None:
     """Cancel what waits or runs of it.
 
     Raises:
         SlurmError: the controller does not answer.
     """
-    adopt(conversion, name)
+    adopt(conversion)
     cancel_jobs(open_jobs(conversion))

@@ -14,6 +14,8 @@ from hpc_qa.campaign.conversion import ConversionStatus
 from hpc_qa.campaign.follow import ASK_SLURM_EVERY_S
 from hpc_qa.config import Config
 from hpc_qa.documents.cache import DocumentCache, converter_key
+from hpc_qa.documents.convert import limits_of
+from hpc_qa.documents.facts import counts
 from hpc_qa.errors import SlurmError
 from hpc_qa.manifest import Entry, write
 from hpc_qa.store.conversion_directory import ConversionDirectory
@@ -45,17 +47,22 @@ def start(config: Config, entries: Sequence[Entry], *, project: Path) -> Started
     check_project(project, project / config.documents.cache)
     key = converter_key(config, project)
     cache = DocumentCache(project / config.documents.cache, key)
-    missing = [entry for entry in entries if cache.facts(entry.sha256, entry.media_type) is None]
+    limits = limits_of(config)
+    missing = [
+        entry for entry in entries
+        if (facts := cache.facts(entry.sha256, entry.media_type)) is None or not counts(facts, limits)
+    ]  # fmt: skip
     if not missing:
         return None
     name = f"{config.name}-{utc_now():%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
     make_folder_if_missing(project / FOLDER)
     directory = ConversionDirectory(project / FOLDER / name)
     plan = conversion.plan_conversion([max(1, entry.bytes) for entry in missing], config.slurm.convert.tasks)
-    conversion.freeze(directory, plan, config, project=project, converter_key=key, manifest=MANIFEST, run_id=None)
+    directory.create()
     write(directory.path / MANIFEST, missing)
+    conversion.freeze(directory, plan, config, project=project, converter_key=key, manifest=MANIFEST, run_id=None)
     try:
-        conversion.start_missing(directory, name, config)
+        conversion.start_missing(directory, config)
     except SlurmError as error:
         if error.certain and not directory.list_submissions():
             shutil.rmtree(directory.path)

@@ -27,6 +27,7 @@ class Step:
 class Funnel:
     """Counts documents, chunks and pairs as they are read."""
 
+    judge: bool = True  # whether any run had one
     documents: Counter[str] = field(default_factory=Counter)  # "ok", "failed: poison", "unfinished"
     chunks: Counter[str] = field(default_factory=Counter)  # by outcome
     asked: int = 0
@@ -75,7 +76,7 @@ class Funnel:
         losses = [
             ("parsed", self.not_parsed + Counter({UNACCOUNTED: unaccounted})),
             ("passed the checks", self.failed_check),
-            ("judged", self.not_judged),
+            *([("judged", self.not_judged)] if self.judge or self.not_judged else []),
             ("accepted", self.below_scores),
             ("in documents that ended ok", self.document_lost),
             ("published, no near-duplicates", self.repeated),

@@ -13,8 +13,8 @@ from pathlib import Path
 from hpc_qa.campaign.shards import Converted, predicted
 from hpc_qa.config import Config
 from hpc_qa.documents.cache import DocumentCache
-from hpc_qa.documents.convert import BY_LIMIT, Conversion, convert_all
-from hpc_qa.documents.facts import Facts
+from hpc_qa.documents.convert import Conversion, convert_all, limits_of
+from hpc_qa.documents.facts import Facts, counts
 from hpc_qa.errors import ConfigError
 from hpc_qa.manifest import Entry
 
@@ -65,6 +65,7 @@ class Known:
         self._config, self._project, self._convert_first = config, project, convert_first
         if convert_first:
             _check_convert_first(config)
+        self._limits = limits_of(config)
         self._look = _looker(DocumentCache(project / config.documents.cache, key))
         # which chunks a sample takes is not known before they are there
         self._by_tokens = config.executor == "slurm" and config.documents.sample_chunks is None
@@ -79,7 +80,7 @@ class Known:
         if entry.doc_id in self._just_now:
             return self._just_now[entry.doc_id]
         facts = self._look(entry)
-        if facts and not _tried_again(facts, self._config):
+        if facts and counts(facts, self._limits):
             outcome = Converted(facts.status, facts.reason, facts.chunks, facts.tokens)
             if self._convert_first:
                 self.to_convert.append(0)
@@ -165,9 +166,3 @@ def _looker(cache: DocumentCache) -> Callable[[Entry], Facts | None]:
         return cache.facts(entry.sha256, entry.media_type) if entry.sha256 in listed[shelf] else None
 
     return look
-
-
-def _tried_again(facts: Facts, config: Config) -> bool:
-    """Whether this is a failure by a limit that is another one now."""
-    now = config.documents.limits
-    return facts.reason in BY_LIMIT and any(getattr(now, name, None) != then for name, then in facts.limits.items())

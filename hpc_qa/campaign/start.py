@@ -41,11 +41,10 @@ def script_of(plan: RunPlan, project: Path) -> Script:
     shards = [shard.index for shard in plan.shards]
     hours = parse_clock(settings.time) / 3600
     price = f"{len(shards)} array tasks x {gpus} GPU{'s' * (gpus > 1)} x {settings.time}"
-    request = ArrayRequest(run.run_id, run.path, shards, settings, plan.config.gpus_per_node)
+    request = ArrayRequest(run.job_name, run.path, shards, settings, plan.config.gpus_per_node)
     before = None
     if plan.conversion:
-        name, tasks = conversion.JOB_NAME.format(run.run_id), range(len(plan.conversion.tasks))
-        before = conversion.request_of(run.conversion, name, plan.config, tasks).script()
+        before = conversion.request_of(run.conversion, plan.config, range(len(plan.conversion.tasks))).script()
         request = replace(request, dependency="afterok:CONVERSION")
     return Script(request.script() if shards else "", before, len(shards) * gpus * hours, price)
 
@@ -101,7 +100,7 @@ def _taken(run: RunDirectory, error: SlurmError) -> list[str]:
     """
     try:
         if run.conversion.exists():
-            conversion.adopt(run.conversion, conversion.JOB_NAME.format(run.run_id))
+            conversion.adopt(run.conversion)
         return adopt(run)
     except SlurmError:
         error.hint = f"Slurm may have taken it: hpc-qa resume {run.run_id} finds out when the controller answers again"
@@ -114,16 +113,16 @@ def adopt(run: RunDirectory) -> list[str]:
     Raises:
         SlurmError: the controller does not answer.
     """
-    return arrays.adopt(run, run.run_id, lambda: [int(shard["index"]) for shard in run.frozen_plan()["shards"]])
+    return arrays.adopt(run, lambda: [int(shard["index"]) for shard in run.frozen_plan()["shards"]])
 
 
 def _submit(run: RunDirectory, config: Config, shards: Sequence[int], exclude: Sequence[str]) -> list[str]:
     """First what is missing of the conversion that the run waits for, then the array that depends on it."""
     before = None
     if run.conversion.exists():
-        before = conversion.start_missing(run.conversion, conversion.JOB_NAME.format(run.run_id), config)
+        before = conversion.start_missing(run.conversion, config)
     request = ArrayRequest(
-        run.run_id, run.path, shards, config.slurm, config.gpus_per_node, exclude=exclude, dependency=before
+        run.job_name, run.path, shards, config.slurm, config.gpus_per_node, exclude=exclude, dependency=before
     )
     return arrays.submit(run, request)
 

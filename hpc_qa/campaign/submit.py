@@ -79,6 +79,7 @@ def freeze(plan: RunPlan, *, project: Path, limit: int | None = None) -> RunDire
         "gpus_per_server": plan.gpus_per_server,
     }
     if plan.conversion:
+        run.conversion.create()
         conversion.freeze(
             run.conversion, plan.conversion, config, project=project, converter_key=plan.converter_key,
             manifest=Path("..") / run.manifest.name, run_id=run.run_id,

@@ -5,7 +5,6 @@ from pathlib import Path
 import click
 
 from hpc_qa.cli.options import common, print_json, say
-from hpc_qa.errors import ExitCode
 
 
 @click.command()
@@ -51,6 +50,3 @@ def collect(runs: tuple[str, ...], output: str | None, partial: bool, *, project
         for line in result.lines():
             say(line)
     return int(result.exit_code)
-
-
-__all__ = ["ExitCode", "collect", "verify"]

@@ -125,7 +125,11 @@ def cancel(run: str, *, project: Path, as_json: bool) -> int:
     if as_json:
         print_json({"run": directory.run_id, "cancelled": [shard.shard for shard in stopped]})
     elif stopped:
-        say(f"{directory.run_id}: stopped shards {', '.join(str(shard.shard) for shard in stopped)}")
+        names = ", ".join(str(shard.shard) for shard in stopped)
+        if directory.facts()["executor"] == "slurm":
+            say(f"{directory.run_id}: Slurm was told to end shards {names}; hpc-qa status {run} shows when they have")
+        else:
+            say(f"{directory.run_id}: stopped shards {names}")
     else:
         say(f"{directory.run_id}: nothing was running")
     return ExitCode.DONE

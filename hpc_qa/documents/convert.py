@@ -15,14 +15,13 @@ from hpc_qa.config import Config
 from hpc_qa.documents import facts as facts_json
 from hpc_qa.documents.cache import DocumentCache, converter_key, engine_versions, read_facts
 from hpc_qa.documents.conversion import FACTS, KINDS, MARKDOWN, Job, Settings, failed
-from hpc_qa.documents.facts import Facts
+from hpc_qa.documents.facts import Facts, counts
 from hpc_qa.documents.sandbox import Ended, Limits, Sandbox
 from hpc_qa.documents.tokens import tokenizer_file
 from hpc_qa.errors import DocumentError, StoreError
 from hpc_qa.manifest import Entry, open_bytes
 from hpc_qa.units import parse_clock
 
-BY_LIMIT = frozenset({"too_large", "too_many_pages", "memory"})  # kept, but tried again under other limits
 PASSING = frozenset({"timeout", "not_found", "changed", "denied"})  # may be otherwise next time: not kept
 
 
@@ -67,6 +66,12 @@ def convert_all(
     return [work.done[entry.doc_id] for entry in entries]
 
 
+def limits_of(config: Config) -> dict[str, float]:
+    """The limits that a failure by a limit is kept with, see `facts.counts`."""
+    limits = config.documents.limits
+    return {"max_file_mb": limits.max_file_mb, "max_pages": limits.max_pages, "memory_gib": limits.memory_gib}
+
+
 class _Work:
     """The state of one call: what is known, what waits, what runs."""
 
@@ -83,11 +88,7 @@ class _Work:
             max_pages=limits.max_pages,
             min_word_coverage=limits.min_word_coverage,
             versions=engine_versions(),
-            limits={
-                "max_file_mb": limits.max_file_mb,
-                "max_pages": limits.max_pages,
-                "memory_gib": limits.memory_gib,
-            },
+            limits=limits_of(config),
         )
         self._cache = DocumentCache(project / config.documents.cache, converter_key(config, project))
         self._running: dict[int, tuple[Entry, Path]] = {}
@@ -100,7 +101,7 @@ class _Work:
         missing = []
         for same in self._same.values():
             facts = self._cache.facts(same[0].sha256, same[0].media_type)
-            if facts is None or self._was_under_other_limits(facts):
+            if facts is None or not counts(facts, self._settings.limits):
                 missing.append(same[0])
             else:
                 self._settle(facts, same, cached=True)
@@ -169,13 +170,10 @@ class _Work:
 
     def _publish(self, entry: Entry, staged: Path, facts: Facts) -> None:
         known = self._cache.facts(entry.sha256, entry.media_type)
-        replace = known is not None and self._was_under_other_limits(known)
+        replace = known is not None and not counts(known, self._settings.limits)
         self._cache.publish(staged / "out", entry.sha256, entry.media_type, replace=replace)
         shutil.rmtree(staged, ignore_errors=True)
         self._settle(facts, self._same[_content(entry)], cached=False)
-
-    def _was_under_other_limits(self, facts: Facts) -> bool:
-        return facts.reason in BY_LIMIT and facts.limits != self._settings.limits
 
     def _settle(self, facts: Facts, entries: Sequence[Entry], *, cached: bool) -> None:
         ok = facts.status == "ok"

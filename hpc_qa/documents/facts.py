@@ -1,9 +1,11 @@
 """What is known about one conversion, and its JSON: the file facts.json of the cache."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
+BY_LIMIT = frozenset({"too_large", "too_many_pages", "memory"})  # reasons that are none under other limits
 MAX_JSON_BYTES = 1_000_000
 
 
@@ -60,6 +62,11 @@ def from_json(text: str) -> Facts:
         return Facts(**{name: value for name, value in loaded.items() if name in known})
     except TypeError as exc:
         raise ValueError(f"not the facts of a conversion: {exc}") from exc
+
+
+def counts(facts: Facts, limits: Mapping[str, float]) -> bool:
+    """Whether this is what a conversion under these limits would come to; else it is tried again."""
+    return facts.reason not in BY_LIMIT or facts.limits == limits
 
 
 def settled_state(

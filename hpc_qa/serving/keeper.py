@@ -21,6 +21,7 @@ from types import FrameType
 
 from hpc_qa import processes
 
+OWN_GRACE_S = 20.0  # of the keeper, beyond that of what it keeps
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -54,6 +55,19 @@ def main(arguments: list[str]) -> int:
     status = server.wait()
     processes.remove_shared_memory(shared)
     return 128 - status if status < 0 else status
+
+
+def end(keeper: subprocess.Popen[bytes], grace_s: float) -> None:
+    """Ask a keeper to take everything down; one that does not is killed, and whoever started it finds the rest."""
+    if keeper.poll() is None:
+        keeper.terminate()
+    try:
+        keeper.wait(timeout=grace_s + OWN_GRACE_S)
+    except subprocess.TimeoutExpired:
+        keeper.kill()
+        keeper.wait()
+    if keeper.stdin is not None:
+        keeper.stdin.close()
 
 
 def _until_next_look(age_s: float) -> float:

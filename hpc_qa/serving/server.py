@@ -347,7 +347,7 @@ class VllmServer(Server):
         process, self._process = self._process, None
         if process is None:
             return
-        _end_keeper(process, self._grace_s)
+        keeper.end(process, self._grace_s)
         left = processes.marked(self._mark, self._start_folder)
         if left:
             processes.kill(left)
@@ -371,19 +371,6 @@ def _require_private(folder: Path) -> None:
             hint="use mkdtemp",
             retryable=False,
         )
-
-
-def _end_keeper(process: subprocess.Popen[bytes], grace_s: float) -> None:
-    """Ask the keeper to take everything down; a keeper that does not is killed, and the sweep finds the rest."""
-    if process.poll() is None:
-        process.terminate()
-    try:
-        process.wait(timeout=grace_s + 20.0)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    if process.stdin is not None:
-        process.stdin.close()
 
 
 def _status_words(status: int) -> str:

@@ -127,7 +127,8 @@ class SpanHead:
 
     def _end(self) -> None:
         (self._node.meeting / HEAD).unlink(missing_ok=True)
-        end(self._process)
+        if self._process is not None:
+            keeper.end(self._process, GRACE_S)
 
 
 def read_head(meeting: Path) -> dict[str, str] | None:
@@ -150,26 +151,11 @@ def join(node: SpanNode, head: Mapping[str, str], rank: int, *, environment: Map
             _write(node.meeting / f"joined-{rank}", node.address)
         return process.wait()
     finally:
-        end(process)
+        keeper.end(process, GRACE_S)
 
 
 def _has_joined(log: Path) -> bool:
     return "Ray runtime started" in log.read_text(errors="replace")
-
-
-def end(process: subprocess.Popen[bytes] | None) -> None:
-    """End a keeper and with it everything below it."""
-    if process is None:
-        return
-    if process.poll() is None:
-        process.terminate()
-    try:
-        process.wait(GRACE_S + 10.0)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    if process.stdin is not None:
-        process.stdin.close()
 
 
 def address_of(node_name: str) -> str:

@@ -3,14 +3,19 @@
 Times are asked for as seconds since 1970 (SLURM_TIME_FORMAT), so that no time zone is guessed.
 """
 
+import logging
 import os
 import subprocess
+import threading
 from collections.abc import Callable, Sequence
 
 from hpc_qa.errors import SlurmError
 
+log = logging.getLogger("hpc_qa.slurm")
+
 Run = Callable[[Sequence[str]], str]
 ANSWERS_WITHIN_S = 60.0
+SAY_AFTER_S = 5.0  # that we still wait
 SEPARATOR = "\x1f"  # names of jobs may hold anything that can be typed
 
 
@@ -21,6 +26,10 @@ def run_program(command: Sequence[str], *, timeout_s: float = ANSWERS_WITHIN_S) 
         SlurmError: it is not there, refused, or did not answer in time.
     """
     name = command[0]
+    words = "waiting for the answer of %s, for %.0f s at most"
+    patience = threading.Timer(SAY_AFTER_S, log.warning, [words, name, timeout_s])
+    patience.daemon = True
+    patience.start()
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=timeout_s,
@@ -32,6 +41,8 @@ def run_program(command: Sequence[str], *, timeout_s: float = ANSWERS_WITHIN_S) 
         ) from exc
     except subprocess.TimeoutExpired as exc:
         raise SlurmError(f"{name} did not answer within {timeout_s:.0f} s", hint=hint_for("timed out")) from exc
+    finally:
+        patience.cancel()
     if done.returncode:
         said = said_by(done.stderr) or f"status {done.returncode}"
         raise SlurmError(f"{name}: {said}", hint=hint_for(said))

@@ -11,14 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from hpc_qa.store.files import exists, make_folder, read_sealed, write_sealed_once
-from hpc_qa.store.submissions import add_submission, list_submissions
+from hpc_qa.store.job_directory import JobDirectory
+
+IN_RUN = "conversion"
 
 
 @dataclass(frozen=True, slots=True)
-class ConversionDirectory:
+class ConversionDirectory(JobDirectory):
     """The folder of one conversion."""
 
-    path: Path
+    @property
+    def job_name(self) -> str:
+        """The name of its job arrays in the queue: its own, or made of that of the run that waits for it."""
+        return f"{self.path.parent.name}.convert" if self.path.name == IN_RUN else self.path.name
 
     @property
     def conversion_json(self) -> Path:
@@ -28,19 +33,6 @@ class ConversionDirectory:
     def outcomes(self) -> Path:
         return self.path / "outcomes"
 
-    @property
-    def logs(self) -> Path:
-        return self.path / "logs"
-
-    @property
-    def submit(self) -> Path:
-        """The folder of submitit: whoever can write there runs code as us, so it is private like the rest."""
-        return self.path / "submit"
-
-    @property
-    def submissions(self) -> Path:
-        return self.path / "submissions"
-
     def exists(self) -> bool:
         """Whether there is a conversion here.
 
@@ -49,10 +41,13 @@ class ConversionDirectory:
         """
         return exists(self.conversion_json)
 
-    def freeze(self, facts: Mapping[str, Any]) -> None:
-        """Make the folder and write conversion.json, the last of it."""
+    def create(self) -> None:
+        """Make the private folder, with empty ones in it."""
         for folder in (self.path, self.outcomes, self.logs, self.submit):
             make_folder(folder)
+
+    def freeze(self, facts: Mapping[str, Any]) -> None:
+        """Write conversion.json, the last file of a new conversion: with it the conversion exists."""
         write_sealed_once(self.conversion_json, facts)
 
     def facts(self) -> dict[str, Any]:
@@ -86,11 +81,3 @@ class ConversionDirectory:
             if exists(self.outcome(task)):
                 found |= read_sealed(self.outcome(task))["failed"]
         return found
-
-    def add_submission(self, facts: Mapping[str, Any]) -> Path:
-        """Write the facts of one more submission."""
-        return add_submission(self.submissions, facts)
-
-    def list_submissions(self) -> list[dict[str, Any]]:
-        """The facts of every submission, oldest first."""
-        return list_submissions(self.submissions)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from hpc_qa.errors import ConfigError, StoreError
-from hpc_qa.store.conversion_directory import ConversionDirectory
+from hpc_qa.store.conversion_directory import IN_RUN, ConversionDirectory
 from hpc_qa.store.files import (
     RUN_ID,
     list_folder,
@@ -33,7 +33,7 @@ from hpc_qa.store.files import (
     write_json_once,
     write_sealed_once,
 )
-from hpc_qa.store.submissions import add_submission, list_submissions
+from hpc_qa.store.job_directory import JobDirectory
 
 ATTEMPT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*_\d+_r\d+_[0-9a-f]{8}")
 SEGMENT_NAME = re.compile(r"seg-\d+\.jsonl")
@@ -146,10 +146,8 @@ def superseded(shard: ShardDirectory, attempt: AttemptDirectory) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class RunDirectory:
+class RunDirectory(JobDirectory):
     """The folder of one run."""
-
-    path: Path
 
     @property
     def run_id(self) -> str:
@@ -172,26 +170,13 @@ class RunDirectory:
         return self.path / "prompts.json"
 
     @property
-    def logs(self) -> Path:
-        return self.path / "logs"
-
-    @property
-    def submit(self) -> Path:
-        """The folder of submitit: whoever can write there runs code as us, so it is private like the rest."""
-        return self.path / "submit"
-
-    @property
     def dataset(self) -> Path:
         return self.path / "dataset"
 
     @property
-    def submissions(self) -> Path:
-        return self.path / "submissions"
-
-    @property
     def conversion(self) -> ConversionDirectory:
         """The conversion that the run waits for; most runs have none, their documents are converted before."""
-        return ConversionDirectory(self.path / "conversion")
+        return ConversionDirectory(self.path / IN_RUN)
 
     def shard(self, index: int) -> ShardDirectory:
         return ShardDirectory(self.path / "shards" / f"{index:04}")
@@ -226,14 +211,6 @@ class RunDirectory:
             )
         plan: dict[str, Any] = json.loads(content)
         return plan
-
-    def add_submission(self, facts: Mapping[str, Any]) -> Path:
-        """Write the facts of one more submission; run.json itself is written once and never again."""
-        return add_submission(self.submissions, facts)
-
-    def list_submissions(self) -> list[dict[str, Any]]:
-        """The facts of every submission, oldest first."""
-        return list_submissions(self.submissions)
 
 
 def create(project: Path, name: str, *, now: datetime, nonce: str | None = None) -> RunDirectory:

@@ -26,9 +26,9 @@ def main(arguments: Sequence[str]) -> int:
 
         return converting.main(conversion, index)
     if rank_of_task():
-        from hpc_qa.worker import follower
+        from hpc_qa.worker import nodes
 
-        return follower.main(folder, index)
+        return nodes.follow(folder, index)
     from hpc_qa.worker import task
 
     return task.main(folder, index)

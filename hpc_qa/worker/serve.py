@@ -9,7 +9,6 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,20 +23,17 @@ from hpc_qa.manifest import Entry
 from hpc_qa.qa import prompts
 from hpc_qa.qa.control_tokens import control_tokens
 from hpc_qa.serving.attached import AttachedServer
-from hpc_qa.serving.command import server_environment
 from hpc_qa.serving.memory import concurrency
 from hpc_qa.serving.metrics import ServerMetrics
 from hpc_qa.serving.phases import Phase
 from hpc_qa.serving.server import VllmServer
-from hpc_qa.serving.span import SpanHead, SpanNode, address_of
 from hpc_qa.serving.watch import ServerWatch
-from hpc_qa.slurm.environment import node_name, nodes_of_task
 from hpc_qa.store.files import read_json
 from hpc_qa.store.merge import ChunkDone
 from hpc_qa.store.run_directory import AttemptDirectory, RunDirectory, ShardDirectory, superseded
 from hpc_qa.store.segments import SegmentWriter
 from hpc_qa.units import iso, parse_clock, utc_now
-from hpc_qa.worker.follower import MEETING
+from hpc_qa.worker import nodes
 from hpc_qa.worker.intents import NAME as INTENTS
 from hpc_qa.worker.intents import Intents, Suspicion, suspicion
 from hpc_qa.worker.pipeline import Pipeline
@@ -141,7 +137,8 @@ class _Serving:
         """Bring server and Ray up, work, take both down."""
         self.write_progress()
         config = self._attempt.config
-        with self._span(folder) as span, self._server(folder, span) as server:
+        joined = nodes.join(config, self._attempt.directory.path, folder, self._stopping.requested)
+        with joined as span, self._server(folder, span) as server:
             server.start()
             self._begin("model_load")
             cpus, ended = len(os.sched_getaffinity(0)), self._stopping.everything_ends
@@ -159,23 +156,6 @@ class _Serving:
                 self._stages.begin("teardown")
                 self._write_summary(server)
                 self.write_progress()
-
-    @contextmanager
-    def _span(self, node_folder: Path) -> Iterator[Mapping[str, str]]:
-        """Join the nodes of this array task; what makes vLLM use them all, nothing where there is one."""
-        config, attempt = self._attempt.config, self._attempt
-        if (nodes := nodes_of_task()) == 1:
-            yield {}
-            return
-        node = SpanNode(attempt.directory.path / MEETING, node_folder, config.gpus_per_node, address_of(node_name()))
-        environment = server_environment(
-            config.vllm, key="", folder=node_folder, cache=node_folder / "cache", mark="HPC_QA_SPAN=1",
-            model_is_folder=True,
-        )  # fmt: skip
-        log.info("joining %d nodes by Ray", nodes)
-        ray_log = attempt.directory.path / "ray.log"
-        with SpanHead(node, nodes=nodes, environment=environment, log=ray_log, stop=self._stopping.requested) as head:
-            yield head.environment()
 
     def _server(self, node_folder: Path, span: Mapping[str, str]) -> Server:
         config, attempt = self._attempt.config, self._attempt

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.projects import ROOT, echo_process, make_project
+from tests.projects import echo_process, make_project
 from tests.real_slurm import packages
 from tests.real_slurm.cluster import Cluster, running_cluster
+from tests.real_slurm.runs import use_test_cluster
 
 SECTION = """
 slurm:
@@ -61,8 +62,7 @@ def project(tmp_path: Path, model_folder: Path, echo: Path) -> Callable[..., Pat
         folder = make_project(
             tmp_path / name, model=model_folder, socket=echo, key="echo-key", documents=documents, **options
         )
-        (folder / "slurm").mkdir()
-        (folder / "slurm" / "test_cluster.yaml").write_bytes((ROOT / "slurm" / "test_cluster.yaml").read_bytes())
+        use_test_cluster(folder)
         config = folder / "config.yaml"
         config.write_text(config.read_text().replace("executor: local", "executor: slurm") + SECTION + slurm)
         return folder

@@ -7,16 +7,54 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from hpc_qa.store.run_directory import RunDirectory, list_runs
-from tests.projects import call, echo_process, keys, make_project, proof, records, states
+from tests.projects import (
+    ROOT,
+    build_manifest,
+    call,
+    echo_process,
+    keys,
+    make_project,
+    proof,
+    records,
+    states,
+    write_documents,
+)
 from tests.real_slurm.cluster import Cluster
 
 ENDS_WITHIN_S = 300.0
+PROFILE = "slurm/test_cluster.yaml"
+
+
+def served_project(folder: Path, *, documents: int, vllm: Mapping[str, Any], slurm: Mapping[str, Any]) -> None:
+    """A project whose array tasks start servers of their own; `vllm` and `slurm` name what differs."""
+    write_documents(folder / "documents", documents, rules_each=6)
+    build_manifest(folder)
+    use_test_cluster(folder)
+    config = {
+        "name": "served",
+        "manifest": "m.jsonl",
+        "executor": "slurm",
+        "qa": {
+            "answer_style": "extractive", "questions_per_chunk": 2, "chunk_size": 96, "max_tokens": 48, "judge": False,
+        },
+        "vllm": {"max_model_len": 2048, "max_num_seqs": 8, "enforce_eager": True, **vllm},
+        "slurm": {"site": PROFILE, "cpus_per_task": 2, **slurm},
+    }  # fmt: skip
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+
+
+def use_test_cluster(folder: Path) -> None:
+    """Give a project the profile of the cluster of the tests."""
+    (folder / PROFILE).parent.mkdir()
+    (folder / PROFILE).write_bytes((ROOT / PROFILE).read_bytes())
 
 
 def submitted(folder: Path, *options: str) -> RunDirectory:

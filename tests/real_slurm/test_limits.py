@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from hpc_qa.store.run_directory import RunDirectory, list_runs
-from tests.projects import ROOT, build_manifest, call, keys, records, states, write_documents
+from tests.projects import call, keys, records, states
 from tests.real_disk.workers import SmallDisk, small_disk
 from tests.real_slurm.cluster import Cluster, Shape, running_cluster
 from tests.real_slurm.runs import (
     assert_same_as_quiet,
     finish,
     job_of,
+    served_project,
     status_of,
     under_way,
     wait_for_end,
@@ -29,6 +30,7 @@ from tests.real_slurm.runs import (
 from tests.tiny_model import tiny_model
 
 SIZE = {"documents": 6, "rules_each": 60}
+KV_GIB = "4"  # taken at once: a limit that is passed slowly makes the whole node slow
 # Python runs this as it starts. Above 4 GiB it stops: then nobody holds the limit, and the test says so
 GREEDY = """
 import os, sys, threading, time
@@ -98,25 +100,6 @@ def test_a_worker_that_is_killed_for_memory_is_called_so_and_resume_completes(
     assert_same_as_quiet(run, model_folder, **SIZE)
 
 
-SERVED = """
-name: served
-manifest: m.jsonl
-executor: slurm
-qa: {{answer_style: extractive, questions_per_chunk: 2, chunk_size: 96, max_tokens: 48, judge: false}}
-vllm:
-  model: {model}
-  max_model_len: 2048
-  max_num_seqs: 8
-  enforce_eager: true
-  max_restarts: 0
-  env: {{VLLM_CPU_KVCACHE_SPACE: "4"}} # GiB, taken at once: a limit that is passed slowly makes the whole node slow
-slurm:
-  site: slurm/test_cluster.yaml
-  mem: {mem}
-  cpus_per_task: 2
-"""
-
-
 @pytest.mark.long
 @pytest.mark.vllm
 @pytest.mark.covers("worker", "client", "store", "serving", "campaign", "slurm")
@@ -124,12 +107,9 @@ def test_a_server_that_is_killed_for_memory_is_called_so_and_resume_gives_it_mor
     on_strict, model_folder, tmp_path, capfd
 ):
     folder = tmp_path / "p"
-    write_documents(folder / "documents", 1, rules_each=6)
-    build_manifest(folder)
-    (folder / "slurm").mkdir()
-    (folder / "slurm" / "test_cluster.yaml").write_bytes((ROOT / "slurm" / "test_cluster.yaml").read_bytes())
     tiny = tiny_model(model_folder, model_folder.parent / "tiny-random-llama")
-    (folder / "config.yaml").write_text(SERVED.format(model=tiny, mem="4G"))
+    settings = {"model": str(tiny), "max_restarts": 0, "env": {"VLLM_CPU_KVCACHE_SPACE": KV_GIB}}
+    served_project(folder, documents=1, vllm=settings, slurm={"mem": "4G"})
     assert call(folder, "submit", str(folder / "config.yaml"), "--wait") == 3
     said = capfd.readouterr().err
     (run,) = list_runs(folder)
@@ -141,7 +121,8 @@ def test_a_server_that_is_killed_for_memory_is_called_so_and_resume_gives_it_mor
     assert call(folder, "resume", run.run_id, "--mem", "9G", "--wait") == 0
     finish(folder, run, resumes=0)
     assert set(keys(run).values()) == {1}
-    (folder / "config.yaml").write_text(SERVED.format(model=tiny, mem="9G"))
+    config = folder / "config.yaml"
+    config.write_text(config.read_text().replace("mem: 4G", "mem: 9G"))
     assert call(folder, "submit", str(folder / "config.yaml"), "--wait") == 0
     quiet = list_runs(folder)[-1]
     assert (states(run), keys(run)) == (states(quiet), keys(quiet))

@@ -6,43 +6,22 @@ from pathlib import Path
 import pytest
 
 from hpc_qa.store.run_directory import list_runs
-from tests.projects import ROOT, build_manifest, call, keys, proof, states, write_documents
+from tests.projects import call, keys, proof, states
 from tests.real_slurm.cluster import Cluster
-from tests.real_slurm.runs import accounted
+from tests.real_slurm.runs import accounted, served_project
 from tests.tiny_model import tiny_model
 
 pytestmark = [pytest.mark.slurm, pytest.mark.vllm, pytest.mark.timeout(900)]
-
-CONFIG = """
-name: real
-manifest: m.jsonl
-executor: slurm
-qa: {{answer_style: extractive, questions_per_chunk: 2, chunk_size: 96, max_tokens: 48, judge: false}}
-vllm:
-  model: {model}
-  tensor_parallel_size: 2
-  max_model_len: 2048
-  max_num_seqs: 8
-  enforce_eager: true
-  env: {{VLLM_CPU_KVCACHE_SPACE: "1", VLLM_CPU_OMP_THREADS_BIND: "0|1"}}
-slurm:
-  site: slurm/test_cluster.yaml
-  array_parallelism: 2
-  mem: 7G
-  cpus_per_task: 2
-"""
 
 
 def test_two_array_tasks_each_with_a_server_of_two_ranks_answer_everything_and_prove_it(
     cluster: Cluster, tmp_path: Path, model_folder: Path
 ) -> None:
     folder = tmp_path / "p"
-    write_documents(folder / "documents", 2, rules_each=6)
-    build_manifest(folder)
-    (folder / "slurm").mkdir()
-    (folder / "slurm" / "test_cluster.yaml").write_bytes((ROOT / "slurm" / "test_cluster.yaml").read_bytes())
     tiny = tiny_model(model_folder, model_folder.parent / "tiny-random-llama")
-    (folder / "config.yaml").write_text(CONFIG.format(model=tiny))
+    environment = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "0|1"}
+    settings = {"model": str(tiny), "tensor_parallel_size": 2, "env": environment}
+    served_project(folder, documents=2, vllm=settings, slurm={"array_parallelism": 2, "mem": "7G"})
     assert call(folder, "submit", str(folder / "config.yaml"), "--wait") == 0
     (run,) = list_runs(folder)
     assert proof(folder, run)["exit_code"] == 0

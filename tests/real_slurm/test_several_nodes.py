@@ -11,28 +11,11 @@ import psutil
 import pytest
 
 from hpc_qa.store.run_directory import list_runs
-from tests.projects import ROOT, build_manifest, call, write_documents
+from tests.projects import call
 from tests.real_slurm.cluster import Cluster
-from tests.real_slurm.runs import wait_for_end, wait_until
+from tests.real_slurm.runs import served_project, wait_for_end, wait_until
 
 pytestmark = [pytest.mark.slurm, pytest.mark.vllm, pytest.mark.timeout(900)]
-
-CONFIG = """
-name: span
-manifest: m.jsonl
-executor: slurm
-qa: {{answer_style: extractive, questions_per_chunk: 2, chunk_size: 96, max_tokens: 48, judge: false}}
-vllm:
-  model: {model}
-  pipeline_parallel_size: 2
-  max_model_len: 2048
-  enforce_eager: true
-slurm:
-  site: slurm/test_cluster.yaml
-  nodes_per_task: 2
-  mem: 4G
-  cpus_per_task: 2
-"""
 
 
 @pytest.mark.long
@@ -41,11 +24,8 @@ def test_the_nodes_of_a_task_are_joined_by_ray_and_what_vllm_then_says_ends_the_
     cluster: Cluster, tmp_path: Path, model_folder: Path
 ) -> None:
     folder = tmp_path / "p"
-    write_documents(folder / "documents", 1)
-    build_manifest(folder)
-    (folder / "slurm").mkdir()
-    (folder / "slurm" / "test_cluster.yaml").write_bytes((ROOT / "slurm" / "test_cluster.yaml").read_bytes())
-    (folder / "config.yaml").write_text(CONFIG.format(model=model_folder))
+    settings = {"model": str(model_folder), "pipeline_parallel_size": 2}
+    served_project(folder, documents=1, vllm=settings, slurm={"nodes_per_task": 2, "mem": "4G"})
     assert call(folder, "submit", str(folder / "config.yaml")) == 0
     (run,) = list_runs(folder)
     job = run.list_submissions()[0]["job_id"]

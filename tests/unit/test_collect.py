@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from hpc_qa.campaign.collect import choose_validation, collect
+from hpc_qa.campaign.funnel import Funnel
 from hpc_qa.errors import ConfigError, ExitCode, StoreError
 from hpc_qa.store.dataset import FILES
 from hpc_qa.store.merge import commit_shard
@@ -104,6 +105,11 @@ def test_fewer_than_five_documents_have_no_validation_split(tmp_path):
 def test_one_document_in_ten_is_for_validation_and_none_below_five():
     sizes = {count: len(choose_validation(f"d{n}" for n in range(count))) for count in (0, 4, 5, 14, 16, 100)}
     assert sizes == {0: 0, 4: 0, 5: 1, 14: 1, 16: 2, 100: 10}
+
+
+def test_without_a_judge_the_funnel_has_no_step_for_it():
+    assert "judged" in [step.name for step in Funnel().steps()]
+    assert "judged" not in [step.name for step in Funnel(judge=False).steps()]
 
 
 def test_rejected_pairs_are_kept_with_their_reason_and_every_loss_is_in_the_funnel(tmp_path):

@@ -40,7 +40,7 @@ def test_an_array_task_that_converts_asks_for_cpus_and_for_nothing_of_the_nodes_
     section = {"partition": "gpu", "qos": "gpu", "gres": "gpu:a100:2", "constraint": "a100", "account": "lab",
                "setup": ["module load x"], "convert": {"partition": "cpu", "cpus_per_task": 4}}  # fmt: skip
     settings = config(slurm=section)
-    script = conversion.request_of(ConversionDirectory(Path("/p/c")), "x.convert", settings, range(3)).script()
+    script = conversion.request_of(ConversionDirectory(Path("/p/x/conversion")), settings, range(3)).script()
     options = [line for line in script.splitlines() if line.startswith("#SBATCH")]
     assert {"#SBATCH --partition=cpu", "#SBATCH --account=lab", "#SBATCH --cpus-per-task=4", "#SBATCH --mem=10G",
             "#SBATCH --array=0-2%3", "#SBATCH --job-name=x.convert"} <= set(options)  # fmt: skip
@@ -96,6 +96,7 @@ def test_a_run_that_converts_first_holds_its_conversion_and_a_run_that_does_not_
 def of_four(tmp_path: Path) -> ConversionDirectory:
     directory = ConversionDirectory(tmp_path / "c")
     settings = Config.model_validate({"name": "x", "manifest": "m", "vllm": {"model": "m"}})
+    directory.create()
     conversion.freeze(
         directory, plan_conversion([1, 1, 1, 1], 4), settings, project=tmp_path, converter_key="k",
         manifest=Path("m"), run_id=None,

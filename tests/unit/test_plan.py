@@ -14,6 +14,7 @@ from hpc_qa.config import Config
 from hpc_qa.documents import facts as facts_json
 from hpc_qa.documents.cache import DocumentCache, converter_key
 from hpc_qa.documents.conversion import FACTS
+from hpc_qa.documents.convert import limits_of
 from hpc_qa.documents.facts import Facts
 from hpc_qa.errors import ConfigError
 from hpc_qa.manifest import Entry
@@ -112,9 +113,9 @@ def test_what_the_cache_knows_goes_before_the_tokens_of_the_manifest(project: Pa
 
 def test_a_failure_by_a_limit_that_has_changed_counts_no_more(project: Path) -> None:
     settings = config()
-    now = settings.documents.limits
-    keep(project, settings, entry(1), status="failed", reason="too_large", limits={"max_file_mb": now.max_file_mb})
-    keep(project, settings, entry(2), status="failed", reason="too_large", limits={"max_file_mb": 1.0})
+    now = limits_of(settings)
+    keep(project, settings, entry(1), status="failed", reason="too_large", limits=now)
+    keep(project, settings, entry(2), status="failed", reason="too_large", limits=now | {"max_file_mb": 1.0})
     planned = plan(project, [entry(1), entry(2)], settings)
     assert [one.doc_id for one in planned.settled] == ["d001"]
 

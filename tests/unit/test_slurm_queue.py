@@ -5,6 +5,7 @@ import pytest
 from hpc_qa.campaign import status
 from hpc_qa.campaign.cluster import ClusterView, remedies
 from hpc_qa.errors import SlurmError
+from hpc_qa.slurm import programs
 from hpc_qa.slurm.accounting import EndedTask, recorded_tasks
 from hpc_qa.slurm.queue import QueuedTask, queued_tasks, tasks_named
 from tests.made_runs import finished_run
@@ -67,6 +68,12 @@ def test_a_job_that_the_controller_has_forgotten_is_not_in_the_queue():
 def test_a_controller_that_does_not_answer_is_an_error_and_no_empty_queue():
     with pytest.raises(SlurmError):
         queued_tasks(["9"], refuse)
+
+
+def test_a_program_that_answers_late_is_waited_for_aloud(monkeypatch, caplog):
+    monkeypatch.setattr(programs, "SAY_AFTER_S", 0.05)
+    assert programs.run_program(["sleep", "0.5"]) == ""
+    assert caplog.messages == ["waiting for the answer of sleep, for 60 s at most"]
 
 
 def test_sacct_rows_that_are_no_ended_task_yet_are_left_out():
