@@ -32,6 +32,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "cancel": ("run", "cancel", "Stop what is left of a run; what is written stays."),
     "verify": ("result", "verify", "Prove from the files that nothing is lost or double."),
     "collect": ("result", "collect", "Publish the dataset of a run."),
+    "ledger": ("ledger", "ledger", "What was used: accounting in, attempts out."),
+    "budget": ("budget", "budget", "Whether the corpus fits into the budget."),
 }
 
 

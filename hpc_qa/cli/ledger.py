@@ -1,0 +1,74 @@
+"""ledger: accounting in, attempts out."""
+
+from pathlib import Path
+
+import click
+
+from hpc_qa.cli.options import common, print_json, print_table, say
+from hpc_qa.errors import ExitCode
+
+SHOWN = (
+    "job_id", "job_id_raw", "attempt_id", "run_id", "shard", "state", "state_detail", "submit", "start", "end",
+    "elapsed_s", "suspended_s", "timelimit_s", "restarts", "cluster", "account", "partition", "qos", "user", "job_name",
+    "node_list", "nodes", "cpus", "gpu_count", "gpu_type", "gpu_hours_allocated", "billing", "cpu_s", "cpu_efficiency",
+    "memory_bytes", "memory_peak_bytes", "memory_efficiency", "mem_basis", "exit_code", "exit_signal", "source",
+    "data_quality",
+)  # fmt: skip
+TABLE = {
+    "job_id": "job", "state": "state", "run_id": "run", "shard": "shard", "gpu_count": "GPUs", "elapsed_s": "seconds",
+    "gpu_hours_allocated": "GPU-hours", "cpu_efficiency": "CPU efficiency", "memory_efficiency": "memory efficiency",
+    "amiss": "amiss",
+}  # fmt: skip
+
+
+@click.group()
+def ledger() -> None:
+    """What was used: attempts as accounting has them, in Parquet files under ledger/.
+
+    Example: hpc-qa ledger sync
+    """
+
+
+@ledger.command()
+@click.argument("runs", nargs=-1)
+@click.option("--sacct-file", type=click.Path(dir_okay=False), help="Read this output of sacct -D -P instead.")
+@common
+def sync(runs: tuple[str, ...], sacct_file: str | None, *, project: Path, as_json: bool) -> int:
+    """Read accounting of RUNS (all of them by default) into the ledger. Repeating it writes no file.
+
+    Example: hpc-qa ledger sync latest
+    """
+    from hpc_qa.campaign.sync import sync_file, sync_runs
+    from hpc_qa.store.run_directory import find, list_runs
+
+    if sacct_file:
+        done = sync_file(project, Path(sacct_file))
+    else:
+        done = sync_runs(project, [find(project, run) for run in runs] if runs else list_runs(project))
+    if as_json:
+        print_json(done.to_json())
+    else:
+        say(f"{done.read:,} attempts read, {done.written:,} new or changed" + (f": {done.path}" if done.path else ""))
+    for note in done.notes:
+        say(f"note: {note}", err=True)
+    return ExitCode.DONE
+
+
+@ledger.command()
+@common
+def show(*, project: Path, as_json: bool) -> int:
+    """One row for every attempt that the ledger knows.
+
+    Example: hpc-qa ledger show --json
+    """
+    from hpc_qa.ledger.attempts import as_rows, current
+
+    found = current(project, SHOWN)
+    rows = as_rows(found.table)
+    if as_json:
+        print_json(rows)
+    else:
+        print_table([row | {"amiss": ", ".join(row["data_quality"] or [])} for row in rows], TABLE)
+    for note in found.skipped:
+        say(f"note: left out: {note}", err=True)
+    return ExitCode.DONE

@@ -1,0 +1,62 @@
+"""The columns of the ledger's tables. `docs/ledger.md` explains them for people.
+
+Columns are added, never renamed, and new ones may be null; a file says which version wrote it. Times are UTC, units
+stand in the names. Unknown is null, never zero.
+"""
+
+import pyarrow as pa
+
+VERSION = 1
+VERSION_KEY = b"hpc_qa_ledger_version"
+
+_TIME = pa.timestamp("ms", tz="UTC")
+ATTEMPT = pa.schema(
+    [
+        ("attempt_id", pa.string()),  # SLUID, else JobIDRaw:submit epoch
+        ("cluster", pa.string()),
+        ("source", pa.string()),  # sacct | local
+        ("observed_at", _TIME),  # when this row was written
+        ("is_final", pa.bool_()),
+        ("run_id", pa.string()),  # of ours; null for other people's jobs
+        ("shard", pa.int64()),
+        ("job_id", pa.string()),
+        ("job_id_raw", pa.int64()),
+        ("array_job_id", pa.int64()),
+        ("array_task_id", pa.int64()),
+        ("component", pa.int64()),
+        ("restarts", pa.int64()),
+        ("state", pa.string()),
+        ("state_detail", pa.string()),
+        ("exit_code", pa.int64()),
+        ("exit_signal", pa.int64()),
+        ("job_name", pa.string()),
+        ("user", pa.string()),
+        ("account", pa.string()),
+        ("partition", pa.string()),
+        ("qos", pa.string()),
+        ("node_list", pa.string()),
+        ("nodes", pa.int64()),
+        ("submit", _TIME),
+        ("eligible", _TIME),
+        ("start", _TIME),
+        ("end", _TIME),
+        ("elapsed_s", pa.int64()),
+        ("suspended_s", pa.int64()),
+        ("timelimit_s", pa.int64()),
+        ("cpus", pa.int64()),
+        ("gpu_count", pa.int64()),
+        ("gpu_type", pa.string()),
+        ("memory_bytes", pa.int64()),
+        ("billing", pa.float64()),
+        ("cpu_s", pa.float64()),
+        ("memory_peak_bytes", pa.int64()),
+        ("mem_basis", pa.string()),
+        ("gpu_hours_allocated", pa.float64()),
+        ("cpu_efficiency", pa.float64()),
+        ("memory_efficiency", pa.float64()),
+        ("data_quality", pa.list_(pa.string())),
+        ("raw", pa.list_(pa.string())),  # its row and those of its steps, as sacct printed them
+        ("raw_sha256", pa.string()),  # the same rows are not written twice
+    ]
+)
+TABLES = {"attempt": ATTEMPT}

@@ -1,0 +1,28 @@
+"""Ask accounting for every attempt at some jobs: one call, the columns that this Slurm has, text as it comes.
+
+Earlier attempts of a requeued job are asked for as well (`-D`): their GPU-hours were used.
+"""
+
+from collections.abc import Sequence
+
+from hpc_qa.slurm.programs import SEPARATOR, Run, run_program
+
+# free text last; what a version lacks is not asked for
+COLUMNS = (
+    "JobIDRaw", "JobID", "SLUID", "Cluster", "State", "Submit", "Eligible", "Start", "End", "ElapsedRaw", "Suspended",
+    "Restarts", "User", "Account", "Partition", "QOS", "ExitCode", "DerivedExitCode", "TimelimitRaw", "NNodes",
+    "AllocCPUS", "NTasks", "NodeList", "FailedNode", "ReqTRES", "AllocTRES", "TotalCPU", "MaxRSS", "TRESUsageInTot",
+    "Planned", "Reason", "Flags", "JobName",
+)  # fmt: skip
+
+
+def ask_sacct(job_ids: Sequence[str], run: Run = run_program) -> bytes:
+    """What sacct prints of these jobs and their steps, header first, between unit separators.
+
+    Raises:
+        SlurmError: sacct is missing, refused, or did not answer in time.
+    """
+    has = {name.lower() for name in run(["sacct", "--helpformat"]).split()}
+    columns = [name for name in COLUMNS if name.lower() in has]
+    command = ["sacct", "-D", "-P", f"--delimiter={SEPARATOR}", f"--jobs={','.join(job_ids)}", "-o", ",".join(columns)]
+    return run(command).encode()
