@@ -113,6 +113,7 @@ def planned_run(
     nonce: str = "0001",
     converter: str = "c0ffee",
     executor: str = "local",
+    gpus: int = 0,
 ) -> RunDirectory:
     """A run as `submit` leaves it: nothing of it has been worked on."""
     run = create(project, name, now=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), nonce=nonce)
@@ -144,7 +145,7 @@ def planned_run(
         "plan_sha256": hashlib.sha256(plan).hexdigest(),
         "model": {"name": "models/small", "revision": None},
         "prompts": {"sha256": key("prompts"), "file_sha256": hashlib.sha256(b"{}").hexdigest()},
-        "gpus_per_server": 0,
+        "gpus_per_server": gpus,
     }
     run.freeze(facts)
     return run

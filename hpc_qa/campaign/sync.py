@@ -1,6 +1,11 @@
-"""Accounting into the ledger: what Slurm knows of the attempts of our runs, or what a captured text says of any."""
+"""Accounting into the ledger: what Slurm knows of the attempts of our runs, or what a captured text says of any.
+
+Attempts are joined with the folders that their workers left: by job, array index, and the allocation that was held when
+the worker began. One without the other is in the ledger as well, and says so. Runs on this machine have folders alone.
+"""
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +14,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from hpc_qa.budget.waterfall import waterfall
+from hpc_qa.campaign.attempt_folders import AttemptFolder, attempt_folders
 from hpc_qa.errors import SlurmError
 from hpc_qa.ledger.attempts import add_new
 from hpc_qa.ledger.schema import ATTEMPT
@@ -19,6 +26,8 @@ from hpc_qa.store.run_directory import RunDirectory, list_runs
 from hpc_qa.units import utc_now
 
 MOMENTS = {"submit": "submit_s", "eligible": "eligible_s", "start": "start_s", "end": "end_s"}
+CLOCKS_DIFFER_S = 2  # of nodes and controller; Slurm's times are whole seconds
+SACCT, LOCAL = "sacct", "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +45,24 @@ class Synced:
         return {"read": self.read, "written": self.written, "path": path, "notes": list(self.notes)}
 
 
+@dataclass(slots=True)
+class Held:
+    """One attempt: its allocation, the folder that its worker left, or both."""
+
+    allocation: Allocation
+    source: str
+    run_id: str | None = None
+    shard: int | None = None
+    folder: AttemptFolder | None = None
+
+    def stages_ms(self) -> dict[str, int] | None:
+        """Where its time went; None while it goes on, and where the worker left nothing to say."""
+        one = self.allocation
+        if self.folder is None or one.start_s is None or one.end_s is None:
+            return None
+        return waterfall(1000 * one.start_s, 1000 * one.end_s, self.folder.spans)
+
+
 def sync_runs(project: Path, runs: Sequence[RunDirectory]) -> Synced:
     """Ask accounting once for the jobs of these runs.
 
@@ -43,10 +70,10 @@ def sync_runs(project: Path, runs: Sequence[RunDirectory]) -> Synced:
         SlurmError: sacct is missing, refuses or answers unreadably; the ledger is as it was.
         StoreError: the ledger cannot be written.
     """
-    jobs = sorted({job for run in runs for job in _jobs(run)}, key=int)
-    if not jobs:
-        return Synced(0, 0, None, ())
-    return _sync(project, ask_sacct(jobs))
+    tasks = _tasks(runs)
+    jobs = sorted({task.partition("_")[0] for task in tasks}, key=int)
+    found = allocations(read_rows(ask_sacct(jobs))) if jobs else []
+    return _write(project, found, tasks, list(attempt_folders(runs)))
 
 
 def sync_file(project: Path, path: Path) -> Synced:
@@ -56,60 +83,128 @@ def sync_file(project: Path, path: Path) -> Synced:
         SlurmError: it is no such text, or cannot be read; the ledger is as it was.
         StoreError: the ledger cannot be written.
     """
+    runs = list_runs(project)
     try:
-        data = path.read_bytes()
+        found = allocations(read_rows(path.read_bytes()))
     except OSError as exc:
         raise SlurmError(f"{path}: cannot be read: {exc.strerror}", hint="is it the output of sacct -D -P?") from exc
-    try:
-        return _sync(project, data)
     except SlurmError as error:
         raise SlurmError(*(f"{path}: {fault}" for fault in error.faults), hint=error.hint) from error
+    named = {one.job_id.partition("_")[0] for one in found}
+    folders = [one for one in attempt_folders(runs) if one.executor == "slurm" and one.task[0] in named]
+    return _write(project, found, _tasks(runs), folders)
 
 
-def _sync(project: Path, data: bytes) -> Synced:
-    found = allocations(read_rows(data))
-    unreadable = [f"job {one.job_id or '?'}: its row cannot be cut into columns: {one.raw[0][:80]}"
-                  for one in found if "unreadable" in one.data_quality]  # fmt: skip
-    read, table = len(found), attempt_table(found, _shards(project), observed_at=utc_now())
-    del found  # there may be a hundred thousand
+def _write(
+    project: Path, found: list[Allocation], tasks: Mapping[str, tuple[str, int]], folders: Iterable[AttemptFolder]
+) -> Synced:
+    attempts = joined(found, tasks, folders)
+    notes = [
+        f"job {one.job_id or '?'}: its row cannot be cut into columns: {one.raw[0][:80]}"
+        for one in found
+        if "unreadable" in one.data_quality
+    ]
+    read, table = len(attempts), attempt_table(attempts, observed_at=utc_now())
+    found.clear()  # there may be a hundred thousand
+    del attempts
     path, written, skipped = add_new(project, table)
-    return Synced(read, written, path, (*unreadable, *(f"left out of the ledger: {text}" for text in skipped)))
+    return Synced(read, written, path, (*notes, *(f"left out of the ledger: {text}" for text in skipped)))
 
 
-def attempt_table(
-    found: Sequence[Allocation], shards: Mapping[str, tuple[str, int]], *, observed_at: datetime
-) -> pa.Table:
-    """Rows of the ledger; `shards` gives run and shard of the array tasks that are ours, by Slurm's text."""
-    values: dict[str, Callable[[Allocation], Any]] = {
-        "source": lambda _: "sacct",
-        "observed_at": lambda _: observed_at,
-        "is_final": lambda one: one.ended,
-        "run_id": lambda one: shards.get(one.job_id, (None, None))[0],
-        "shard": lambda one: shards.get(one.job_id, (None, None))[1],
-        "raw_sha256": lambda one: hashlib.sha256("\n".join(one.raw).encode()).hexdigest(),
+def joined(
+    found: Iterable[Allocation], tasks: Mapping[str, tuple[str, int]], folders: Iterable[AttemptFolder]
+) -> list[Held]:
+    """Allocations with their folders; `tasks` gives run and shard of the array tasks that are ours."""
+    attempts = []
+    by_task: dict[tuple[str, int], list[Held]] = {}
+    for one in found:
+        held = Held(one, SACCT, *tasks.get(one.job_id, (None, None)))
+        attempts.append(held)
+        if one.array_task_id is not None:
+            by_task.setdefault((str(one.array_job_id), one.array_task_id), []).append(held)
+    for folder in folders:
+        if folder.executor != "slurm":
+            attempts.append(_local(folder))
+        elif match := next((held for held in by_task.get(folder.task, ()) if _began_in(folder, held)), None):
+            match.folder = folder
+        else:
+            attempts.append(_alone(folder))
+    for held in attempts:
+        if held.run_id is not None and held.folder is None and held.allocation.started:
+            held.allocation.data_quality.append("no_folder")
+    return attempts
+
+
+def _began_in(folder: AttemptFolder, held: Held) -> bool:
+    """Whether the worker began while this allocation was held."""
+    one, began_ms = held.allocation, folder.began_ms
+    if held.folder is not None or began_ms is None or one.start_s is None:
+        return False
+    ends_s = one.end_s if one.end_s is not None else began_ms / 1000
+    return one.start_s - CLOCKS_DIFFER_S <= began_ms / 1000 <= ends_s + CLOCKS_DIFFER_S
+
+
+def _alone(folder: AttemptFolder) -> Held:
+    """An attempt that accounting does not know (yet)."""
+    job, index = folder.task
+    one = Allocation(f"{job}_{index}", None, folder.name, "UNKNOWN", data_quality=["no_accounting"])
+    return Held(one, SACCT, folder.run_id, folder.shard, folder)
+
+
+def _local(folder: AttemptFolder) -> Held:
+    """An attempt of this machine: GPUs held from the first mark to the last."""
+    job, index = folder.task
+    began_ms, last_ms = folder.began_ms, folder.last_mark_ms
+    state = "RUNNING" if folder.attempt.process else "COMPLETED" if folder.committed else "FAILED"
+    one = Allocation(f"{job}_{index}", None, folder.name, state, gpu_count=folder.gpus)
+    if began_ms is None or last_ms is None:
+        one.data_quality.append("no_elapsed")
+    else:
+        one.start_s, ends_s = began_ms // 1000, -(-last_ms // 1000)
+        one.elapsed_s, one.end_s = ends_s - one.start_s, None if state == "RUNNING" else ends_s
+    if folder.gpus is None:
+        one.data_quality.append("gpus_not_known")
+    return Held(one, LOCAL, folder.run_id, folder.shard, folder)
+
+
+def attempt_table(attempts: Sequence[Held], *, observed_at: datetime) -> pa.Table:
+    """Rows of the ledger."""
+    stages = [held.stages_ms() for held in attempts]
+    values: dict[str, Callable[[], list[Any]]] = {
+        "source": lambda: [held.source for held in attempts],
+        "observed_at": lambda: [observed_at] * len(attempts),
+        "is_final": lambda: [held.allocation.ended for held in attempts],
+        "run_id": lambda: [held.run_id for held in attempts],
+        "shard": lambda: [held.shard for held in attempts],
+        "folder": lambda: [held.folder.name if held.folder else None for held in attempts],
+        "stages_ms": lambda: [None if one is None else list(one.items()) for one in stages],
+        "row_sha256": lambda: [_sha256(held, one) for held, one in zip(attempts, stages, strict=True)],
     }
     arrays = []
     for field in ATTEMPT:
-        if name := MOMENTS.get(field.name):
-            seconds: Iterable[int | None] = (getattr(one, name) for one in found)
-            column: list[Any] = [None if value is None else 1000 * value for value in seconds]
-        elif field.name in values:
-            column = [values[field.name](one) for one in found]
+        if field.name in values:
+            column = values[field.name]()
+        elif name := MOMENTS.get(field.name):
+            seconds = (getattr(held.allocation, name) for held in attempts)
+            column = [None if value is None else 1000 * value for value in seconds]
         else:
-            column = [getattr(one, field.name) for one in found]
+            column = [getattr(held.allocation, field.name) for held in attempts]
         arrays.append(pa.array(column, field.type))
     return pa.table(arrays, schema=ATTEMPT)
 
 
-def _shards(project: Path) -> dict[str, tuple[str, int]]:
-    """Run and shard of every array task that this project submitted."""
+def _sha256(held: Held, stages: Mapping[str, int] | None) -> str:
+    """Of everything that the row says."""
+    one = held.allocation
+    said = [one.raw, one.state, one.elapsed_s, one.gpu_count, one.data_quality, held.run_id, held.shard, stages]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+
+
+def _tasks(runs: Iterable[RunDirectory]) -> dict[str, tuple[str, int]]:
+    """Run and shard of every array task that was submitted for these runs."""
     found: dict[str, tuple[str, int]] = {}
-    for run in list_runs(project):
+    for run in runs:
         for submission in run.list_submissions():
             if submission.get("executor") == "slurm":
                 found |= {str(task["job_id"]): (run.run_id, int(task["shard"])) for task in submission["tasks"]}
     return found
-
-
-def _jobs(run: RunDirectory) -> set[str]:
-    return {str(one["job_id"]) for one in run.list_submissions() if one.get("executor") == "slurm"}

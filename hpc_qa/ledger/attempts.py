@@ -26,10 +26,13 @@ def current(project: Path, columns: Sequence[str] | None = None) -> Parts:
         StoreError: the folder of the ledger cannot be listed.
     """
     wanted = list(columns or ATTEMPT.names)
-    parts = read_parts(project, TABLE, list(dict.fromkeys((*KEY, *ORDER, "submit", "job_id_raw", *wanted))))
-    frame = parts.table.select([*KEY, *ORDER, "submit", "job_id_raw"]).to_pandas()
+    needed = (*KEY, *ORDER, "submit", "job_id_raw", "folder")
+    parts = read_parts(project, TABLE, list(dict.fromkeys((*needed, *wanted))))
+    frame = parts.table.select(needed).to_pandas()
     newest = frame.sort_values(list(ORDER), kind="stable").drop_duplicates(list(KEY), keep="last")
-    rows = newest.sort_values(["submit", "job_id_raw"], kind="stable").index
+    alone = newest["attempt_id"] == newest["folder"]  # accounting did not know it
+    known_since = alone & newest["folder"].isin(newest.loc[~alone, "folder"].dropna())
+    rows = newest[~known_since].sort_values(["submit", "job_id_raw"], kind="stable").index
     table = parts.table.take(pa.array(rows, pa.int64())).select(wanted)
     return Parts(table, parts.skipped, parts.newest_version)
 
@@ -40,7 +43,7 @@ def add_new(project: Path, table: pa.Table) -> tuple[Path | None, int, tuple[str
     Raises:
         StoreError: the ledger cannot be written, or a later version of the program has written it.
     """
-    known = current(project, (*KEY, "raw_sha256"))
+    known = current(project, (*KEY, "row_sha256"))
     if known.is_newer:
         raise StoreError(
             f"the ledger was written by a later version of hpc_qa (schema {known.newest_version})",
@@ -53,7 +56,7 @@ def add_new(project: Path, table: pa.Table) -> tuple[Path | None, int, tuple[str
 
 def _what(table: pa.Table) -> pa.ChunkedArray:
     """What a row says of which attempt, as one text."""
-    columns = (table.column(name) for name in (*KEY, "raw_sha256"))
+    columns = (table.column(name) for name in (*KEY, "row_sha256"))
     return pc.binary_join_element_wise(*columns, "\x1f", null_handling="replace")
 
 

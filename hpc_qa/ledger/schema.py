@@ -55,8 +55,10 @@ ATTEMPT = pa.schema(
         ("cpu_efficiency", pa.float64()),
         ("memory_efficiency", pa.float64()),
         ("data_quality", pa.list_(pa.string())),
+        ("folder", pa.string()),  # of the attempt, below the shard of its run
+        ("stages_ms", pa.map_(pa.string(), pa.int64())),  # milliseconds of each; they sum to the elapsed time
         ("raw", pa.list_(pa.string())),  # its row and those of its steps, as sacct printed them
-        ("raw_sha256", pa.string()),  # the same rows are not written twice
+        ("row_sha256", pa.string()),  # of what was found out: the same is not written twice
     ]
 )
 TABLES = {"attempt": ATTEMPT}

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hpc_qa.campaign.sync import attempt_table, sync_file
+from hpc_qa.campaign.sync import Held, attempt_table, sync_file
 from hpc_qa.cli.main import run
 from hpc_qa.errors import SlurmError, StoreError
 from hpc_qa.ledger import parts
@@ -26,7 +26,8 @@ EARLY, LATE = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
 
 
 def table(*rows: str, at: datetime = EARLY) -> pa.Table:
-    return attempt_table(allocations(read_rows((HEADER + "\n".join(rows)).encode())), {}, observed_at=at)
+    found = allocations(read_rows((HEADER + "\n".join(rows)).encode()))
+    return attempt_table([Held(one, "sacct") for one in found], observed_at=at)
 
 
 def states(project: Path) -> list[tuple[str, str]]:

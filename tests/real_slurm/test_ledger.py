@@ -1,0 +1,57 @@
+"""What the ledger says of a run that had everything happen to it, against Slurm's own reports of the same jobs."""
+
+from datetime import UTC, datetime, timedelta
+
+import psutil
+import pytest
+
+from hpc_qa.campaign.attempts import attempts_of
+from hpc_qa.ledger.attempts import as_rows, current
+from tests.projects import call
+from tests.real_slurm.runs import accounted, finish, job_of, under_way, wait_for_end, wait_until
+
+SIZE = {"documents": 6, "rules_each": 60}
+ACCOUNT = "ledger"
+
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
+
+
+@pytest.fixture
+def echo_delay_s() -> float:
+    return 0.3
+
+
+def test_gpu_hours_of_a_requeue_a_failure_and_a_cancelled_task_are_those_of_sacct_and_sreport(project, cluster, capsys):
+    cluster.run("sacctmgr", "-i", "add", "account", ACCOUNT)
+    user = psutil.Process().username()
+    cluster.run("sacctmgr", "-i", "add", "user", user, f"Account={ACCOUNT}")
+    folder = project(slurm=f"  account: {ACCOUNT}\n", **SIZE)
+    run = under_way(folder)
+    job = job_of(run)
+    cluster.run("scontrol", "requeue", f"{job}_0")
+    cluster.run("scancel", f"{job}_1")
+    worker = wait_until(lambda: attempts_of(run.shard(2)) and attempts_of(run.shard(2))[-1].process, "a worker")
+    worker.kill()
+    wait_for_end(folder, run)
+    finish(folder, run)
+    jobs = ",".join(str(one["job_id"]) for one in run.list_submissions())
+    wait_until(lambda: all(state != "RUNNING" for _, state in accounted(cluster, run)), "accounting has their ends")
+    assert call(folder, "ledger", "sync") == 0
+    assert call(folder, "ledger", "sync", "--json") == 0
+    assert '"written": 0' in capsys.readouterr().out
+    rows = as_rows(current(folder).table)
+    assert {row["state"] for row in rows} >= {"REQUEUED", "CANCELLED", "FAILED", "COMPLETED"}
+    assert {(row["run_id"], row["gpu_type"], tuple(row["data_quality"])) for row in rows} == {(run.run_id, "a100", ())}
+    assert {row["shard"] for row in rows} == {0, 1, 2}
+    # one row for each allocation that sacct has, with its seconds
+    text = cluster.run("sacct", "-D", "-X", "-n", "-P", f"--jobs={jobs}", "-o", "JobID,State,ElapsedRaw,AllocTRES")
+    theirs = sorted(line.split("|")[:1] + line.split("|")[2:3] for line in text.splitlines())
+    assert sorted([row["job_id"], str(row["elapsed_s"])] for row in rows) == theirs
+    # and Slurm's own sum, of a rollup that is asked for now and would come within the hour
+    began, end = datetime.now(UTC) - timedelta(days=1), datetime.now(UTC) + timedelta(hours=2)
+    span = [moment.strftime("%Y-%m-%dT%H:00:00") for moment in (began, end)]
+    cluster.run("sacctmgr", "-i", "roll", *span)
+    report = ("cluster", "AccountUtilizationByUser", f"start={span[0]}", f"end={span[1]}", f"accounts={ACCOUNT}")
+    said = cluster.run("sreport", "-n", "-P", "-t", "seconds", "--tres=gres/gpu", *report)
+    (used,) = {int(line.split("|")[-1]) for line in said.splitlines() if line.split("|")[1:3] == [ACCOUNT, user]}
+    assert sum(row["gpu_hours_allocated"] for row in rows) * 3600 == pytest.approx(used)

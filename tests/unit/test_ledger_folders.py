@@ -1,0 +1,108 @@
+"""Attempts of accounting, and the folders that their workers left: joined, or shown to be alone."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from hpc_qa.campaign.attempt_folders import attempt_folders
+from hpc_qa.campaign.sync import sync_file, sync_runs
+from hpc_qa.ledger.attempts import as_rows, current
+from hpc_qa.store.run_directory import RunDirectory, attempt_name
+from hpc_qa.units import iso
+from tests.made_runs import finished_run, planned_run
+
+EPOCH = 1_795_319_000
+HEADER = "JobIDRaw|JobID|State|ElapsedRaw|Submit|Start|End|AllocTRES\n"
+
+
+def at(seconds: float) -> str:
+    return iso(datetime.fromtimestamp(EPOCH + seconds, UTC))
+
+
+def worked(run: RunDirectory, restart: int, marks: dict[str, tuple[float, float]], job: str = "9") -> str:
+    """The folder of an attempt at shard 0 that marked these stages, in seconds; its name."""
+    made = run.shard(0).new_attempt(attempt_name(job, 0, restart))
+    began = min(start for start, _ in marks.values())
+    identity = {"job_id": job, "array_index": 0, "restart_count": restart, "started_at": at(began), "host": "elsewhere"}
+    made.attempt_json.write_text(json.dumps(identity))
+    lines = [{"stage": stage, "start": at(start), "end": at(end)} for stage, (start, end) in marks.items()]
+    made.stages.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"stage": "serv')
+    return made.name
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunDirectory:
+    one = planned_run(tmp_path, [["a"]], executor="slurm")
+    one.add_submission({"executor": "slurm", "job_id": "9", "tasks": [{"shard": 0, "job_id": "9_0"}]})
+    return one
+
+
+def synced(project: Path, *rows: str) -> list[dict[str, object]]:
+    (project / "sacct.txt").write_text(HEADER + "\n".join(rows) + "\n")
+    sync_file(project, project / "sacct.txt")
+    return as_rows(current(project).table)
+
+
+def test_each_attempt_at_a_requeued_task_finds_its_own_folder_and_its_stages_sum_to_its_allocation(tmp_path, run):
+    killed = worked(run, 0, {"setup": (5, 6), "model_load": (6, 50)})
+    done = worked(run, 1, {"setup": (203, 204), "model_load": (204, 260), "warm_up": (260, 261), "serving": (261, 290),
+                           "tail": (290, 294), "teardown": (294.5, 298)})  # fmt: skip
+    rows = synced(
+        tmp_path,
+        f"16|9_0|REQUEUED|100|{EPOCH - 9}|{EPOCH}|{EPOCH + 100}|gres/gpu=4",
+        f"16|9_0|COMPLETED|100|{EPOCH + 100}|{EPOCH + 200}|{EPOCH + 300}|gres/gpu=4",
+    )
+    assert [row["folder"] for row in rows] == [killed, done]
+    first, second = (dict(row["stages_ms"]) for row in rows)
+    assert first == dict.fromkeys(first, 0) | {"launch": 5_000, "setup": 1_000, "model_load": 44_000, "lost": 50_000}
+    assert second == dict.fromkeys(second, 0) | {
+        "launch": 3_000, "setup": 1_000, "model_load": 56_000, "warm_up": 1_000, "serving": 29_000, "tail": 4_000,
+        "unattributed": 500, "teardown": 5_500,
+    }  # fmt: skip
+    assert sum(first.values()) == sum(second.values()) == 100_000
+    assert [(row["run_id"], row["shard"], row["data_quality"]) for row in rows] == 2 * [(run.run_id, 0, [])]
+
+
+def test_a_folder_without_a_row_and_a_row_without_a_folder_are_shown_as_such(tmp_path, run):
+    alone = worked(run, 0, {"setup": (5, 6)})
+    rows = synced(tmp_path, f"16|9_0|FAILED|50|{EPOCH - 9}|{EPOCH + 600}|{EPOCH + 650}|gres/gpu=4")
+    assert [(row["state"], row["folder"], row["data_quality"]) for row in rows] == [
+        ("FAILED", None, ["no_folder"]), ("UNKNOWN", alone, ["no_accounting"]),
+    ]  # fmt: skip
+    assert rows[1]["gpu_hours_allocated"] is None
+
+
+def test_what_accounting_learns_later_takes_the_place_of_the_folder_alone(tmp_path, run):
+    worked(run, 0, {"setup": (5, 6)})
+    before = synced(tmp_path, f"15|9_7|PENDING|0|{EPOCH - 9}|Unknown|Unknown|")
+    assert [row["state"] for row in before if row["run_id"]] == ["UNKNOWN"]
+    rows = synced(tmp_path, f"16|9_0|FAILED|50|{EPOCH - 9}|{EPOCH}|{EPOCH + 50}|gres/gpu=4")
+    assert [(row["state"], row["data_quality"]) for row in rows if row["run_id"]] == [("FAILED", [])]
+
+
+def test_runs_of_this_machine_are_charged_from_the_first_mark_to_the_last(tmp_path):
+    local = finished_run(tmp_path, [["a"]], executor="local", gpus=2)
+    worked(local, 0, {"setup": (0, 10), "teardown": (10, 1800)}, job="4472")
+    done = sync_runs(tmp_path, [local])
+    rows = {row["job_id"]: row for row in as_rows(current(tmp_path).table)}
+    row = rows["4472_0"]
+    assert (row["source"], row["state"], row["elapsed_s"], row["gpu_hours_allocated"]) == (
+        "local",
+        "COMPLETED",
+        1800,
+        1.0,
+    )
+    assert dict(row["stages_ms"])["teardown"] == 1_790_000
+    assert done.written == 2
+    assert rows["4471_0"]["data_quality"] == ["no_elapsed"]  # it left records, and no word of itself
+    assert sync_runs(tmp_path, [local]).written == 0
+
+
+def test_damaged_marks_are_left_out(tmp_path, run):
+    worked(run, 0, {"setup": (5, 6)})
+    (folder,) = attempt_folders([run])
+    folder.attempt.directory.stages.write_text('null\n[]\n{"stage": "x"}\n{"stage": "setup", "start": 1, "end": 2}\n')
+    (again,) = attempt_folders([run])
+    assert again.spans == ()
