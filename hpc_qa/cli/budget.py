@@ -1,15 +1,17 @@
 """budget: what was used, and whether the corpus fits."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from hpc_qa.cli.options import common, print_json, say
+from hpc_qa.cli.options import common, print_json, print_table, say
 from hpc_qa.errors import ExitCode
 
 if TYPE_CHECKING:
     from hpc_qa.budget.forecast import Forecast
+    from hpc_qa.ledger.usage import Usage
 
 ANSWERS = {
     "within": ExitCode.DONE,
@@ -19,12 +21,56 @@ ANSWERS = {
 }
 
 
-@click.group()
-def budget() -> None:
-    """Whether the corpus fits into the budget.
+@click.group(invoke_without_command=True)
+@click.option("--budget-gpu-hours", type=click.FloatRange(0, 1e12, min_open=True), help="Instead of project.yaml's.")
+@common
+def budget(budget_gpu_hours: float | None, *, project: Path, as_json: bool) -> int:
+    """What the ledger says was used of the budget, by which runs, and where it went.
 
-    Example: hpc-qa budget forecast --costs costs.csv --budget-gpu-hours 1000
+    Exit code 4: over the budget. 5: not so far, and what the rest will cost is not known here (budget forecast).
+
+    Example: hpc-qa budget --budget-gpu-hours 1000
     """
+    if click.get_current_context().invoked_subcommand:
+        return ExitCode.DONE
+    from hpc_qa.config_file import load_project
+    from hpc_qa.ledger.usage import usage
+
+    settings = load_project(project).budget
+    limit = budget_gpu_hours if budget_gpu_hours is not None else settings.gpu_hours
+    found = usage(project, settings.clusters)
+    over = limit is not None and found.charged.gpu_hours > limit
+    if as_json:
+        print_json(found.to_json() | {"budget_gpu_hours": limit, "status": "over" if over else "undecided"})
+    else:
+        _print_usage(found, limit)
+    for note in found.skipped:
+        say(f"note: left out of the ledger: {note}", err=True)
+    if not found.attempts:
+        say("  try: hpc-qa ledger sync reads what accounting knows of the runs", err=True)
+        return ExitCode.DONE
+    return ExitCode.NO if over else ExitCode.UNDECIDED
+
+
+def _print_usage(found: "Usage", limit: float | None) -> None:
+    charged, local = found.charged, found.local
+    left = "no budget set" if limit is None else f"of {limit:,.1f}, {limit - charged.gpu_hours:,.1f} left"
+    say(f"{'used':<11}{charged.gpu_hours:,.2f} GPU-hours {left}; attempts: {charged.attempts:,}")
+    if local.attempts:
+        say(f"{'local':<11}{local.gpu_hours:,.2f} GPU-hours on this machine, not charged; attempts: {local.attempts:,}")
+    if unknown := charged.unknown + local.unknown:
+        say(f"{'unknown':<11}what was held is not known of attempts: {unknown:,}; they are in no sum")
+    facts = found.to_json()
+    for one, many in (("run", "runs"), ("state", "states")):
+        _print_rows(facts[many], {one: one, "attempts": "attempts", "gpu_hours": "GPU-hours"})
+    stages = [row | {"percent": 100 * row["share"]} for row in facts["stages"] if row["gpu_hours"]]
+    _print_rows(stages, {"stage": "where it went", "gpu_hours": "GPU-hours", "percent": "% of used"})
+
+
+def _print_rows(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str]) -> None:
+    if rows:
+        say("")
+        print_table(rows, columns)
 
 
 @budget.command()

@@ -1,4 +1,4 @@
-"""`budget forecast --costs`: one JSON document, exit codes that scripts rely on, and lines for people."""
+"""`budget` and `budget forecast --costs`: one JSON document, exit codes that scripts rely on, lines for people."""
 
 import json
 from pathlib import Path
@@ -75,3 +75,40 @@ def test_a_wrong_table_is_refused_with_its_lines(capsys, tmp_path):
         "2: size 0 is not above zero", "3: a stands in line 2 as well",
     ]  # fmt: skip
     assert run(["budget", "forecast", "--costs", str(tmp_path / "bad.csv"), "--budget-gpu-hours", "0"]) == 2
+
+
+ROWS = """\
+JobIDRaw|JobID|Cluster|State|ElapsedRaw|Submit|Start|End|AllocTRES
+1|1|a100|COMPLETED|3600|100|200|3800|gres/gpu=4
+2|2|a100|FAILED|1800|100|200|2000|gres/gpu=4
+3|3|other|COMPLETED|3600|100|200|3800|gres/gpu=8
+4|4|a100|COMPLETED|3600|100|200|3800|
+"""
+
+
+def test_what_was_used_is_summed_over_every_attempt_and_what_is_not_known_is_in_no_sum(capsys, tmp_path):
+    project = ["--project", str(tmp_path)]
+    assert run([*project, "budget", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["used"] == {"attempts": 0, "gpu_hours": 0.0, "attempts_unknown": 0}
+    (tmp_path / "sacct.txt").write_text(ROWS)
+    assert run([*project, "ledger", "sync", "--sacct-file", str(tmp_path / "sacct.txt")]) == 0
+    (tmp_path / "project.yaml").write_text("budget:\n  gpu_hours: 20\n")
+    capsys.readouterr()
+    assert run([*project, "budget", "--json"]) == 5
+    said = json.loads(capsys.readouterr().out)
+    assert said["used"] == {"attempts": 4, "gpu_hours": 14.0, "attempts_unknown": 1}
+    assert said["states"][1] == {"state": "FAILED", "attempts": 1, "gpu_hours": 2.0, "attempts_unknown": 0}
+    assert sum(stage["gpu_hours"] for stage in said["stages"]) == pytest.approx(14.0)
+    assert run([*project, "budget"]) == 5
+    assert "14.00 GPU-hours of 20.0, 6.0 left" in capsys.readouterr().out
+    assert run([*project, "budget", "--budget-gpu-hours", "13"]) == 4
+    capsys.readouterr()
+
+
+def test_only_the_clusters_of_the_budget_are_charged(capsys, tmp_path):
+    (tmp_path / "sacct.txt").write_text(ROWS)
+    (tmp_path / "project.yaml").write_text("budget:\n  gpu_hours: 20\n  clusters: [a100]\n")
+    assert run(["--project", str(tmp_path), "ledger", "sync", "--sacct-file", str(tmp_path / "sacct.txt")]) == 0
+    capsys.readouterr()
+    assert run(["--project", str(tmp_path), "budget", "--json"]) == 5
+    assert json.loads(capsys.readouterr().out)["used"]["gpu_hours"] == 6.0
