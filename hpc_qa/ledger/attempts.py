@@ -4,6 +4,7 @@ The newest row of an attempt counts, a final one before any that is not.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +21,33 @@ ORDER = ("is_final", "observed_at")
 
 
 def current(project: Path, columns: Sequence[str] | None = None) -> Parts:
-    """What is known now: one row for each attempt, in the order in which they were submitted.
+    """What is known now: one row for each attempt, in no certain order.
 
     Raises:
         StoreError: the folder of the ledger cannot be listed.
     """
     wanted = list(columns or ATTEMPT.names)
-    needed = (*KEY, *ORDER, "submit", "job_id_raw", "folder")
-    parts = read_parts(project, TABLE, list(dict.fromkeys((*needed, *wanted))))
-    frame = parts.table.select(needed).to_pandas()
+    parts = read_parts(project, TABLE, list(dict.fromkeys((*KEY, *ORDER, "folder", *wanted))))
+    return replace(parts, table=_known_since(_newest(parts.table)).select(wanted))
+
+
+def _newest(table: pa.Table) -> pa.Table:
+    """Of the rows of an attempt the one that counts."""
+    if pc.count_distinct(table.column("attempt_id")).as_py() == table.num_rows:
+        return table
+    frame = table.select([*KEY, *ORDER]).to_pandas()
     newest = frame.sort_values(list(ORDER), kind="stable").drop_duplicates(list(KEY), keep="last")
-    alone = newest["attempt_id"] == newest["folder"]  # accounting did not know it
-    known_since = alone & newest["folder"].isin(newest.loc[~alone, "folder"].dropna())
-    rows = newest[~known_since].sort_values(["submit", "job_id_raw"], kind="stable").index
-    table = parts.table.take(pa.array(rows, pa.int64())).select(wanted)
-    return Parts(table, parts.skipped, parts.newest_version)
+    return table.take(pa.array(newest.index, pa.int64()))
+
+
+def _known_since(table: pa.Table) -> pa.Table:
+    """Without folders that accounting did not know when they were written down, and does by now."""
+    folders, ids = table.column("folder"), table.column("attempt_id")
+    alone = pc.fill_null(pc.equal(folders, ids), False)
+    if not pc.any(alone).as_py():
+        return table
+    others = pc.drop_null(folders.filter(pc.invert(alone)))
+    return table.filter(pc.invert(pc.and_(alone, pc.is_in(folders, value_set=others.combine_chunks()))))
 
 
 def add_new(project: Path, table: pa.Table) -> tuple[Path | None, int, tuple[str, ...]]:
@@ -61,7 +74,9 @@ def _what(table: pa.Table) -> pa.ChunkedArray:
 
 
 def as_rows(table: pa.Table) -> list[dict[str, Any]]:
-    """Rows for JSON: times as ISO 8601 in UTC."""
+    """Rows for JSON, in the order in which they were submitted; times as ISO 8601 in UTC."""
+    keys = [name for name in ("submit", "job_id_raw", "attempt_id") if name in table.column_names]
+    table = table.sort_by([(name, "ascending") for name in keys]) if keys else table
     columns = {}
     for field in table.schema:
         values = table.column(field.name)

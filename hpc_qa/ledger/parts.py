@@ -78,7 +78,7 @@ def read_parts(project: Path, name: str, columns: Sequence[str]) -> Parts:
             file = pq.ParquetFile(path)
             has = [column for column in columns if column in file.schema_arrow.names]
             newest = max(newest, _version(file))
-            tables.append(_conformed(file.read(columns=has), schema))
+            tables.append(_conformed(file.read(columns=has).select(has).replace_schema_metadata(None), schema))
         except (OSError, ValueError, pa.ArrowException) as exc:
             skipped.append(f"{path.name}: {str(exc).splitlines()[0] if str(exc) else type(exc).__name__}")
     whole = pa.concat_tables(tables) if tables else schema.empty_table()
@@ -108,6 +108,8 @@ def _version(file: pq.ParquetFile) -> int:
 
 
 def _conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    if table.schema.equals(schema):  # the rule, and there may be thousands of files
+        return table
     arrays = [
         table.column(field.name).cast(field.type)
         if field.name in table.column_names

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -70,30 +70,50 @@ def usage(project: Path, clusters: Sequence[str] = ()) -> Usage:
         StoreError: the folder of the ledger cannot be listed.
     """
     found = current(project, COLUMNS)
-    frame = found.table.drop_columns(["stages_ms"]).to_pandas()
-    local = frame["source"] == "local"
-    counts = ~local & (frame["cluster"].isin(clusters) | frame["cluster"].isna() if clusters else True)
-    charged = frame[counts]
+    table = found.table
+    local = pc.equal(table.column("source"), "local")
+    counts = pc.invert(local)
+    if clusters:
+        cluster = table.column("cluster")
+        counts = pc.and_(counts, pc.or_(pc.is_null(cluster), pc.is_in(cluster, value_set=pa.array(clusters))))
+    charged = _where(table, counts)
     return Usage(
         charged=_used(charged),
-        local=_used(frame[local]),
-        by_run={str(name): _used(rows) for name, rows in frame[counts | local].groupby("run_id", sort=False)},
-        by_state={str(name): _used(rows) for name, rows in charged.groupby("state")},
-        by_stage=_by_stage(found.table.filter(pa.array(counts)), float(charged["gpu_hours_allocated"].sum())),
+        local=_used(table.filter(local)),
+        by_run=_by("run_id", _where(table, pc.or_(counts, local))),
+        by_state=_by("state", charged),
+        by_stage=_by_stage(charged),
         skipped=found.skipped,
     )
 
 
-def _used(rows: pd.DataFrame) -> Used:
-    hours = rows["gpu_hours_allocated"]
-    return Used(len(rows), float(hours.sum()), int(hours.isna().sum()))
+def _where(table: pa.Table, mask: pa.ChunkedArray) -> pa.Table:
+    """The rows of the mask; usually all of them, and then nothing is copied."""
+    return table if pc.all(mask).as_py() else table.filter(mask)
 
 
-def _by_stage(table: pa.Table, hours: float) -> dict[str, float]:
+def _used(table: pa.Table) -> Used:
+    hours = table.column("gpu_hours_allocated")
+    return Used(table.num_rows, pc.sum(hours, min_count=0).as_py(), hours.null_count)
+
+
+def _by(name: str, table: pa.Table) -> dict[str, Used]:
+    """The same for each value of a column, in alphabetical order."""
+    hours = "gpu_hours_allocated"
+    sums: list[Any] = [(hours, "sum", pc.ScalarAggregateOptions(min_count=0)), (hours, "count"), ([], "count_all")]
+    named = _where(table.select([name, hours]), pc.is_valid(table.column(name)))
+    rows = named.group_by(name).aggregate(sums).sort_by(name).to_pylist()
+    return {
+        row[name]: Used(row["count_all"], row[f"{hours}_sum"], row["count_all"] - row[f"{hours}_count"]) for row in rows
+    }
+
+
+def _by_stage(table: pa.Table) -> dict[str, float]:
     """GPU-hours by stage; what has no marks is one of its own."""
-    gpus = table.column("gpu_count")
-    found: dict[str, float] = {}
-    for stage in STAGES:
-        ms = pc.map_lookup(table.column("stages_ms"), pa.scalar(stage), "first")
-        found[stage] = (pc.sum(pc.multiply(ms, gpus)).as_py() or 0) / MS_PER_HOUR
-    return found | {NOT_MARKED: hours - sum(found.values())}
+    stages = pa.concat_arrays(table.column("stages_ms").chunks or [pa.nulls(0, table.schema.field("stages_ms").type)])
+    names = stages.keys.dictionary_encode()
+    gpus = pc.fill_null(table.column("gpu_count"), 0).to_numpy()
+    weights = stages.items.to_numpy() * np.repeat(gpus, np.diff(stages.offsets.to_numpy()))
+    sums = np.bincount(names.indices.to_numpy(), weights, minlength=len(names.dictionary)) / MS_PER_HOUR
+    found = dict.fromkeys(STAGES, 0.0) | dict(zip(names.dictionary.to_pylist(), sums.tolist(), strict=True))
+    return found | {NOT_MARKED: _used(table).gpu_hours - sum(found.values())}

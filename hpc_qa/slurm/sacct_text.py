@@ -7,6 +7,7 @@ What cannot be cut for certain stays as a row that says so.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -55,7 +56,7 @@ def _check_columns(columns: Sequence[str], header: str) -> None:
             f"no accounting to be read: the first line is {shown!r}, needed are columns {NEEDED}",
             hint="sacct -D -P -o JobID,JobIDRaw,State,ElapsedRaw,AllocTRES,... prints them",
         )
-    if twice := sorted({name for name in columns if columns.count(name) > 1}):
+    if twice := sorted(name for name, count in Counter(columns).items() if count > 1):
         raise SlurmError(f"no accounting to be read: column {', '.join(twice)} stands in the first line twice")
 
 
