@@ -16,16 +16,20 @@ from hpc_qa.slurm.sacct_text import Row
 
 LIVING = frozenset({"PENDING", "RUNNING", "REQUEUED", "RESIZING", "SUSPENDED", "CONFIGURING", "COMPLETING"})
 UNKNOWN = frozenset({"", "Unknown", "None", "N/A", "n/a", "INVALID", "Partition_Limit", "18446744073709551614"})
-MOST_DIGITS = 18
+MOST_DIGITS = 15
+LATEST_S = 253_402_300_799  # the last second of the year 9999
+MOST_BYTES = 2**62
 SUFFIXES = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
 STEP_TOTAL = "step_total"  # the largest of the job steps, each summed over its tasks
 TASK_MAX = "task_max"  # the largest task of any step
 
 _DECIMAL = re.compile(r"\d{1,18}(\.\d{1,9})?", re.ASCII)
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)([KMGTPE]?)[nc]?", re.ASCII)
-_CLOCK = re.compile(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+(?:\.\d+)?)", re.ASCII)
-_EXIT = re.compile(r"(\d+):(\d+)", re.ASCII)
-_ID = re.compile(r"(?P<job>\d+)(?:_(?P<task>\d+)|_(?P<range>\[.*)|\+(?P<component>\d+))?(?:\.(?P<step>.+))?")
+_SIZE = re.compile(r"(\d{1,15}(?:\.\d+)?)([KMGTPE]?)[nc]?", re.ASCII)
+_CLOCK = re.compile(r"(?:(\d{1,7})-)?(?:(\d{1,9}):)?(\d{1,9}):(\d{1,9}(?:\.\d+)?)", re.ASCII)
+_EXIT = re.compile(r"(\d{1,9}):(\d{1,9})", re.ASCII)
+_ID = re.compile(
+    r"(?P<job>\d{1,15})(?:_(?P<task>\d{1,15})|_(?P<range>\[.*)|\+(?P<component>\d{1,9}))?(?:\.(?P<step>.+))?", re.ASCII
+)
 
 
 @dataclass(slots=True)
@@ -95,7 +99,7 @@ class Allocation:
     @property
     def ended(self) -> bool:
         """Whether nothing more will come of it."""
-        return self.state not in LIVING and self.state != "UNKNOWN"
+        return self.end_s is not None or (self.state not in LIVING and self.state != "UNKNOWN")
 
     @property
     def started(self) -> bool | None:
@@ -155,7 +159,7 @@ class _Usage:
         """Write it down; CPU time comes from the steps where the row of the allocation has none."""
         one = self._allocation
         one.cpu_s = self._steps_cpu_s if self._cpu_s is None else self._cpu_s
-        if one.state in LIVING and not one.cpu_s:
+        if not one.ended and not one.cpu_s:
             one.cpu_s = None  # counted when a step ends
         one.mem_basis = next((basis for basis in (STEP_TOTAL, TASK_MAX) if basis in self._peaks), None)
         one.memory_peak_bytes = self._peaks[one.mem_basis] if one.mem_basis else None
@@ -300,7 +304,8 @@ def to_bytes(text: str) -> int | None:
     (524288000, 2560, 123, None)
     """
     match = _SIZE.fullmatch(text.strip())
-    return round(float(match[1]) * 1024 ** SUFFIXES[match[2]]) if match else None
+    size = round(float(match[1]) * 1024 ** SUFFIXES[match[2]]) if match else None
+    return size if size is not None and size <= MOST_BYTES else None
 
 
 def _known(fields: Mapping[str, str], name: str) -> str | None:
@@ -326,14 +331,17 @@ def _moment(fields: Mapping[str, str], name: str, amiss: list[str]) -> int | Non
     text = _known(fields, name)
     if text is None:
         return None
-    if (seconds := _to_int(text)) is not None:
-        return seconds or None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
+    seconds = _to_int(text)
+    if seconds is None:
+        try:
+            moment = datetime.fromisoformat(text)
+            seconds = round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+        except (ValueError, OverflowError):
+            seconds = LATEST_S + 1
+    if not 0 <= seconds <= LATEST_S:
         amiss.append(f"bad_{name.lower()}")
         return None
-    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    return seconds or None
 
 
 def _elapsed(fields: Mapping[str, str], amiss: list[str]) -> int | None:

@@ -8,7 +8,7 @@ What cannot be cut for certain stays as a row that says so.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hpc_qa.errors import SlurmError
@@ -17,7 +17,7 @@ from hpc_qa.slurm.programs import SEPARATOR
 FREE_TEXT = frozenset({"JobName", "Comment", "SubmitLine", "WorkDir", "AdminComment", "SystemComment", "Extra"})
 IDS = ("JobID", "JobIDRaw")
 # 9, 9_1, 9_[4-10%2], 12+0, 7.batch, 7_1.extern, 7.0
-ID = re.compile(r"\d+(_\d+|_\[[^\]]*\]?|\+\d+)?(\.[A-Za-z0-9_+]+)?")
+ID = re.compile(r"\d+(_\d+|_\[[^\]]*\]?|\+\d+)?(\.[A-Za-z0-9_+]+)?", re.ASCII)
 NEEDED = "JobID or JobIDRaw, State, and Elapsed or ElapsedRaw"
 
 
@@ -72,28 +72,25 @@ def _records(lines: Sequence[str], columns: Sequence[str], separator: str, wante
     def whole(text: str) -> bool:
         return text.count(separator) + 1 >= wanted
 
-    first, text = 0, ""
+    def is_new(line: str, following: str, whole_before: bool) -> bool:
+        """Whether a line begins a row, and does not continue the one before."""
+        if whole(line):
+            return whole_before or begins(line)  # a row of its own, also when the one before is cut off
+        return whole_before and begins(line) and not (whole(following) and begins(following))
+
+    first, parts, fields = 0, list[str](), 0
     for number, line in enumerate(lines, 2):
         following = lines[number - 1] if number - 1 < len(lines) else ""
-        if not text:
-            if line.strip():
-                first, text = number, line
-        elif _new_row(line, text, following, begins, whole):
-            yield first, text.rstrip("\n")
-            first, text = number, line
-        else:
-            text = f"{text}\n{line}"
-    if text:
-        yield first, text.rstrip("\n")
-
-
-def _new_row(
-    line: str, before: str, following: str, begins: Callable[[str], bool], whole: Callable[[str], bool]
-) -> bool:
-    """Whether a line begins a row, and does not continue the one before."""
-    if whole(line):
-        return whole(before) or begins(line)  # a row of its own, also when the one before is cut off
-    return whole(before) and begins(line) and not (whole(following) and begins(following))
+        if parts and is_new(line, following, fields >= wanted):
+            yield first, "\n".join(parts).rstrip("\n")
+            parts = []
+        if parts:
+            parts.append(line)
+            fields += line.count(separator)
+        elif line.strip():
+            first, parts, fields = number, [line], line.count(separator) + 1
+    if parts:
+        yield first, "\n".join(parts).rstrip("\n")
 
 
 def _row(number: int, text: str, columns: Sequence[str], separator: str) -> Row:

@@ -86,3 +86,8 @@ def test_text_that_is_no_accounting_is_refused_and_what_is_needed_is_said(text):
 def test_a_column_that_stands_twice_is_refused():
     with pytest.raises(SlurmError, match="column State stands in the first line twice"):
         read_rows(b"JobID|State|State|Elapsed\n")
+
+
+def test_a_hundred_thousand_lines_that_are_no_rows_are_one():
+    ((_, readable),) = rows("JobID|State|Elapsed\n" + "nothing of the kind\n" * 100_000)
+    assert not readable
