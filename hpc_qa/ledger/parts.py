@@ -11,6 +11,7 @@ import platform
 import re
 import uuid
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from hpc_qa.errors import StoreError
 from hpc_qa.ledger.schema import TABLES, VERSION, VERSION_KEY
 
 FOLDER = "ledger"
+READ_AT_ONCE = 4  # there may be thousands
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +75,28 @@ def read_parts(project: Path, name: str, columns: Sequence[str]) -> Parts:
     folder = project / FOLDER / name
     schema = pa.schema([TABLES[name].field(column) for column in columns])
     tables, skipped, newest = [], [], VERSION
-    for path in _part_files(folder, name):
-        try:
-            file = pq.ParquetFile(path)
-            has = [column for column in columns if column in file.schema_arrow.names]
-            newest = max(newest, _version(file))
-            tables.append(_conformed(file.read(columns=has).select(has).replace_schema_metadata(None), schema))
-        except (OSError, ValueError, pa.ArrowException) as exc:
-            skipped.append(f"{path.name}: {str(exc).splitlines()[0] if str(exc) else type(exc).__name__}")
+    files = _part_files(folder, name)
+    with ThreadPoolExecutor(READ_AT_ONCE) as pool:
+        for path, found in zip(files, pool.map(lambda one: _read(one, schema), files), strict=True):
+            if isinstance(found, str):
+                skipped.append(f"{path.name}: {found}")
+            else:
+                tables.append(found[0])
+                newest = max(newest, found[1])
     whole = pa.concat_tables(tables) if tables else schema.empty_table()
     return Parts(whole, tuple(skipped), newest)
+
+
+def _read(path: Path, schema: pa.Schema) -> tuple[pa.Table, int] | str:
+    """Columns and version of one file, or why it is left out."""
+    try:
+        file = pq.ParquetFile(path)
+        has = [column for column in schema.names if column in file.schema_arrow.names]
+        version = _version(file)
+        table = file.read(columns=has, use_threads=False).select(has)
+        return _conformed(table.replace_schema_metadata(None), schema), version
+    except (OSError, ValueError, pa.ArrowException) as exc:
+        return str(exc).splitlines()[0] if str(exc) else type(exc).__name__
 
 
 def _part_files(folder: Path, name: str) -> list[Path]:
