@@ -73,8 +73,23 @@ def test_a_reply_cut_before_its_first_item_is_truncated(text):
     assert caught.value.retryable
 
 
+LARGE = 10_000_000
+
+
 @pytest.mark.parametrize(
-    "text", ["", "no JSON", "[]", "null", '{"items": 3}', "{" * 100_000, "[" * 100_000, "x" * 300_000]
+    "text",
+    [
+        "",
+        "no JSON",
+        "[]",
+        "null",
+        '{"items": 3}',
+        "{" * 100_000,
+        "[" * LARGE,
+        "x" * LARGE,
+        f'{{"items": "{"x" * LARGE}"}}',
+    ],
+    ids=lambda text: f"{text[:12]} {len(text)}",
 )
 def test_what_is_not_the_asked_json_is_bad_output(text):
     with pytest.raises(RequestError) as caught:
