@@ -105,7 +105,9 @@ def _part_files(folder: Path, name: str) -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as exc:
-        raise StoreError(f"{folder}: cannot be listed: {exc.strerror}") from exc
+        raise StoreError(
+            f"{folder}: cannot be listed: {exc.strerror}", hint="it is a folder of yours that hpc-qa ledger sync makes"
+        ) from exc
     return [folder / one for one in names if one.startswith(f"part-{name}-") and one.endswith(".parquet")]
 
 

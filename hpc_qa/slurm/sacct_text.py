@@ -57,7 +57,10 @@ def _check_columns(columns: Sequence[str], header: str) -> None:
             hint="sacct -D -P -o JobID,JobIDRaw,State,ElapsedRaw,AllocTRES,... prints them",
         )
     if twice := sorted(name for name, count in Counter(columns).items() if count > 1):
-        raise SlurmError(f"no accounting to be read: column {', '.join(twice)} stands in the first line twice")
+        raise SlurmError(
+            f"no accounting to be read: column {', '.join(twice)} stands in the first line twice",
+            hint="capture it again, with every column named once behind -o",
+        )
 
 
 def _records(lines: Sequence[str], columns: Sequence[str], separator: str, wanted: int) -> Iterator[tuple[int, str]]:
