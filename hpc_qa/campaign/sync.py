@@ -197,6 +197,7 @@ def _sha256(held: Held, stages: Mapping[str, int] | None) -> str:
     """Of everything that the row says."""
     one = held.allocation
     said = [one.raw, one.state, one.elapsed_s, one.gpu_count, one.data_quality, held.run_id, held.shard, stages]
+    said.append(held.folder.name if held.folder else None)
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 

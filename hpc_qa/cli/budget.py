@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpc_qa.cli.options import common, print_json, print_table, say
-from hpc_qa.errors import ExitCode
+from hpc_qa.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from hpc_qa.budget.forecast import Forecast
@@ -31,7 +31,11 @@ def budget(budget_gpu_hours: float | None, *, project: Path, as_json: bool) -> i
 
     Example: hpc-qa budget --budget-gpu-hours 1000
     """
-    if click.get_current_context().invoked_subcommand:
+    context = click.get_current_context()
+    if command := context.invoked_subcommand:
+        if as_json or budget_gpu_hours is not None:
+            raise UsageError("options before a command of budget are not for it", hint=f"write them behind {command}")
+        context.find_root().obj = {"project": str(project)}
         return ExitCode.DONE
     from hpc_qa.config_file import load_project
     from hpc_qa.ledger.usage import usage

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from hpc_qa.slurm.accounting import LIVING
 from hpc_qa.slurm.sacct_text import Row
 
-LIVING = frozenset({"PENDING", "RUNNING", "REQUEUED", "RESIZING", "SUSPENDED", "CONFIGURING", "COMPLETING"})
 UNKNOWN = frozenset({"", "Unknown", "None", "N/A", "n/a", "INVALID", "Partition_Limit", "18446744073709551614"})
 MOST_DIGITS = 15
 LATEST_S = 253_402_300_799  # the last second of the year 9999

@@ -66,6 +66,13 @@ def test_without_a_budget_or_without_documents_nothing_is_decided_and_it_says_wh
     assert "to decide  about 1 more documents have to be done" in capsys.readouterr().out
 
 
+def test_options_of_budget_itself_are_not_taken_for_those_of_its_commands(capsys, costs, tmp_path):
+    assert run(["budget", "--budget-gpu-hours", "30", "forecast", "--costs", str(costs)]) == 2
+    assert "write them behind forecast" in capsys.readouterr().err
+    (tmp_path / "project.yaml").write_text("budget:\n  gpu_hours: 30\n")
+    assert run(["budget", "--project", str(tmp_path), "forecast", "--costs", str(costs)]) == 4
+
+
 def test_a_wrong_table_is_refused_with_its_lines(capsys, tmp_path):
     (tmp_path / "bad.csv").write_text("doc_id,size,task_id,gpu_hours\na,0,t0,1\na,1,t0,1\n")
     assert run(["budget", "forecast", "--costs", str(tmp_path / "bad.csv"), "--json"]) == 2

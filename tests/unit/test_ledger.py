@@ -56,6 +56,12 @@ def test_of_an_attempt_the_newest_row_counts_and_a_final_one_before_any_other(tm
     assert sorted(current(tmp_path, ("elapsed_s",)).table.column("elapsed_s").to_pylist()) == [15, 20]
 
 
+def test_an_old_capture_that_is_read_again_writes_no_file_and_changes_nothing(tmp_path):
+    early, late = table("7|RUNNING|10|100|gres/gpu=1"), table("7|COMPLETED|20|100|gres/gpu=1", at=LATE)
+    assert [add_new(tmp_path, one)[1] for one in (early, late, early, late)] == [1, 1, 0, 0]
+    assert states(tmp_path) == [("7:100", "COMPLETED")]
+
+
 def test_files_that_are_not_whole_or_not_ours_are_left_out_and_named(tmp_path):
     whole = sync_file(tmp_path, SACCT).path
     assert whole is not None
