@@ -14,6 +14,8 @@ never negative and longer above than below. With n documents of m tasks done, si
     h      = t(df) sqrt(v);  h_1 below four tasks, else max(h_2, min(h_1, 2 h_2))
     total  = spent + p exp(+-h/p),  p = R X_left + overhead of the tasks that have not begun
 
+The variance of that overhead (`overhead.py`) is added to v_1 and v_2.
+
 Ratio estimator and jackknife: Cochran, Sampling Techniques, 3rd ed., ch. 6; what each choice is worth is measured by
 `python -m benchmarks forecast`.
 """
@@ -29,6 +31,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
 from hpc_qa.budget.costs import DocumentCost
+from hpc_qa.budget.overhead import Overhead
 
 Floats = NDArray[np.float64]
 
@@ -70,23 +73,22 @@ class Forecast:
         return asdict(self)
 
 
-def forecast(
-    costs: Sequence[DocumentCost], *, budget_gpu_hours: float | None, overhead_gpu_hours_per_task: float = 0.0
-) -> Forecast:
-    """What the corpus comes to, by the documents that are done.
+NOTHING_BESIDE = Overhead()
 
-    `overhead_gpu_hours_per_task` is what every array task costs on top of its documents, done or planned.
-    """
+
+def forecast(
+    costs: Sequence[DocumentCost], *, budget_gpu_hours: float | None, overhead: Overhead = NOTHING_BESIDE
+) -> Forecast:
+    """What the corpus comes to, by the documents that are done."""
     done = [one for one in costs if one.gpu_hours is not None]
     left = [one for one in costs if one.gpu_hours is None]
     begun = {one.task_id for one in done}
-    waiting = {one.task_id for one in left} - begun
     work = math.fsum(one.gpu_hours or 0.0 for one in done)
-    spent = work + overhead_gpu_hours_per_task * len(begun)
+    spent = work + overhead.spent
     naive = len(costs) * work / len(done) * NAIVE_OVERHEAD if done else None
     outlook = None
     if len(done) > 1 or (done and not left):
-        outlook = _outlook(done, left, spent, overhead_gpu_hours_per_task * len(waiting))
+        outlook = _outlook(done, left, spent, overhead)
     status, more = "undecided", None
     if outlook is None:
         more = 2 - len(done)
@@ -142,6 +144,7 @@ class _Outlook:
     tasks_done: int
     by_document: _Residuals
     by_task: _Residuals | None  # None: too few of them
+    overhead: float  # variance of what the tasks of the rest cost beside their documents
 
     def quantile(self, side: int) -> float:
         """The lower end of the interval (-1), its middle (0), or its upper end (1)."""
@@ -182,11 +185,11 @@ class _Outlook:
     def _half_width(self) -> tuple[float, float]:
         """(half of the width on the log scale, degrees of freedom)."""
         spread = (self.rate * self.size * ASSUMED_TASK_SPREAD) ** 2 * (1 / self.tasks_done + 1 / max(self.tasks, 1))
-        first = _scaled(self.by_document, self.size, max(LEAST_DF, self.by_document.df), spread)
+        first = _scaled(self.by_document, self.size, max(LEAST_DF, self.by_document.df), spread + self.overhead)
         half, df = first
         if self.by_task is not None:
             df_tasks = min(max(LEAST_DF, self.by_task.df), self.by_task.units - 1)
-            second = _scaled(self.by_task, self.size, df_tasks)
+            second = _scaled(self.by_task, self.size, df_tasks, self.overhead)
             half, df = max(second, min(first, (2 * second[0], df_tasks)))
         return min(half / self.expected, WIDEST) if self.expected else 0.0, df
 
@@ -202,10 +205,11 @@ class _Outlook:
             tasks_done=self.tasks_done + round(share * self.tasks),
             by_document=_with_more(self.by_document, share * self.documents),
             by_task=self.by_task and _with_more(self.by_task, share * self.tasks),
+            overhead=(1 - share) * self.overhead,
         )
 
 
-def _outlook(done: Sequence[DocumentCost], left: Sequence[DocumentCost], spent: float, overhead: float) -> _Outlook:
+def _outlook(done: Sequence[DocumentCost], left: Sequence[DocumentCost], spent: float, overhead: Overhead) -> _Outlook:
     sizes = np.array([one.size for one in done])
     hours = np.array([one.gpu_hours or 0.0 for one in done])
     names, task = np.unique([one.task_id for one in done], return_inverse=True)
@@ -215,7 +219,7 @@ def _outlook(done: Sequence[DocumentCost], left: Sequence[DocumentCost], spent: 
         by_task = _residuals(*(np.bincount(task, values).astype(np.float64) for values in (sizes, hours)))
     return _Outlook(
         spent=spent,
-        expected=rate * size_left + overhead,
+        expected=rate * size_left + overhead.expected,
         rate=rate,
         size=size_left,
         documents=len(left),
@@ -223,6 +227,7 @@ def _outlook(done: Sequence[DocumentCost], left: Sequence[DocumentCost], spent: 
         tasks_done=len(names),
         by_document=_residuals(sizes, hours),
         by_task=by_task,
+        overhead=overhead.variance,
     )
 
 

@@ -7,7 +7,7 @@ the worker began. One without the other is in the ledger as well, and says so. R
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ import pyarrow as pa
 
 from hpc_qa.budget.waterfall import waterfall
 from hpc_qa.campaign.attempt_folders import AttemptFolder, attempt_folders
+from hpc_qa.campaign.committed import committed_documents
 from hpc_qa.errors import SlurmError
+from hpc_qa.ledger import documents
 from hpc_qa.ledger.attempts import add_new
 from hpc_qa.ledger.schema import ATTEMPT
 from hpc_qa.slurm.allocation import Allocation, allocations
@@ -38,11 +40,11 @@ class Synced:
     written: int  # rows: attempts that are new, or of which more is known
     path: Path | None
     notes: tuple[str, ...]
+    documents: int = 0  # of shards that were committed since the last time
 
     def to_json(self) -> dict[str, Any]:
         """As `ledger sync --json` prints it."""
-        path = str(self.path) if self.path else None
-        return {"read": self.read, "written": self.written, "path": path, "notes": list(self.notes)}
+        return asdict(self) | {"path": str(self.path) if self.path else None, "notes": list(self.notes)}
 
 
 @dataclass(slots=True)
@@ -73,7 +75,11 @@ def sync_runs(project: Path, runs: Sequence[RunDirectory]) -> Synced:
     tasks = _tasks(runs)
     jobs = sorted({task.partition("_")[0] for task in tasks}, key=int)
     found = allocations(read_rows(ask_sacct(jobs))) if jobs else []
-    return _write(project, found, tasks, list(attempt_folders(runs)))
+    done = _write(project, found, tasks, list(attempt_folders(runs)))
+    notes: list[str] = []
+    rows = list(committed_documents(runs, documents.known_commits(project), notes))
+    documents.add(project, rows)
+    return replace(done, documents=len(rows), notes=(*done.notes, *notes))
 
 
 def sync_file(project: Path, path: Path) -> Synced:

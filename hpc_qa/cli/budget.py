@@ -95,11 +95,12 @@ def forecast(
     """
     from hpc_qa.budget.costs import read_costs
     from hpc_qa.budget.forecast import forecast as forecast_of
+    from hpc_qa.budget.overhead import per_task
     from hpc_qa.config_file import load_project
 
     limit = budget_gpu_hours if budget_gpu_hours is not None else load_project(project).budget.gpu_hours
     table = read_costs(Path(costs))
-    found = forecast_of(table, budget_gpu_hours=limit, overhead_gpu_hours_per_task=overhead_gpu_hours_per_task)
+    found = forecast_of(table, budget_gpu_hours=limit, overhead=per_task(table, overhead_gpu_hours_per_task))
     if as_json:
         print_json(found.to_json())
     else:

@@ -48,7 +48,8 @@ def sync(runs: tuple[str, ...], sacct_file: str | None, *, project: Path, as_jso
     if as_json:
         print_json(done.to_json())
     else:
-        say(f"{done.read:,} attempts read, {done.written:,} new or changed" + (f": {done.path}" if done.path else ""))
+        said = f"{done.read:,} attempts read, {done.written:,} new or changed; {done.documents:,} more documents done"
+        say(said + (f": {done.path}" if done.path else ""))
     for note in done.notes:
         say(f"note: {note}", err=True)
     return ExitCode.DONE

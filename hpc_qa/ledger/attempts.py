@@ -11,8 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hpc_qa.errors import StoreError
-from hpc_qa.ledger.parts import Parts, read_parts, write_part
+from hpc_qa.ledger.parts import Parts, read_parts, writable, write_part
 from hpc_qa.ledger.schema import ATTEMPT
 
 TABLE = "attempt"
@@ -56,12 +55,8 @@ def add_new(project: Path, table: pa.Table) -> tuple[Path | None, int, tuple[str
     Raises:
         StoreError: the ledger cannot be written, or a later version of the program has written it.
     """
-    known = read_parts(project, TABLE, (*KEY, "row_sha256"))  # all rows: an old capture that is read again is not news
-    if known.is_newer:
-        raise StoreError(
-            f"the ledger was written by a later version of hpc_qa (schema {known.newest_version})",
-            hint="use that version; this one only reads it",
-        )
+    # all rows: an old capture that is read again is not news
+    known = writable(read_parts(project, TABLE, (*KEY, "row_sha256")))
     fresh = table.filter(pc.invert(pc.is_in(_what(table), value_set=_what(known.table))))
     path = write_part(project, TABLE, fresh) if fresh.num_rows else None
     return path, fresh.num_rows, known.skipped

@@ -39,6 +39,20 @@ class Parts:
         return self.newest_version > VERSION
 
 
+def writable(parts: Parts) -> Parts:
+    """The same, when this version of the program may add to them.
+
+    Raises:
+        StoreError: a later version has written some of it.
+    """
+    if parts.is_newer:
+        raise StoreError(
+            f"the ledger was written by a later version of hpc_qa (schema {parts.newest_version})",
+            hint="use that version; this one only reads it",
+        )
+    return parts
+
+
 def write_part(project: Path, name: str, table: pa.Table) -> Path:
     """Publish rows as one more part file.
 

@@ -61,4 +61,20 @@ ATTEMPT = pa.schema(
         ("row_sha256", pa.string()),  # of what was found out: the same is not written twice
     ]
 )
-TABLES = {"attempt": ATTEMPT}
+DOCUMENT = pa.schema(
+    [
+        ("run_id", pa.string()),
+        ("shard", pa.int64()),
+        ("committed_by", pa.string()),  # the folder of the attempt that closed the shard
+        ("observed_at", _TIME),
+        ("doc_id", pa.string()),
+        ("doc_sha256", pa.string()),  # of its file
+        ("state", pa.string()),  # ok | failed | skipped
+        ("reason", pa.string()),
+        ("chunks", pa.int64()),
+        ("pairs", pa.int64()),
+        ("accepted", pa.int64()),
+        ("computed_tokens", pa.int64()),  # prompt tokens less cache hits, and completion tokens, of what counts
+    ]
+)
+TABLES = {"attempt": ATTEMPT, "document": DOCUMENT}

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from hpc_qa.budget.costs import DocumentCost
 from hpc_qa.budget.forecast import forecast
+from hpc_qa.budget.overhead import per_task
 
 SIZES = st.floats(1e-3, 1e9)
 HOURS = st.none() | st.floats(0, 1e6)
@@ -17,7 +18,7 @@ def table(rows):
 
 @given(DOCUMENTS, st.floats(1e-3, 1e9), st.floats(0, 1e3))
 def test_percentiles_are_in_order_never_below_what_is_spent_and_always_json(rows, budget, overhead):
-    found = forecast(table(rows), budget_gpu_hours=budget, overhead_gpu_hours_per_task=overhead)
+    found = forecast(table(rows), budget_gpu_hours=budget, overhead=per_task(table(rows), overhead))
     json.dumps(found.to_json(), allow_nan=False)
     done = sum(hours is not None for _, _, hours in rows)
     assert (found.p50 is None) == (done < 2 and done < len(rows))

@@ -7,6 +7,7 @@ import pytest
 
 from hpc_qa.budget.costs import DocumentCost
 from hpc_qa.budget.forecast import forecast
+from hpc_qa.budget.overhead import AttemptsSeen, Overhead, per_task
 
 
 def corpus(done: int, total: int, *, per_task: int = 5, noise: float = 0.2, hours: float = 0.5) -> list[DocumentCost]:
@@ -23,7 +24,7 @@ def corpus(done: int, total: int, *, per_task: int = 5, noise: float = 0.2, hour
 
 def test_when_everything_is_done_the_total_is_the_sum_with_the_overhead_of_every_task():
     done = corpus(20, 20)
-    found = forecast(done, budget_gpu_hours=100, overhead_gpu_hours_per_task=0.25)
+    found = forecast(done, budget_gpu_hours=100, overhead=per_task(done, 0.25))
     total = math.fsum(one.gpu_hours or 0 for one in done) + 4 * 0.25
     assert found.p05 == found.p50 == found.p95 == pytest.approx(total)
     assert (found.p_within, found.status, found.more_documents_to_decide) == (1.0, "within", None)
@@ -40,7 +41,8 @@ def test_fewer_than_two_documents_give_no_interval_and_say_how_many_are_missing(
 
 
 def test_costs_that_are_exactly_proportional_to_sizes_leave_nothing_uncertain():
-    found = forecast(corpus(25, 100, noise=0), budget_gpu_hours=100, overhead_gpu_hours_per_task=1)
+    table = corpus(25, 100, noise=0)
+    found = forecast(table, budget_gpu_hours=100, overhead=per_task(table, 1))
     assert found.p05 == pytest.approx(found.p95)
     assert found.p50 == pytest.approx(50 + 20)
     assert found.spent_gpu_hours == pytest.approx(sum(c.gpu_hours or 0 for c in corpus(25, 100, noise=0)) + 5)
@@ -107,3 +109,29 @@ def test_documents_that_cost_nothing_are_no_division_by_zero():
     found = forecast(free, budget_gpu_hours=1)
     assert (found.p05, found.p95, found.status) == (0.0, 0.0, "within")
     json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_start_ups_that_differ_and_interruptions_widen_the_interval_and_raise_its_middle():
+    table = corpus(25, 100, noise=0)
+    calm = AttemptsSeen(startups=[0.1] * 5, lost=[]).expect(15, spent=0.5)
+    broken = AttemptsSeen(startups=[0.05, 0.1, 0.15, 0.05, 0.15], lost=[1.0, 2.0]).expect(15, spent=3.5)
+    quiet, loud = (forecast(table, budget_gpu_hours=100, overhead=one) for one in (calm, broken))
+    assert quiet.p50 == pytest.approx(forecast(table, budget_gpu_hours=100).p50 + calm.spent + calm.expected)
+    assert 0 < quiet.p95 - quiet.p05 < loud.p95 - loud.p05
+    assert loud.p50 > quiet.p50 + 3
+
+
+def test_the_overhead_of_tasks_to_come_is_that_of_the_formulas_written_out():
+    seen = AttemptsSeen(startups=[0.2, 0.4], lost=[1.0])
+    found = seen.expect(10, spent=2.0)
+    startup, share, again = 0.3, 1.5 / 4, 1.3
+    assert seen.interrupted == pytest.approx(share)
+    assert found.expected == pytest.approx(10 * startup + 10 * share * again)
+    spread = 0.2**2 / 2  # of 0.2 and 0.4, with n - 1
+    posterior = share * (1 - share) / 5
+    assert found.variance == pytest.approx(
+        10 * spread * (1 + 10 / 2) + 10 * share * (1 - share) * again**2 + 100 * again**2 * posterior
+    )
+    assert seen.expect(0, spent=2.0) == Overhead(spent=2.0)
+    assert AttemptsSeen([], []).expect(5, spent=0.0) == Overhead()
+    assert AttemptsSeen([], [0.5]).startup == 0.5
