@@ -5,8 +5,9 @@ with none. All faults of a table come in one error, each with its line number.
 """
 
 import csv
+import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,6 +48,15 @@ def read_costs(path: Path) -> list[DocumentCost]:
         more = len(faults) - MAX_FAULTS
         raise ManifestError(*faults[:MAX_FAULTS], *([f"{path}: and {more} more faults"] * (more > 0)), hint=FORMAT)
     return costs
+
+
+def costs_csv(costs: Iterable[DocumentCost]) -> bytes:
+    """The table of these documents, as `read_costs` reads it."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows((one.doc_id, one.size, one.task_id, one.gpu_hours) for one in costs)
+    return text.getvalue().encode()
 
 
 def _costs(rows: "csv.DictReader[str]", path: Path, faults: list[str]) -> Iterator[DocumentCost]:

@@ -16,7 +16,8 @@ from hpc_qa.campaign.conversion import ConversionPlan, plan_conversion
 from hpc_qa.campaign.estimate import Demand, Interval
 from hpc_qa.campaign.known import Known
 from hpc_qa.campaign.memory import fit_of
-from hpc_qa.campaign.schedule import LIMIT_SHARE, Pace, Pile, Terms, balance, makespan, schedule, share_note, too_long
+from hpc_qa.campaign.piles import paces_of, piles_of
+from hpc_qa.campaign.schedule import Pace, makespan
 from hpc_qa.campaign.shards import (
     Converted,
     Predicted,
@@ -33,10 +34,6 @@ from hpc_qa.documents.convert import Conversion
 from hpc_qa.errors import ConfigError
 from hpc_qa.manifest import Entry, Manifest
 from hpc_qa.serving.memory_fit import MemoryFit
-from hpc_qa.store.run_directory import list_runs
-from hpc_qa.units import clock, duration, parse_clock
-
-MAX_FAULTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +152,13 @@ def plan_run(
     entries = Manifest(project / config.manifest, project=project, limit=limit)
     key = converter_key(config, project)
     known = Known(config, project, key, convert_first=convert_first)
-    asked = _asked(entries, known, config)
+    asked = asked_of(entries, known, config)
     if known.complete(on_converted):
-        asked = _asked(entries, known, config)
+        asked = asked_of(entries, known, config)
     gpus = gpus_per_server(config)
-    paces, source = _paces(config, project, gpus)
+    paces, source = paces_of(config, project, gpus)
     pace = estimate.middle(paces)
-    piles, notes = _piles(asked.tokens, pace, config)
+    piles, notes = piles_of(asked.tokens, pace, config)
     shards = tuple(number(piles, asked.chosen))
     at_once = config.slurm.array_parallelism if config.executor == "slurm" else config.client.local_servers
     return RunPlan(
@@ -185,7 +182,7 @@ def plan_run(
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class Asked:
     """What the documents of a run will ask of servers."""
 
     settled: list[Settled]
@@ -196,7 +193,7 @@ class _Asked:
     not_converted: int
 
 
-def _asked(entries: Iterable[Entry], converted: Callable[[Entry], Converted], config: Config) -> _Asked:
+def asked_of(entries: Iterable[Entry], converted: Callable[[Entry], Converted], config: Config) -> Asked:
     """One loop over the entries, of which there may be a million."""
     settled: list[Settled] = []
     documents = settle(entries, converted, settled, max_chunks=config.documents.max_chunks)
@@ -222,74 +219,11 @@ def _asked(entries: Iterable[Entry], converted: Callable[[Entry], Converted], co
             every_token += asked.tokens
     total = Demand(requests, pairs, sum(tokens.values()))
     every_chunk = Demand(every_request, every_pair, every_token) if capped else total
-    return _Asked(settled, chosen, tokens, total, every_chunk, not_converted)
+    return Asked(settled, chosen, tokens, total, every_chunk, not_converted)
 
 
 def _part(facts: Converted, chunks: int) -> Converted:
     return facts._replace(chunks=chunks, tokens=round(facts.tokens * chunks / facts.chunks))
-
-
-def _paces(config: Config, project: Path, gpus: int | None) -> tuple[list[Pace], str | None]:
-    """What is known of servers like this run's, and from where: earlier runs, else the config."""
-    runs = [run.path for run in list_runs(project)]
-    if measured := estimate.measured_attempts(runs, model=config.model, gpus_per_server=gpus or 0):
-        return measured, "measured"
-    said = estimate.configured(config.plan)
-    return said, "config" if said else None
-
-
-def _piles(tokens: Mapping[str, int], pace: Pace | None, config: Config) -> tuple[list[Pile], list[str]]:
-    """(what each shard holds, what is to be said about the choice).
-
-    Raises:
-        ConfigError: a document can never be done within the time limit.
-    """
-    if config.executor == "local":
-        return balance(tokens, config.client.local_servers), []
-    if config.plan.shards is not None:
-        return balance(tokens, config.plan.shards), []
-    if pace is None:
-        return balance(tokens, config.slurm.array_parallelism), [_unknown_pace(config)]
-    terms = Terms(
-        pace=pace,
-        time_limit_s=parse_clock(config.slurm.time),
-        parallelism=config.slurm.array_parallelism,
-        max_startup_share=config.plan.max_startup_share,
-    )
-    if long := too_long(tokens, terms):
-        raise _never_fits(long, tokens, terms, config)
-    piles = schedule(tokens, terms)
-    note = share_note(tokens, len(piles), terms)
-    return piles, [note] if note else []
-
-
-def _unknown_pace(config: Config) -> str:
-    unset = [f"plan.{name}" for name in ("startup", "tokens_per_s") if getattr(config.plan, name) is None]
-    return (
-        "start-up and speed of a server are unknown: no run with this model was measured here, and "
-        f"{' and '.join(unset)} {'is' if len(unset) == 1 else 'are'} null. So there are at most "
-        f"slurm.array_parallelism ({config.slurm.array_parallelism}) shards, and whether one fits into slurm.time "
-        f"({config.slurm.time}) cannot be said; a small run would tell: hpc-qa submit {config._source or 'CONFIG'} "
-        "--limit 20"
-    )
-
-
-def _never_fits(long: Sequence[str], tokens: Mapping[str, int], terms: Terms, config: Config) -> ConfigError:
-    limit, would_do = config.slurm.time, clock(terms.limit_for(tokens[long[0]]))
-    if terms.shard_tokens <= 0:
-        fault = (
-            f"slurm.time {limit} is too short: a server starts for {duration(terms.pace.startup_s)}, and a shard may "
-            f"take {100 * LIMIT_SHARE:.0f} % of the time limit ({duration(terms.longest_s)})"
-        )
-        return ConfigError(fault, hint=f'slurm.time "{would_do}" is enough for the longest document')
-    faults = [
-        f"{doc_id}: {terms.pace.seconds(tokens[doc_id]) / 3600:.2f} hours with start-up are more than "
-        f"{100 * LIMIT_SHARE:.0f} % of slurm.time {limit} ({terms.longest_s / 3600:.2f} hours)"
-        for doc_id in long[:MAX_FAULTS]
-    ]
-    faults += [f"and {len(long) - MAX_FAULTS} more documents"] * (len(long) > MAX_FAULTS)
-    hint = f'slurm.time "{would_do}" is enough; or documents.max_chunks leaves such documents out'
-    return ConfigError(*faults, hint=hint)
 
 
 def gpus_per_server(config: Config) -> int | None:

@@ -76,10 +76,7 @@ def sync_runs(project: Path, runs: Sequence[RunDirectory]) -> Synced:
     jobs = sorted({task.partition("_")[0] for task in tasks}, key=int)
     found = allocations(read_rows(ask_sacct(jobs))) if jobs else []
     done = _write(project, found, tasks, list(attempt_folders(runs)))
-    notes: list[str] = []
-    rows = list(committed_documents(runs, documents.known_commits(project), notes))
-    documents.add(project, rows)
-    return replace(done, documents=len(rows), notes=(*done.notes, *notes))
+    return _with_documents(project, runs, done)
 
 
 def sync_file(project: Path, path: Path) -> Synced:
@@ -98,7 +95,15 @@ def sync_file(project: Path, path: Path) -> Synced:
         raise SlurmError(*(f"{path}: {fault}" for fault in error.faults), hint=error.hint) from error
     named = {one.job_id.partition("_")[0] for one in found}
     folders = [one for one in attempt_folders(runs) if one.executor == "slurm" and one.task[0] in named]
-    return _write(project, found, _tasks(runs), folders)
+    return _with_documents(project, runs, _write(project, found, _tasks(runs), folders))
+
+
+def _with_documents(project: Path, runs: Sequence[RunDirectory], done: Synced) -> Synced:
+    """Write the documents of shards that were committed since the last time as well."""
+    notes: list[str] = []
+    rows = list(committed_documents(runs, documents.known_commits(project), notes))
+    documents.add(project, rows)
+    return replace(done, documents=len(rows), notes=(*done.notes, *notes))
 
 
 def _write(

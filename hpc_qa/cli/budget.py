@@ -11,6 +11,7 @@ from hpc_qa.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from hpc_qa.budget.forecast import Forecast
+    from hpc_qa.config_file import Project
     from hpc_qa.ledger.usage import Usage
 
 ANSWERS = {
@@ -78,31 +79,64 @@ def _print_rows(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str]
 
 
 @budget.command()
-@click.option("--costs", required=True, type=click.Path(dir_okay=False),
+@click.option("--costs", type=click.Path(dir_okay=False),
               help="CSV: doc_id,size,task_id,gpu_hours; no gpu_hours is a document that is not done yet.")  # fmt: skip
-@click.option("--overhead-gpu-hours-per-task", type=click.FloatRange(0, 1e9), default=0.0, show_default=True,
-              help="What every array task costs on top of its documents, done or planned.")  # fmt: skip
+@click.option("--overhead-gpu-hours-per-task", type=click.FloatRange(0, 1e9),
+              help="With --costs: what every array task costs on top of its documents, done or planned.")  # fmt: skip
+@click.option("--corpus", help="Manifest of everything that is to be done, instead of project.yaml's.")
 @click.option("--budget-gpu-hours", type=click.FloatRange(0, 1e12, min_open=True), help="Instead of project.yaml's.")
 @common
 def forecast(
-    costs: str, overhead_gpu_hours_per_task: float, budget_gpu_hours: float | None, *, project: Path, as_json: bool
-) -> int:
+    costs: str | None, overhead_gpu_hours_per_task: float | None, corpus: str | None, budget_gpu_hours: float | None, *,
+    project: Path, as_json: bool,
+) -> int:  # fmt: skip
     """What the whole corpus will cost, by what was done of it: an interval, and whether it fits.
 
+    Without --costs it is made from the ledger, and kept in projections/ with what it was made of.
     Exit code 0: within the budget, or close to it. 4: over. 5: undecided.
 
-    Example: hpc-qa budget forecast --costs costs.csv --budget-gpu-hours 1000
+    Example: hpc-qa budget forecast --budget-gpu-hours 1000
     """
+    from hpc_qa.config_file import load_project
+
+    settings = load_project(project)
+    limit = budget_gpu_hours if budget_gpu_hours is not None else settings.budget.gpu_hours
+    if costs is None:
+        if overhead_gpu_hours_per_task is not None:
+            raise UsageError("--overhead-gpu-hours-per-task is for --costs; the ledger knows what start-ups took")
+        return _forecast_of_project(project, settings, limit, Path(corpus) if corpus else None, as_json=as_json)
+    if corpus is not None:
+        raise UsageError("--corpus and --costs exclude each other; the table names every document of the corpus")
+    return _forecast_of_table(Path(costs), overhead_gpu_hours_per_task or 0.0, limit, as_json=as_json)
+
+
+def _forecast_of_table(costs: Path, overhead_gpu_hours_per_task: float, limit: float | None, *, as_json: bool) -> int:
     from hpc_qa.budget.costs import read_costs
     from hpc_qa.budget.forecast import forecast as forecast_of
     from hpc_qa.budget.overhead import per_task
-    from hpc_qa.config_file import load_project
 
-    limit = budget_gpu_hours if budget_gpu_hours is not None else load_project(project).budget.gpu_hours
-    table = read_costs(Path(costs))
+    table = read_costs(costs)
     found = forecast_of(table, budget_gpu_hours=limit, overhead=per_task(table, overhead_gpu_hours_per_task))
+    return _print_forecast(found, found.to_json(), as_json=as_json)
+
+
+def _forecast_of_project(
+    project: Path, settings: "Project", limit: float | None, corpus: Path | None, *, as_json: bool
+) -> int:
+    from hpc_qa.campaign.kept_forecasts import keep
+    from hpc_qa.campaign.projection import project_forecast
+
+    made = project_forecast(project, settings, budget_gpu_hours=limit, corpus=corpus)
+    path = keep(project, made)
+    code = _print_forecast(made.forecast, made.to_json() | {"path": str(path) if path else None}, as_json=as_json)
+    for note in made.notes:
+        say(f"note: {note}", err=True)
+    return code
+
+
+def _print_forecast(found: "Forecast", document: Mapping[str, object], *, as_json: bool) -> int:
     if as_json:
-        print_json(found.to_json())
+        print_json(document)
     else:
         for line in _lines(found):
             say(line)
@@ -124,6 +158,11 @@ def _lines(found: "Forecast") -> list[str]:
         lines["fits"] = f"with a probability of {100 * found.p_within:.1f} %"
     if found.naive is not None:
         lines["plain rule"] = f"{found.naive:,.1f} GPU-hours, documents x mean x 1.10: {found.naive_status}"
+    for name, what, values in (("takes", "hours", found.wall_hours), ("gives", "accepted pairs", found.qa_pairs)):
+        if values:
+            digits = ",.1f" if what == "hours" else ",.0f"
+            middle, low, high = (format(values[key], digits) for key in ("p50", "p05", "p95"))
+            lines[name] = f"{middle} {what}, {low} to {high}"
     if found.more_documents_to_decide is not None:
         lines["to decide"] = f"about {found.more_documents_to_decide:,} more documents have to be done"
     elif found.status == "close":
