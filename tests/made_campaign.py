@@ -30,6 +30,7 @@ class Campaign:
         self.noise = {name: draw.lognormvariate(0, 0.1) for name in self.tokens}
         self.rows: list[str] = []
         self.now = EPOCH
+        self.state = "ok"  # of the documents of attempts to come
         lines = [
             {"doc_id": name, "path": f"in/{name}.pdf", "root": ".", "sha256": key(name), "bytes": 20 * tokens,
              "media_type": "application/pdf", "tokens": tokens}
@@ -58,7 +59,9 @@ class Campaign:
         shard = run.shard(index)
         serving = sum(SERVING_S_PER_TOKEN * self.tokens[name] * self.noise[name] for name in names)
         made = shard.new_attempt(attempt_name(job, index, len(shard.attempts())))
-        marks = {"setup": 6.0, "model_load": STARTUP_S - 6.0} | ({"serving": serving, "teardown": 10.0} if commits else {})
+        marks = {"setup": 6.0, "model_load": STARTUP_S - 6.0}
+        if commits:
+            marks |= {"serving": serving, "teardown": 10.0}
         at = self.now + LAUNCH_S
         made.attempt_json.write_text(json.dumps({"job_id": job, "started_at": _iso(at), "host": "elsewhere"}))
         with made.stages.open("w") as stream:
@@ -67,19 +70,24 @@ class Campaign:
                 at += seconds
         writer = SegmentWriter(made.path)
         for name in names:
-            batch = chunk(name, 0, [pair(name, 0, 0), pair(name, 0, 1)], prompt_tokens=self.tokens[name], cached_tokens=0)
-            writer.add(batch)
-            writer.add([document(name, [batch])])
+            pairs = [pair(name, 0, 0), pair(name, 0, 1)]
+            batch = chunk(name, 0, pairs, prompt_tokens=self.tokens[name], cached_tokens=0)
+            if self.state == "ok":
+                writer.add(batch)
+            writer.add([document(name, [batch] if self.state == "ok" else [], state=self.state)])
         writer.close()
         if commits:
             assert commit_shard(shard, made.name, names)
         elapsed = round(LAUNCH_S + STARTUP_S + serving + TEARDOWN_S)
         state, raw = ("COMPLETED" if commits else "NODE_FAIL"), 1000 + len(self.rows)
-        self.rows.append(f"{raw}|{job}_{index}|{state}|{elapsed}|{self.now - 9}|{self.now}|{self.now + elapsed}|gres/gpu={GPUS}")
+        times = f"{elapsed}|{self.now - 9}|{self.now}|{self.now + elapsed}"
+        self.rows.append(f"{raw}|{job}_{index}|{state}|{times}|gres/gpu={GPUS}")
         self.now += elapsed
         return GPUS * serving / 3600
 
-    def done(self, first: int, last: int, *, per_task: int = 4, name: str = "batch", nonce: str = "0001") -> RunDirectory:
+    def done(
+        self, first: int, last: int, *, per_task: int = 4, name: str = "batch", nonce: str = "0001"
+    ) -> RunDirectory:
         """A run that did these documents of the corpus, one array task after the other."""
         names = self.names(first, last)
         shards = [names[at : at + per_task] for at in range(0, len(names), per_task)]

@@ -32,6 +32,7 @@ class Done(NamedTuple):
     task_id: str
     gpu_hours: float
     accepted: int
+    ok: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,9 @@ def _documents(rows: Sequence[dict[str, Any]], work: dict[Shard, float]) -> dict
         for row in those:
             share = row["computed_tokens"] / tokens if tokens else 1 / len(those)
             name = row["doc_sha256"] or row["doc_id"]
-            done[name] = Done(f"{run_id}/{shard:04}", share * work[run_id, shard], row["accepted"])
+            done[name] = Done(
+                f"{run_id}/{shard:04}", share * work[run_id, shard], row["accepted"], row["state"] == "ok"
+            )
     return done
 
 

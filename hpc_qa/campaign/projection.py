@@ -61,7 +61,7 @@ def project_forecast(
     if limit is not None and used > limit:
         made = replace(made, status="over")
     made = replace(made, wall_hours=_wall_hours(made, seen), qa_pairs=_pairs(found))
-    return Projection(made, found.costs, _inputs(found, seen, used, overhead), (*found.notes, *_no_gpus(found, used)))
+    return Projection(made, found.costs, _inputs(found, seen, used, overhead), (*found.notes, *_doubtful(seen, used)))
 
 
 def _nothing_yet(
@@ -101,11 +101,14 @@ def _pairs(corpus: Corpus) -> dict[str, float] | None:
     return {"p05": made.p05, "p50": made.p50, "p95": made.p95}
 
 
-def _no_gpus(corpus: Corpus, used: float) -> list[str]:
-    done = [cost for cost in corpus.costs if cost.gpu_hours is not None]
-    if done and not used:
-        return ["accounting shows no GPU-hours for what is done; does AccountingStorageTRES name gres/gpu?"]
-    return []
+def _doubtful(seen: Measured, used: float) -> list[str]:
+    """Why the forecast says less than it seems to."""
+    notes = []
+    if not used:
+        notes.append("accounting shows no GPU-hours for what is done; does AccountingStorageTRES name gres/gpu?")
+    if not any(one.ok for one in seen.documents.values()):
+        notes.append("every document that is done has failed, so that what the others cost is not known")
+    return notes
 
 
 def _inputs(corpus: Corpus, seen: Measured, used: float, overhead: Overhead) -> dict[str, Any]:

@@ -125,13 +125,48 @@ def _forecast_of_project(
 ) -> int:
     from hpc_qa.campaign.kept_forecasts import keep
     from hpc_qa.campaign.projection import project_forecast
+    from hpc_qa.campaign.scores import drift
 
     made = project_forecast(project, settings, budget_gpu_hours=limit, corpus=corpus)
+    since = drift(project, made)
     path = keep(project, made)
-    code = _print_forecast(made.forecast, made.to_json() | {"path": str(path) if path else None}, as_json=as_json)
-    for note in made.notes:
+    found = {"path": str(path) if path else None, "drift": since.to_json() if since else None}
+    code = _print_forecast(made.forecast, made.to_json() | found, as_json=as_json)
+    for note in (*made.notes, *([f"the forecast of {since.made_at[:16]} said {since.words}"] if since else [])):
         say(f"note: {note}", err=True)
     return code
+
+
+@budget.command()
+@click.option("--corpus", help="Manifest of everything that is to be done, instead of project.yaml's.")
+@common
+def backtest(*, corpus: str | None, project: Path, as_json: bool) -> int:
+    """How good the forecasts were: replays of the array tasks that are done, and each kept forecast against the truth.
+
+    Exit code 5: too little is done to say.
+
+    Example: hpc-qa budget backtest
+    """
+    from hpc_qa.budget.backtest import FEWEST
+    from hpc_qa.campaign.projection import project_forecast
+    from hpc_qa.campaign.scores import backtest as backtest_of
+    from hpc_qa.config_file import load_project
+
+    now = project_forecast(project, load_project(project), corpus=Path(corpus) if corpus else None)
+    found = backtest_of(project, now)
+    if as_json:
+        print_json(found.to_json())
+    elif found.replays:
+        held, factor = 100 * found.replays.coverage, found.replays.kappa
+        say(f"{'replays':<11}{held:.0f} % of {found.replays.replays} held, of {found.replays.tasks} array tasks; "
+            f"intervals {factor:.2f} times as wide would hold in 90 %")  # fmt: skip
+    for score in () if as_json else found.scores:
+        say(f"{'forecast':<11}{score.made_at[:16]} with {score.documents_done:,} documents: {score.words}")
+    for note in found.notes:
+        say(f"note: {note}", err=True)
+    if not found.replays:
+        say(f"note: replays need {FEWEST} array tasks that are done, there are {now.forecast.tasks_done}", err=True)
+    return ExitCode.DONE if found.replays or found.scores else ExitCode.UNDECIDED
 
 
 def _print_forecast(found: "Forecast", document: Mapping[str, object], *, as_json: bool) -> int:

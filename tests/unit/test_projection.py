@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hpc_qa.budget.costs import read_costs
+from hpc_qa.budget.backtest import replay
+from hpc_qa.budget.costs import DocumentCost, read_costs
 from hpc_qa.campaign.kept_forecasts import keep, kept
 from hpc_qa.campaign.measured import measured
 from hpc_qa.campaign.projection import project_forecast
@@ -75,8 +76,8 @@ def test_interruptions_are_no_cost_of_documents_and_are_expected_again(tmp_path)
         campaign.sync()
     seen = measured(broken.project)
     assert (len(seen.attempts.startups), len(seen.attempts.lost)) == (1, 1)
-    rates = [measured(one.project).documents[name].gpu_hours for one in (calm, broken) for name in list(seen.documents)[:1]]
-    assert rates[0] == pytest.approx(rates[1], rel=1e-3)
+    costs = [next(iter(measured(one.project).documents.values())).gpu_hours for one in (calm, broken)]
+    assert costs[0] == pytest.approx(costs[1], rel=1e-3)
     assert projection(broken.project).forecast.p50 > projection(calm.project).forecast.p50
 
 
@@ -153,12 +154,13 @@ def test_a_forecast_is_kept_once_with_the_table_that_it_was_made_of(tmp_path, ca
 
 def test_documents_that_all_failed_are_said_to_have(tmp_path):
     campaign = Campaign(tmp_path, 8)
-    campaign.tokens = dict.fromkeys(campaign.tokens, 0)
+    campaign.state = "failed"
     campaign.done(0, 4)
     campaign.sync()
-    found = projection(tmp_path).forecast
-    assert found.documents_done == 4
-    assert found.p50 >= found.spent_gpu_hours
+    made = projection(tmp_path)
+    assert made.forecast.documents_done == 4
+    assert made.forecast.qa_pairs["p50"] == 0
+    assert "every document that is done has failed" in made.notes[-1]
 
 
 def test_other_campaigns_say_nothing_of_costs_but_are_spent(tmp_path):
@@ -169,3 +171,56 @@ def test_other_campaigns_say_nothing_of_costs_but_are_spent(tmp_path):
     made = projection(tmp_path)
     assert made.forecast.spent_gpu_hours == pytest.approx(made.inputs["used_gpu_hours"])
     assert made.inputs["overhead_spent_gpu_hours"] == pytest.approx(10 + 2 * BESIDE, rel=0.02)
+
+
+def test_a_forecast_is_scored_when_the_truth_is_known_and_drift_is_said_before(tmp_path, capsys):
+    campaign = Campaign(tmp_path)
+    campaign.done(0, 20, per_task=2)
+    campaign.sync()
+    assert hpc_qa(["--project", str(tmp_path), "budget", "forecast"]) == 0
+    campaign.done(20, 30, nonce="0002")
+    campaign.sync()
+    capsys.readouterr()
+    assert hpc_qa(["--project", str(tmp_path), "budget", "forecast", "--json"]) == 0
+    since = json.loads(capsys.readouterr().out)["drift"]["since"]
+    assert (since["documents"], since["inside"]) == (10, True)
+    campaign.noise = {name: 5 * noise for name, noise in campaign.noise.items()}
+    campaign.done(30, 40, nonce="0003")
+    campaign.sync()
+    capsys.readouterr()
+    assert hpc_qa(["--project", str(tmp_path), "budget", "forecast"]) == 0
+    assert "drift, do not rely on it" in capsys.readouterr().err
+    assert hpc_qa(["--project", str(tmp_path), "budget", "backtest", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert 0 <= said["replays"]["coverage"] <= 1
+    assert said["replays"]["tasks"] == 16
+    assert [score["total"] is not None for score in said["forecasts"]] == [True, True, True]
+    assert [score["inside"] for score in said["forecasts"]][-1]
+    assert hpc_qa(["--project", str(tmp_path), "budget", "backtest"]) == 0
+    assert "the total is" in capsys.readouterr().out
+
+
+def test_a_backtest_of_too_little_is_undecided_and_damaged_or_foreign_forecasts_are_named(tmp_path, capsys):
+    campaign = Campaign(tmp_path)
+    campaign.done(0, 8)
+    campaign.sync()
+    assert hpc_qa(["--project", str(tmp_path), "budget", "backtest"]) == 5
+    assert "replays need 8 array tasks that are done, there are 2" in capsys.readouterr().err
+    keep(tmp_path, projection(tmp_path))
+    (one,) = kept(tmp_path)
+    one.costs.write_text("nothing\n")
+    changed = one.content | {"inputs": one.content["inputs"] | {"corpus_sha256": "other"}}
+    one.path.with_name("forecast-20200101T000000.000Z.json").write_text(json.dumps(changed))
+    one.path.with_name("forecast-20210101T000000.000Z.json").write_text('{"made_at": 1}')
+    assert hpc_qa(["--project", str(tmp_path), "budget", "backtest"]) == 5
+    said = capsys.readouterr().err
+    assert "of another corpus" in said
+    assert said.count("damaged, so that it is not scored") == 2
+
+
+def test_replays_of_costs_that_follow_their_sizes_hold_as_often_as_they_say():
+    costs = [DocumentCost(f"d{n}", 1.0 + n % 5, f"t{n // 4}", (1.0 + n % 5) * (1 + 0.1 * (-1) ** n)) for n in range(80)]
+    found = replay(costs)
+    assert found.coverage >= 0.85
+    assert found.median_error < 0.1
+    assert replay(costs[:8]) is None
