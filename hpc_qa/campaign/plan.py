@@ -49,8 +49,10 @@ class RunPlan:
     demand_every_chunk: Demand
     servers_at_once: int
     gpus_per_server: int | None  # None: this machine's GPUs cannot be asked
+    tokens: Mapping[str, int]  # predicted, by doc_id, in the order of the manifest
     shard_s: tuple[Interval, ...]
-    pace: Pace | None  # of one server; None: not known
+    paces: tuple[Pace, ...]  # of servers like this run's, as far as they are known
+    pace: Pace | None  # the middle of them; None: not known
     pace_source: str | None  # measured | config
     notes: tuple[str, ...]  # what the choice of shards could not do, and why
     not_converted: int  # documents whose tokens are predicted
@@ -171,6 +173,8 @@ def plan_run(
         demand_every_chunk=asked.every_chunk,
         servers_at_once=min(at_once, max(1, len(shards))),
         gpus_per_server=gpus,
+        tokens=asked.tokens,
+        paces=tuple(paces),
         shard_s=tuple(estimate.shard_seconds(shard.predicted_tokens, paces) for shard in shards),
         pace=pace,
         pace_source=source,

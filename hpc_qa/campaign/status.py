@@ -126,7 +126,7 @@ def _open_jobs(run: RunDirectory, submitted: dict[int, dict[str, Any]]) -> list[
     return sorted(jobs | set(open_jobs(run.conversion)), key=int)
 
 
-def _view_of_all(runs: Iterable[RunDirectory]) -> ClusterView:
+def view_of_all(runs: Iterable[RunDirectory]) -> ClusterView:
     """What Slurm says of all these runs, asked once."""
     jobs: set[str] = set()
     for run in runs:
@@ -246,7 +246,7 @@ def list_statuses(project: Path) -> list[dict[str, Any]]:
     """One row per run of the project, oldest first; a run that cannot be read says why."""
     rows: list[dict[str, Any]] = []
     runs = list_runs(project)
-    view = _view_of_all(runs)
+    view = view_of_all(runs)
     for run in runs:
         try:
             one = status(run, view)

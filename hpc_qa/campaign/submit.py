@@ -7,7 +7,7 @@ Config, manifest and plan are written once and never change; what is submitted l
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,10 @@ from hpc_qa.store.trust import check_project
 from hpc_qa.units import iso, utc_now
 
 
-def freeze(plan: RunPlan, *, project: Path, limit: int | None = None) -> RunDirectory:
-    """Make the run directory of this plan.
+def freeze(
+    plan: RunPlan, *, project: Path, limit: int | None = None, admission: Mapping[str, Any] | None = None
+) -> RunDirectory:
+    """Make the run directory of this plan; `admission` says how it stood to the budget, and is kept.
 
     Raises:
         ConfigError: documents are not converted yet, the prompts cannot be used, or others can write the project's runs
@@ -77,6 +79,7 @@ def freeze(plan: RunPlan, *, project: Path, limit: int | None = None) -> RunDire
         },
         "executor": config.executor,
         "gpus_per_server": plan.gpus_per_server,
+        "admission": dict(admission) if admission else None,
     }
     if plan.conversion:
         run.conversion.create()
@@ -151,7 +154,7 @@ def refuse_double(plan: RunPlan, project: Path) -> None:
             facts = run.facts()
         except StoreError:  # unreadable: hpc-qa status says so
             continue
-        if facts["config"] != plan.config.model_dump():
+        if _without_budget(facts["config"]) != _without_budget(plan.config.model_dump()):
             continue
         ours = ours or _sha256(plan.entries.lines())
         if facts["manifest_sha256"] == ours and (now := status(run)).goes_on:
@@ -159,6 +162,10 @@ def refuse_double(plan: RunPlan, project: Path) -> None:
                 f"the same config and manifest are {now.state} already: {run.run_id}, submitted {facts['created_at']}",
                 hint="--again submits them once more",
             )
+
+
+def _without_budget(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: section for name, section in config.items() if name != "budget"}
 
 
 def _sha256(parts: Iterable[bytes]) -> str:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hpc_qa.cli.admission import ask_for_admission, print_admission, refuse, say_admission
 from hpc_qa.cli.options import common, load_config, manifest_option, print_json, say
 from hpc_qa.errors import ExitCode
 from hpc_qa.units import duration
 
 if TYPE_CHECKING:
+    from hpc_qa.budget.admission import Admission
     from hpc_qa.campaign.plan import RunPlan
     from hpc_qa.campaign.status import RunStatus
     from hpc_qa.config import Config
@@ -23,6 +25,11 @@ CONVERT = click.option(
     "--convert", "convert_first", is_flag=True,
     help="A CPU-only job array converts what is missing, and the run waits for it.",
 )  # fmt: skip
+
+
+BUDGET = click.option(
+    "--budget-gpu-hours", type=click.FloatRange(0, 1e12, min_open=True), help="Instead of the budget of project.yaml."
+)
 
 
 def make_plan(config: "Config", project: Path, limit: int | None, *, convert_first: bool) -> "RunPlan":
@@ -81,25 +88,32 @@ def _startup(facts: dict[str, Any]) -> str:
 @click.option("--limit", type=click.IntRange(1), help="Only the first N documents.")
 @click.option("--executor", type=click.Choice(["slurm", "local"]), help="Where it would run.")
 @CONVERT
+@BUDGET
 @common
 def plan(
-    config: str, manifest: str | None, limit: int | None, executor: str | None, convert_first: bool, *, project: Path,
-    as_json: bool,
+    config: str, manifest: str | None, limit: int | None, executor: str | None, convert_first: bool,
+    budget_gpu_hours: float | None, *, project: Path, as_json: bool,
 ) -> int:  # fmt: skip
     """What a run of CONFIG would be: documents, shards, tokens, pairs, hours. Starts nothing.
+
+    Exit code 4: it would not fit into the budget, as far as the ledger knows.
 
     Example: hpc-qa plan configs/demo_cpu.yaml
     """
     from hpc_qa.campaign.submit import check_startable
 
-    settings = load_config(config, project, manifest=manifest_option(manifest), executor=executor)
+    given = {"manifest": manifest_option(manifest), "executor": executor, "budget.gpu_hours": budget_gpu_hours}
+    settings = load_config(config, project, **given)
     check_startable(settings, project)
     planned = make_plan(settings, project, limit, convert_first=convert_first)
+    admission = ask_for_admission(planned, project, fresh=False)
     if as_json:
-        print_json(planned.to_json())
+        print_json(planned.to_json() | {"admission": admission.to_json() if admission else None})
     else:
         print_plan(planned)
-    return ExitCode.DONE
+        if admission:
+            print_admission(admission, planned)
+    return ExitCode.NO if admission and admission.refused else ExitCode.DONE
 
 
 @click.command()
@@ -111,36 +125,49 @@ def plan(
 @click.option("--wait", is_flag=True, help="Wait until Slurm has ended every array task.")
 @click.option("--again", is_flag=True, help="Although the same is queued or running already.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and start nothing.")
+@click.option("--over-budget", is_flag=True, help="Although it does not fit into the budget; that is written down.")
 @CONVERT
+@BUDGET
 @common
-def submit(  # noqa: PLR0913 - one for each option
+def submit(  # noqa: PLR0913, PLR0917 - one for each option
     config: str, executor: str | None, manifest: str | None, limit: int | None, detach: bool, wait: bool, again: bool,
-    dry_run: bool, convert_first: bool, *, project: Path, as_json: bool,
+    dry_run: bool, over_budget: bool, convert_first: bool, budget_gpu_hours: float | None, *, project: Path,
+    as_json: bool,
 ) -> int:  # fmt: skip
     """Plan a run of CONFIG, freeze it into a run directory, and submit it to Slurm as one job array.
 
-    With --executor local it runs here in the foreground, with progress. Exit 3 when something is left to do.
+    With --executor local it runs here in the foreground, with progress. Exit 3 when something is left to do, 4 when
+    the run does not fit into the budget.
 
     Example: hpc-qa submit configs/demo_cpu.yaml --executor local
     """
     from hpc_qa.campaign.start import start_new
     from hpc_qa.campaign.submit import check_startable, freeze, refuse_double
 
-    settings = load_config(config, project, manifest=manifest_option(manifest), executor=executor)
+    given = {"manifest": manifest_option(manifest), "executor": executor, "budget.gpu_hours": budget_gpu_hours}
+    settings = load_config(config, project, **given)
     check_startable(settings, project)
     planned = make_plan(settings, project, limit, convert_first=convert_first)
+    admission = ask_for_admission(planned, project, fresh=True)
+    refused = admission is not None and admission.refused and not over_budget
     if dry_run:
-        return _show(planned, project, as_json=as_json)
+        _show(planned, project, admission, as_json=as_json)
+        return ExitCode.NO if refused else ExitCode.DONE
     if not again:
         refuse_double(planned, project)
-    run = freeze(planned, project=project, limit=limit)
+    if admission and refused:
+        return refuse(admission, planned, as_json=as_json)
+    if admission:
+        say_admission(admission, over_budget=over_budget)
+    granted = admission.to_json() | {"over_budget": over_budget} if admission else None
+    run = freeze(planned, project=project, limit=limit, admission=granted)
     shards = [shard.index for shard in planned.shards]
     if settings.executor == "slurm":
         return _submit_and_wait(run, lambda: start_new(run, settings, shards), wait=wait, as_json=as_json)
     return _start_and_follow(run, settings, shards, detach=detach, as_json=as_json)
 
 
-def _show(planned: "RunPlan", project: Path, *, as_json: bool) -> int:
+def _show(planned: "RunPlan", project: Path, admission: "Admission | None", *, as_json: bool) -> None:
     """What `submit` would do: the plan, and for Slurm the price at most and the batch script."""
     from hpc_qa.campaign.start import script_of
 
@@ -148,9 +175,12 @@ def _show(planned: "RunPlan", project: Path, *, as_json: bool) -> int:
     script = script_of(planned, project) if planned.config.executor == "slurm" else None
     if as_json:
         scripts = {"batch_script": script.text, "conversion_script": script.conversion} if script else {}
-        print_json(facts | scripts | ({"gpu_hours_at_most": script.gpu_hours} if script else {}))
+        price = {"gpu_hours_at_most": script.gpu_hours} if script else {}
+        print_json(facts | scripts | price | {"admission": admission.to_json() if admission else None})
     else:
         print_plan(planned)
+        if admission:
+            print_admission(admission, planned)
         if script:
             say(f"{'at most':<11}{script.gpu_hours:,.1f} GPU-hours ({script.price}), more if array tasks are requeued")
             for text in filter(None, (script.conversion, script.text)):
@@ -158,7 +188,6 @@ def _show(planned: "RunPlan", project: Path, *, as_json: bool) -> int:
                 for line in text.splitlines():
                     say(line)
     say("nothing submitted (--dry-run)" if script else "nothing started (--dry-run)", err=True)
-    return ExitCode.DONE
 
 
 def _print_jobs(run: "RunDirectory", jobs: list[str], *, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 GPU-hours here are allocated ones: GPUs times elapsed of every attempt, also of those that failed or were requeued.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,20 @@ def usage(project: Path, clusters: Sequence[str] = ()) -> Usage:
         by_stage=_by_stage(charged),
         skipped=found.skipped,
     )
+
+
+def used_by_living(project: Path) -> dict[tuple[str, int], float]:
+    """GPU-hours, as far as they were captured, of attempts that had not ended, by run and shard.
+
+    Raises:
+        StoreError: the folder of the ledger cannot be listed.
+    """
+    table = current(project, ("run_id", "shard", "is_final", "gpu_hours_allocated")).table
+    used: Counter[tuple[str, int]] = Counter()
+    for row in table.filter(pc.invert(pc.fill_null(table.column("is_final"), True))).to_pylist():
+        if row["run_id"] is not None and row["gpu_hours_allocated"] is not None:
+            used[row["run_id"], row["shard"]] += row["gpu_hours_allocated"]
+    return dict(used)
 
 
 def _where(table: pa.Table, mask: pa.ChunkedArray) -> pa.Table:

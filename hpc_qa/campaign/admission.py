@@ -1,0 +1,135 @@
+"""The admission of runs on Slurm to the budget, from the ledger, the queue and the plans that were frozen.
+
+Accounting is asked before a run is admitted, so that what others have used meanwhile counts; where it does not answer,
+the ledger is taken as it is, and that is said. Runs on this machine are not charged and need no admission.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from hpc_qa.budget.admission import Admission, Demanded, Lien, sum_of
+from hpc_qa.campaign import estimate
+from hpc_qa.campaign.cluster import ClusterView
+from hpc_qa.campaign.piles import piles_of
+from hpc_qa.campaign.plan import RunPlan
+from hpc_qa.campaign.status import status, view_of_all
+from hpc_qa.campaign.sync import sync_runs
+from hpc_qa.config import Budget, Config
+from hpc_qa.errors import SlurmError, StoreError
+from hpc_qa.ledger.usage import usage, used_by_living
+from hpc_qa.store.run_directory import RunDirectory, list_runs
+from hpc_qa.units import parse_clock
+
+OPEN = ("queued", "running", "unknown")  # what may still use GPUs
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What is used of a budget, and what is promised."""
+
+    used: float  # GPU-hours on the clusters of the budget
+    liens: tuple[Lien, ...]
+    notes: tuple[str, ...]  # what could not be asked
+
+
+def committed(project: Path, budget: Budget, *, fresh: bool, without: RunDirectory | None = None) -> Committed:
+    """What is used and promised now; `fresh` asks accounting before. The liens of the run `without` are left out.
+
+    Raises:
+        StoreError: the ledger cannot be read or written.
+    """
+    runs = [run for run in list_runs(project) if _on_slurm(run)]
+    notes: list[str] = []
+    if fresh and runs:
+        try:
+            notes += sync_runs(project, runs).notes
+        except SlurmError as error:
+            notes.append(f"what is used is as old as the ledger, accounting does not answer: {error}")
+    view = view_of_all(runs)
+    so_far = used_by_living(project)
+    others = [run for run in runs if without is None or run.path != without.path]
+    liens = [lien for run in others if (lien := lien_of(run, view, so_far)) is not None]
+    used = usage(project, budget.clusters)
+    notes += [f"left out of the ledger: {one}" for one in used.skipped]
+    return Committed(used.charged.gpu_hours, tuple(liens), (*notes, *view.notes))
+
+
+def lien_of(run: RunDirectory, view: ClusterView, so_far: dict[tuple[str, int], float]) -> Lien | None:
+    """What is promised to the shards of a run that wait or run; None where none does.
+
+    `so_far` is what attempts that have not ended have used already, by run and shard.
+    """
+    now = status(run, view)
+    open_shards = [one.shard for one in now.shards if one.state in OPEN]
+    if not open_shards:
+        return None
+    demanded = demanded_by(run, open_shards)
+    used = sum(so_far.get((run.run_id, shard), 0.0) for shard in open_shards)
+    return Lien(run.run_id, max(0.0, demanded.counted - used), demanded.basis, len(open_shards))
+
+
+def demanded_by(run: RunDirectory, shards: Iterable[int]) -> Demanded:
+    """What these shards of a run may take, as its plan has it."""
+    facts, wanted = run.facts(), set(shards)
+    gpus = facts.get("gpus_per_server") or 0
+    worst = gpus * parse_clock(facts["config"]["slurm"]["time"]) / 3600
+    parts = []
+    for one in run.frozen_plan()["shards"]:
+        if one["index"] in wanted:
+            said: dict[str, Any] = one.get("predicted_s") or {}
+            hours = {name: None if said.get(name) is None else gpus * said[name] / 3600 for name in ("p50", "p90")}
+            parts.append(Demanded(hours["p50"], hours["p90"], worst))
+    return sum_of(parts)
+
+
+def demanded_of(plan: RunPlan) -> Demanded:
+    """What a run of this plan may take."""
+    hours, config = plan.gpu_hours, plan.config
+    return Demanded(hours.p50, hours.p90, worst_case(config, len(plan.shards)))
+
+
+def worst_case(config: Config, tasks: int) -> float:
+    """GPU-hours of so many array tasks that all use up their time limit."""
+    return tasks * config.gpus_per_task * parse_clock(config.slurm.time) / 3600
+
+
+def admission_of(plan: RunPlan, project: Path, *, fresh: bool) -> tuple[Admission, tuple[str, ...]]:
+    """Whether a run of this plan is let in, and notes.
+
+    Raises:
+        StoreError: the ledger cannot be read or written.
+    """
+    budget = plan.config.budget
+    found = committed(project, budget, fresh=fresh)
+    return Admission(budget.gpu_hours, found.used, found.liens, demanded_of(plan)), found.notes
+
+
+def largest_that_fits(plan: RunPlan, room: float) -> int:
+    """How many entries of the manifest, from its first, make a run that fits into so many GPU-hours; 0: none does."""
+
+    def fits(documents: int) -> bool:
+        first = dict(islice(plan.tokens.items(), documents))
+        piles, _ = piles_of(first, plan.pace, plan.config)
+        if plan.gpu_hours.p90 is None:
+            return worst_case(plan.config, len(piles)) <= room
+        seconds = [estimate.shard_seconds(pile.tokens, plan.paces).p90 for pile in piles]
+        return sum(one or 0.0 for one in seconds) * (plan.gpus_per_server or 0) / 3600 <= room
+
+    least, most = 0, len(plan.tokens)  # fits, does not fit
+    while most - least > 1:
+        middle = (least + most) // 2
+        least, most = (middle, most) if fits(middle) else (least, middle)
+    if not least:
+        return 0
+    last = next(islice(plan.tokens, least - 1, None))
+    return next(number for number, entry in enumerate(plan.entries, 1) if entry.doc_id == last)
+
+
+def _on_slurm(run: RunDirectory) -> bool:
+    try:
+        return run.facts()["executor"] == "slurm" and bool(run.list_submissions())
+    except StoreError:  # unreadable: hpc-qa status says so
+        return False
