@@ -23,6 +23,7 @@ from hpc_qa.ledger.usage import usage, used_by_living
 from hpc_qa.store.run_directory import RunDirectory, list_runs
 from hpc_qa.units import parse_clock
 
+Notes = tuple[str, ...]
 OPEN = ("queued", "running", "unknown")  # what may still use GPUs
 
 
@@ -96,7 +97,7 @@ def worst_case(config: Config, tasks: int) -> float:
     return tasks * config.gpus_per_task * parse_clock(config.slurm.time) / 3600
 
 
-def admission_of(plan: RunPlan, project: Path, *, fresh: bool) -> tuple[Admission, tuple[str, ...]]:
+def admission_of(plan: RunPlan, project: Path, *, fresh: bool) -> tuple[Admission, Notes]:
     """Whether a run of this plan is let in, and notes.
 
     Raises:
@@ -105,6 +106,16 @@ def admission_of(plan: RunPlan, project: Path, *, fresh: bool) -> tuple[Admissio
     budget = plan.config.budget
     found = committed(project, budget, fresh=fresh)
     return Admission(budget.gpu_hours, found.used, found.liens, demanded_of(plan)), found.notes
+
+
+def admission_again(run: RunDirectory, shards: Iterable[int], project: Path, budget: Budget) -> tuple[Admission, Notes]:
+    """Whether these shards of a run are let in once more, and notes.
+
+    Raises:
+        StoreError: the ledger cannot be read or written.
+    """
+    found = committed(project, budget, fresh=True, without=run)
+    return Admission(budget.gpu_hours, found.used, found.liens, demanded_by(run, shards)), found.notes
 
 
 def largest_that_fits(plan: RunPlan, room: float) -> int:

@@ -7,8 +7,11 @@ from hpc_qa.cli.options import print_json, say
 from hpc_qa.errors import ExitCode
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hpc_qa.budget.admission import Admission
     from hpc_qa.campaign.plan import RunPlan
+    from hpc_qa.store.run_directory import RunDirectory
 
 
 def ask_for_admission(plan: "RunPlan", project: Path, *, fresh: bool) -> "Admission | None":
@@ -24,6 +27,24 @@ def ask_for_admission(plan: "RunPlan", project: Path, *, fresh: bool) -> "Admiss
     for note in notes:
         say(f"note: {note}", err=True)
     return admission
+
+
+def fits_again(
+    run: "RunDirectory", shards: "Sequence[int]", project: Path, *, over_budget: bool, as_json: bool
+) -> bool:
+    """Whether these shards of a run may be started once more; says why not."""
+    from hpc_qa.campaign.admission import admission_again
+    from hpc_qa.config_file import load_project
+
+    admission, notes = admission_again(run, shards, project, load_project(project).budget)
+    for note in notes:
+        say(f"note: {note}", err=True)
+    if not admission.refused or over_budget:
+        say_admission(admission, over_budget=over_budget)
+        return True
+    hint = "a larger budget.gpu_hours in project.yaml, or hpc-qa resume with --over-budget"
+    _say_refused(admission, f"what is missing does not fit into the budget: {_words(admission)}", hint, as_json=as_json)
+    return False
 
 
 def print_admission(admission: "Admission", plan: "RunPlan") -> None:
@@ -48,12 +69,16 @@ def say_admission(admission: "Admission", *, over_budget: bool) -> None:
 def refuse(admission: "Admission", plan: "RunPlan", *, as_json: bool) -> int:
     """Say that the run does not fit, and what would."""
     fault, hint = f"the run does not fit into the budget: {_words(admission)}", _what_fits(admission, plan)
+    _say_refused(admission, fault, hint, as_json=as_json)
+    return ExitCode.NO
+
+
+def _say_refused(admission: "Admission", fault: str, hint: str, *, as_json: bool) -> None:
     say(f"error: {fault}", err=True)
     say(f"  try: {hint}", err=True)
     if as_json:
         error = {"faults": [fault], "hint": hint, "exit_code": int(ExitCode.NO)}
         print_json({"run": None, "path": None, "job_ids": [], "admission": admission.to_json(), "error": error})
-    return ExitCode.NO
 
 
 def _words(admission: "Admission") -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpc_qa.cli.admission import ask_for_admission, print_admission, refuse, say_admission
+from hpc_qa.cli.admission import ask_for_admission, fits_again, print_admission, refuse, say_admission
 from hpc_qa.cli.options import common, load_config, manifest_option, print_json, say
 from hpc_qa.errors import ExitCode
 from hpc_qa.units import duration
@@ -286,9 +286,14 @@ def _print_end(run: "RunDirectory", last: "RunStatus") -> None:
 @click.option("--detach", is_flag=True, help="Return at once.")
 @click.option("--wait", is_flag=True, help="Wait until Slurm has ended every array task.")
 @click.option("--mem", help="Memory of the array tasks that this starts, instead of slurm.mem: 120G.")
+@click.option("--over-budget", is_flag=True, help="Although it does not fit into the budget.")
 @common
-def resume(run: str, detach: bool, wait: bool, mem: str | None, *, project: Path, as_json: bool) -> int:
+def resume(
+    run: str, detach: bool, wait: bool, mem: str | None, over_budget: bool, *, project: Path, as_json: bool
+) -> int:
     """Start exactly what is missing of RUN: shards that are neither committed nor waiting nor running. Safe to repeat.
+
+    Exit code 4: on Slurm, what is missing does not fit into the budget.
 
     Example: hpc-qa resume latest
     """
@@ -310,6 +315,8 @@ def resume(run: str, detach: bool, wait: bool, mem: str | None, *, project: Path
         say(f"{directory.run_id}: nothing is missing, or it waits or runs", err=True)
         return ExitCode.DONE
     if config.executor == "slurm":
+        if not fits_again(directory, missing, project, over_budget=over_budget, as_json=as_json):
+            return ExitCode.NO
         bad = bad_nodes(directory, missing)
         for node in bad:
             say(f"not on {node}: a server could not start there, see hpc-qa logs {directory.run_id} SHARD", err=True)
