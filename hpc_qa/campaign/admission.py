@@ -4,7 +4,7 @@ Accounting is asked before a run is admitted, so that what others have used mean
 the ledger is taken as it is, and that is said. Runs on this machine are not charged and need no admission.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -42,7 +42,7 @@ def committed(project: Path, budget: Budget, *, fresh: bool, without: RunDirecto
     Raises:
         StoreError: the ledger cannot be read or written.
     """
-    runs = [run for run in list_runs(project) if _on_slurm(run)]
+    runs = [run for run in list_runs(project) if on_slurm(run)]
     notes: list[str] = []
     if fresh and runs:
         try:
@@ -50,12 +50,18 @@ def committed(project: Path, budget: Budget, *, fresh: bool, without: RunDirecto
         except SlurmError as error:
             notes.append(f"what is used is as old as the ledger, accounting does not answer: {error}")
     view = view_of_all(runs)
-    so_far = used_by_living(project)
     others = [run for run in runs if without is None or run.path != without.path]
-    liens = [lien for run in others if (lien := lien_of(run, view, so_far)) is not None]
     used = usage(project, budget.clusters)
     notes += [f"left out of the ledger: {one}" for one in used.skipped]
-    return Committed(used.charged.gpu_hours, tuple(liens), (*notes, *view.notes))
+    return Committed(used.charged.gpu_hours, liens_of(others, view, project), (*notes, *view.notes))
+
+
+def liens_of(runs: Sequence[RunDirectory], view: ClusterView, project: Path) -> tuple[Lien, ...]:
+    """What is promised to each of these runs that waits or runs."""
+    if view.queued is not None and not view.queued:
+        return ()
+    so_far = used_by_living(project)
+    return tuple(lien for run in runs if (lien := lien_of(run, view, so_far)) is not None)
 
 
 def lien_of(run: RunDirectory, view: ClusterView, so_far: dict[tuple[str, int], float]) -> Lien | None:
@@ -139,7 +145,8 @@ def largest_that_fits(plan: RunPlan, room: float) -> int:
     return next(number for number, entry in enumerate(plan.entries, 1) if entry.doc_id == last)
 
 
-def _on_slurm(run: RunDirectory) -> bool:
+def on_slurm(run: RunDirectory) -> bool:
+    """Whether something of this run was submitted to Slurm."""
     try:
         return run.facts()["executor"] == "slurm" and bool(run.list_submissions())
     except StoreError:  # unreadable: hpc-qa status says so

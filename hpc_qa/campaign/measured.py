@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from hpc_qa.budget.overhead import AttemptsSeen
 from hpc_qa.config import Config
 from hpc_qa.errors import StoreError
@@ -96,9 +99,9 @@ def _family(facts: dict[str, Any]) -> tuple[object, ...]:
 
 def _attempts(project: Path, runs: Sequence[str]) -> list[dict[str, Any]]:
     """The attempts of these runs that have started, and of which it is known what they held."""
-    wanted = set(runs)
-    rows = current(project, COLUMNS).table.to_pylist()
-    known = [row for row in rows if row["run_id"] in wanted and row["gpu_hours_allocated"] is not None and row["start"]]
+    table = current(project, COLUMNS).table
+    rows = table.filter(pc.is_in(table.column("run_id"), value_set=pa.array(runs, pa.string()))).to_pylist()
+    known = [row for row in rows if row["gpu_hours_allocated"] is not None and row["start"]]
     return [row | {"work": _work(row)} for row in known]
 
 

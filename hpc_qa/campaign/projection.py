@@ -35,11 +35,12 @@ class Projection:
 
 
 def project_forecast(
-    project: Path, settings: Project, *, budget_gpu_hours: float | None = None, corpus: Path | None = None
-) -> Projection:
+    project: Path, settings: Project, *, budget_gpu_hours: float | None = None, corpus: Path | None = None,
+    used: float | None = None,
+) -> Projection:  # fmt: skip
     """The forecast of the project's corpus, from its ledger as it is.
 
-    `budget_gpu_hours` and `corpus` go before what project.yaml says.
+    `budget_gpu_hours` and `corpus` go before what project.yaml says; `used` is what was charged, where it is known.
 
     Raises:
         ManifestError: the manifest of the corpus cannot be read.
@@ -47,15 +48,16 @@ def project_forecast(
     """
     limit = settings.budget.gpu_hours if budget_gpu_hours is None else budget_gpu_hours
     manifest = corpus or (project / settings.corpus if settings.corpus else None)
+    if used is None:
+        used = usage(project, settings.budget.clusters).charged.gpu_hours
     seen = measured(project)
     if seen is None or not (manifest or settings.budget.corpus_documents):
-        return _nothing_yet(project, settings, limit, manifest, seen)
+        return _nothing_yet(project, settings, limit, manifest, seen, used)
     found = (
         corpus_of(seen, manifest, project=project)
         if manifest
         else corpus_of_count(seen, settings.budget.corpus_documents or 0)
     )
-    used = usage(project, settings.budget.clusters).charged.gpu_hours
     overhead = _overhead(found, seen, used)
     made = forecast(found.costs, budget_gpu_hours=limit, overhead=overhead)
     if limit is not None and used > limit:
@@ -65,11 +67,10 @@ def project_forecast(
 
 
 def _nothing_yet(
-    project: Path, settings: Project, limit: float | None, manifest: Path | None, seen: Measured | None
+    project: Path, settings: Project, limit: float | None, manifest: Path | None, seen: Measured | None, used: float
 ) -> Projection:
     count = Manifest(manifest, project=project) if manifest else range(settings.budget.corpus_documents or 0)
     waiting = [DocumentCost(str(number), 1.0, "left", None) for number, _ in enumerate(count)]
-    used = usage(project, settings.budget.clusters).charged.gpu_hours
     made = forecast(waiting, budget_gpu_hours=limit, overhead=Overhead(spent=used))
     notes = ["no document of a run on Slurm is in the ledger yet: hpc-qa ledger sync, once a shard is done"]
     return Projection(made, tuple(waiting), {}, tuple([NO_CORPUS] if seen else notes))

@@ -5,7 +5,7 @@ fill the gap between two flushes. Changes nothing.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hpc_qa.campaign.arrays import last_tasks
-from hpc_qa.campaign.attempts import Attempt, attempts_of, live_process
+from hpc_qa.campaign.attempts import Attempt, attempts_of, live_process, read_view
 from hpc_qa.campaign.cluster import ClusterView, look
 from hpc_qa.campaign.conversion import ConversionStatus, open_jobs, status_of
 from hpc_qa.errors import StoreError
@@ -114,9 +114,20 @@ def status(run: RunDirectory, view: ClusterView | None = None) -> RunStatus:
         documents=int(plan["documents"]),
         settled=dict(settled),
         shards=shards,
-        notes=cluster.notes if cluster else (),
+        notes=(*(cluster.notes if cluster else ()), *_drained(run)),
         conversion=converting,
     )
+
+
+def _drained(run: RunDirectory) -> Iterator[str]:
+    """What `budget guard` took back of it."""
+    for path in sorted(run.path.glob("drained-*.json")):
+        said = read_view(path)
+        if {"at", "shards", "budget_gpu_hours"} <= said.keys():
+            yield (
+                f"budget guard drained {len(said['shards'])} shards at {said['at']}, as they would have crossed "
+                f"{said['budget_gpu_hours']:,.1f} GPU-hours"
+            )
 
 
 def _open_jobs(run: RunDirectory, submitted: dict[int, dict[str, Any]]) -> list[str]:

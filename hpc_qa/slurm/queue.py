@@ -100,6 +100,16 @@ def _ended(state: str) -> bool:
     return state not in WAITS | living
 
 
+def cancel_waiting(task_ids: Sequence[str], run: Run = run_program) -> None:
+    """Cancel those of these array tasks that still wait; what has started meanwhile goes on.
+
+    Raises:
+        SlurmError: the controller does not answer.
+    """
+    if task_ids:
+        run(["scancel", "--state=PENDING", *task_ids])
+
+
 def cancel_jobs(job_ids: Sequence[str], run: Run = run_program) -> None:
     """Cancel these jobs with all their array tasks: TERM, then KILL after the cluster's KillWait.
 

@@ -1,0 +1,52 @@
+"""A campaign under a budget on a real cluster: a forecast after its first batch, refusals, and the score at its end."""
+
+import json
+
+import pytest
+
+from hpc_qa import manifest
+from tests.projects import call
+from tests.real_slurm.runs import submitted, wait_for_end, wait_until
+
+HOUR = '  time: "01:00:00"\n'
+
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
+
+
+def said(capsys, folder, *arguments: str, code: int = 0):
+    """What a command prints as JSON."""
+    capsys.readouterr()
+    assert call(folder, *arguments, "--json") == code
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_run_that_does_not_fit_is_refused_and_a_forecast_is_scored_when_the_corpus_is_done(project, capsys):
+    folder = project(documents=12, slurm=HOUR)
+    corpus = manifest.read(folder / "m.jsonl", project=folder)
+    for name, part in (("corpus", corpus), ("first", corpus[:6]), ("rest", corpus[6:])):
+        manifest.write(folder / f"{name}.jsonl", part)
+    (folder / "project.yaml").write_text("corpus: corpus.jsonl\nbudget: {gpu_hours: 3.5, clusters: [lab]}\n")
+
+    first = submitted(folder, "--manifest", str(folder / "first.jsonl"))
+    assert first.facts()["admission"]["verdict"] == "admitted"  # three array tasks of an hour on one GPU each
+    waits = said(capsys, folder, "plan", str(folder / "config.yaml"), "--manifest", str(folder / "rest.jsonl"), code=4)
+    assert waits["admission"]["liens"][0]["run"] == first.run_id
+    wait_for_end(folder, first)
+    wait_until(lambda: said(capsys, folder, "ledger", "sync")["read"] == 3, "accounting knows every array task")
+    made = said(capsys, folder, "budget", "forecast")
+    assert (made["documents_done"], made["documents_total"]) == (6, 12)
+    assert 0 < made["p05"] <= made["p50"] <= made["p95"]
+
+    small = ("--manifest", str(folder / "rest.jsonl"), "--budget-gpu-hours", str(made["spent_gpu_hours"] + 1e-4))
+    refused = said(capsys, folder, "submit", str(folder / "config.yaml"), *small, code=4)
+    assert (refused["job_ids"], refused["admission"]["verdict"]) == ([], "refused")
+    rest = submitted(folder, *small, "--over-budget")
+    assert rest.facts()["admission"]["over_budget"]
+    wait_for_end(folder, rest)
+    wait_until(lambda: said(capsys, folder, "budget")["used"]["attempts"] == 6 if
+               call(folder, "ledger", "sync") == 0 else False, "accounting knows every array task")  # fmt: skip
+    scored = said(capsys, folder, "budget", "backtest")
+    (score,) = scored["forecasts"]
+    assert score["total"] > score["p05"]
+    assert score["since"]["documents"] == 6
+    print(json.dumps(score))  # noqa: T201 - how good it was is of interest when something fails
