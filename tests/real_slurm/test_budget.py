@@ -43,10 +43,19 @@ def test_a_run_that_does_not_fit_is_refused_and_a_forecast_is_scored_when_the_co
     rest = submitted(folder, *small, "--over-budget")
     assert rest.facts()["admission"]["over_budget"]
     wait_for_end(folder, rest)
-    wait_until(lambda: said(capsys, folder, "budget")["used"]["attempts"] == 6 if
-               call(folder, "ledger", "sync") == 0 else False, "accounting knows every array task")  # fmt: skip
+
+    def ended() -> bool:
+        assert call(folder, "ledger", "sync") == 0
+        return {row["state"] for row in said(capsys, folder, "ledger", "show")} == {"COMPLETED"}
+
+    wait_until(ended, "accounting knows how every array task ended")
     scored = said(capsys, folder, "budget", "backtest")
     (score,) = scored["forecasts"]
-    assert score["total"] > score["p05"]
     assert score["since"]["documents"] == 6
+    shown = said(capsys, folder, "budget", "--budget-gpu-hours", "3.5")
+    assert (shown["status"], shown["forecast"]["documents_done"]) == ("within", 12)
+    assert score["total"] == pytest.approx(shown["used"]["gpu_hours"])
+    assert sum(one["gpu_hours"] for one in shown["stages"]) == pytest.approx(shown["used"]["gpu_hours"])
+    unattributed = sum(one["gpu_hours"] for one in shown["stages"] if one["stage"] in ("unattributed", "not marked"))
+    assert unattributed < 0.02 * shown["used"]["gpu_hours"]
     print(json.dumps(score))  # noqa: T201 - how good it was is of interest when something fails
