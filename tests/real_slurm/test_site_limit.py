@@ -40,7 +40,9 @@ def without_scontrol(command: Sequence[str]) -> str:
 
 
 def test_array_tasks_that_do_not_fit_wait_and_status_says_why_until_the_limit_is_raised(project, limited, capsys):
-    limited.run("sbatch", f"--account={ACCOUNT}", "--gres=gpu:a100:1", "--time=1", "--wrap", "sleep 60")
+    limited.run(
+        "sbatch", f"--account={ACCOUNT}", "--gres=gpu:a100:1", "--time=1", "-o", "/dev/null", "--wrap", "sleep 60"
+    )
     folder = project(slurm=f"  account: {ACCOUNT}\n")
     run = submitted(folder)
     held = {"AssocGrpGRESMinutes"}
