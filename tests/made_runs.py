@@ -114,6 +114,9 @@ def planned_run(
     converter: str = "c0ffee",
     executor: str = "local",
     gpus: int = 0,
+    campaign: str | None = None,
+    batch: str | None = None,
+    hardware: Mapping[str, object] | None = None,
 ) -> RunDirectory:
     """A run as `submit` leaves it: nothing of it has been worked on."""
     run = create(project, name, now=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), nonce=nonce)
@@ -126,6 +129,8 @@ def planned_run(
     config = Config.model_validate(
         {
             "name": name,
+            "campaign": campaign,
+            "batch": batch,
             "seed": 7,
             "manifest": "m.jsonl",
             "vllm": {"model": "models/small"},
@@ -146,6 +151,7 @@ def planned_run(
         "model": {"name": "models/small", "revision": None},
         "prompts": {"sha256": key("prompts"), "file_sha256": hashlib.sha256(b"{}").hexdigest()},
         "gpus_per_server": gpus,
+        "hardware": dict(hardware or {}),
     }
     run.freeze(facts)
     return run

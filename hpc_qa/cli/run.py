@@ -12,6 +12,7 @@ from hpc_qa.units import duration
 
 if TYPE_CHECKING:
     from hpc_qa.campaign.status import RunStatus
+    from hpc_qa.store.run_directory import RunDirectory
 
 WATCH_EVERY_S = 2.0
 
@@ -45,10 +46,20 @@ def status(run: str | None, watch: bool, *, project: Path, as_json: bool) -> int
         time.sleep(ASK_SLURM_EVERY_S if now.executor == "slurm" else WATCH_EVERY_S)
     now = status_of(directory)
     if as_json:
-        print_json(now.to_json())
+        print_json(now.to_json() | {"explanations": _explanations(directory, now)})
     else:
         _print_status(now)
+        for line in _explanations(directory, now):
+            say(f"note: {line}", err=True)
     return ExitCode.DONE
+
+
+def _explanations(run: "RunDirectory", now: "RunStatus") -> list[str]:
+    """Why array tasks wait for a limit of the site, in words."""
+    from hpc_qa.campaign.pending import explain
+
+    waiting = [shard.detail for shard in now.shards if shard.state == "queued"]
+    return explain(waiting, run.facts()["config"]["slurm"]["account"])
 
 
 def _print_status(now: "RunStatus") -> None:

@@ -191,6 +191,38 @@ def is_published(folder: Path) -> bool:
     return isinstance(manifest, dict) and manifest.get("format") == FORMAT
 
 
+def read_back(folder: Path) -> dict[str, int]:
+    """Open a published dataset as its readers will: rows by split.
+
+    Raises:
+        StoreError: a file is missing or not as it was published, a column differs, or JSON Lines has other rows.
+    """
+    try:
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+        for file in manifest["files"]:
+            with (folder / file["path"]).open("rb") as content:
+                if hashlib.file_digest(content, "sha256").hexdigest() != file["sha256"]:
+                    raise StoreError(f"{folder / file['path']}: is not as it was published (SHA-256)")
+        tables = {name: pq.read_table(folder / path) for name, path in FILES.items() if (folder / path).exists()}
+        lines: list[dict[str, Any]] = [
+            dict(json.loads(line)) for line in (folder / "qa.jsonl").read_bytes().splitlines()
+        ]
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as exc:
+        raise StoreError(f"{folder}: cannot be opened: {exc}") from exc
+    for name, table in tables.items():
+        checks = [field.name for field in table.schema.field("checks").type] if "checks" in table.column_names else []
+        if not table.schema.equals(schema(checks)):
+            raise StoreError(f"{folder / FILES[name]}: its columns are not those of a dataset")
+    names = {*schema(()).names, "split"}
+    published = {name: table.column("id").to_pylist() for name, table in tables.items() if name != REJECTED}
+    written: dict[str, list[str]] = {name: [] for name in published}
+    for line in lines:
+        written.setdefault(str(line.get("split")), []).append(str(line.get("id")))
+    if written != published or any(line.keys() != names for line in lines):
+        raise StoreError(f"{folder / 'qa.jsonl'}: its rows are not those of the Parquet files")
+    return {name: tables[name].num_rows if name in tables else 0 for name in FILES}
+
+
 def _check_replaceable(out: Path) -> None:
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise StoreError(f"{out}: is not a folder", hint="name another place with -o")

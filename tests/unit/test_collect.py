@@ -9,7 +9,7 @@ import yaml
 from hpc_qa.campaign.collect import choose_validation, collect
 from hpc_qa.campaign.funnel import Funnel
 from hpc_qa.errors import ConfigError, ExitCode, StoreError
-from hpc_qa.store.dataset import FILES
+from hpc_qa.store.dataset import FILES, read_back
 from hpc_qa.store.merge import commit_shard
 from tests.made_runs import attempt, chunk, document, finished_run, pair, planned_run, rejected, whole
 
@@ -248,3 +248,27 @@ def test_a_run_without_any_pair_is_published_as_valid_files(tmp_path):
     result = collect([run])
     assert result.rows == {"train": 0, "validation": 0, "rejected": 0}
     assert jsonl(run.dataset) == rows(run.dataset, "train") == rows(run.dataset, "rejected") == []
+
+
+def test_a_published_dataset_is_read_back_and_anything_else_is_not(tmp_path):
+    run = finished_run(tmp_path, [DOCUMENTS])
+    collect([run])
+    found = read_back(run.dataset)
+    assert found == {"train": 20, "validation": 4, "rejected": 0}
+    with pytest.raises(StoreError, match="cannot be opened"):
+        read_back(tmp_path)
+    manifest = json.loads((run.dataset / "manifest.json").read_text())
+    lines = (run.dataset / "qa.jsonl").read_bytes().splitlines(keepends=True)
+    (run.dataset / "qa.jsonl").write_bytes(b"".join(lines[1:]))
+    with pytest.raises(StoreError, match=r"qa\.jsonl: is not as it was published"):
+        read_back(run.dataset)
+    for file in manifest["files"]:
+        file["sha256"] = hashlib.sha256((run.dataset / file["path"]).read_bytes()).hexdigest()
+    (run.dataset / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(StoreError, match="its rows are not those of the Parquet files"):
+        read_back(run.dataset)
+    pq.write_table(pq.read_table(run.dataset / FILES["train"]).drop_columns(["answer"]), run.dataset / FILES["train"])
+    manifest["files"] = []
+    (run.dataset / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(StoreError, match="its columns are not those of a dataset"):
+        read_back(run.dataset)

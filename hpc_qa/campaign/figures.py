@@ -1,0 +1,300 @@
+"""The figures of a run, under the names of a benchmark record.
+
+Documents, pairs and quality come from its records, speed and start-up from what its attempts wrote down, time and hours
+from the ledger. What was not measured, or is not known of every attempt, is None. Definitions are in `RunFigures`.
+"""
+
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+
+from hpc_qa.campaign.attempts import attempts_of
+from hpc_qa.campaign.batches import batch_of
+from hpc_qa.ledger.attempts import current
+from hpc_qa.ledger.schema import ATTEMPT
+from hpc_qa.qa.judge import SCORES
+from hpc_qa.store.merge import merge_shard
+from hpc_qa.store.run_directory import RunDirectory
+from hpc_qa.store.segments import Batch
+
+Row = Mapping[str, Any]
+COLUMNS = (
+    "run_id", "source", "is_final", "state", "submit", "start", "end", "elapsed_s", "cpus", "gpu_count",
+    "gpu_hours_allocated", "cpu_efficiency", "memory_efficiency", "memory_peak_bytes", "folder",
+    "gpu_utilization", "gpu_memory_peak_bytes", "gpu_energy_j", "sampled_gpus",
+)  # fmt: skip
+JOULES_PER_KWH = 3.6e6
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What the judge said of the pairs that passed every deterministic check; None where nothing was judged."""
+
+    judged_pairs: int
+    quality_score: float | None  # mean over the pairs of `qa.judge.quality_score`
+    quality_score_deviation: float | None  # standard deviation between the means of documents
+    avg_clarity_score: float | None  # 1-5
+    avg_accuracy_score: float | None
+    avg_relevance_score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What the ledger says of the attempts of a run; None where one of them is not known."""
+
+    attempts: int
+    states: dict[str, int]  # attempts by state
+    total_time_minutes: float | None  # start of the first attempt to end of the last
+    queue_minutes: float | None  # the first submission to the start of the first attempt; None on this machine
+    gpu_hours: float | None
+    core_hours: float | None  # CPUs x elapsed; on this machine its CPUs, shared by the servers that run at once
+    cpu_efficiency_percent: float | None  # weighted by core-hours, as the next two
+    memory_efficiency_percent: float | None
+    max_cpu_memory_gb: float | None  # GB = 10^9 bytes
+    avg_gpu_utilization_percent: float | None  # weighted by GPU-hours
+    max_gpu_memory_gb: float | None  # of a single GPU
+    energy_kwh: float | None  # of the GPUs
+    allocated_gpus: int | None  # of the attempt of which the most GPUs were not sampled
+    sampled_gpus: int | None  # of the same
+
+
+@dataclass(frozen=True, slots=True)
+class RunFigures:
+    """One run. A PDF is a document of any kind that was worked on: it ended ok or failed."""
+
+    run: str
+    batch: str | None
+    documents: int
+    ok: int
+    failed: int
+    skipped: int
+    left: int
+    pdfs_processed: int  # ok and failed
+    error_rate: float | None  # failed of all
+    success_rate: float | None  # ok of all
+    qa_pairs_generated: int
+    qa_pairs_accepted: int
+    qa_pairs_per_pdf: float | None
+    chunks_asked: int
+    completion_tokens: int
+    avg_time_per_pdf_minutes: float | None
+    throughput_pdfs_per_hour: float | None
+    gpu_hours_per_pdf: float | None
+    startup_s: float | None  # median over the attempts: from the worker's begin to its first request
+    computed_tokens: int | None  # by all attempts: prompt tokens without cache hits, and completion tokens
+    tokens_per_s: float | None  # computed, per second of serving of one server
+    job_efficiency_percent: float | None  # the CPU efficiency
+    gpu_hours_per_accepted_pair: float | None
+    kwh_per_accepted_pair: float | None
+    wall_hours_per_accepted_pair: float | None
+    core_hours_per_accepted_pair: float | None
+    tokens_per_accepted_pair: float | None
+    quality: Quality
+    spent: Spent
+
+    def to_json(self) -> dict[str, Any]:
+        """One object; what the ledger says stands beside the rest, and the judge's figures under `quality`."""
+        document = asdict(self)
+        spent: dict[str, Any] = document.pop("spent")
+        return document | spent
+
+
+def figures(run: RunDirectory, project: Path) -> RunFigures:
+    """The figures of a run as far as it has come; its records are read once.
+
+    Raises:
+        StoreError: the run or the ledger cannot be read.
+    """
+    facts, plan = run.facts(), run.frozen_plan()
+    records = _Records()
+    shards = [run.shard(int(shard["index"])) for shard in plan["shards"]]
+    for shard in shards:
+        merged = merge_shard(shard, records.add)
+        records.documents.update(merged.counts.documents)
+        records.counts.update({name: getattr(merged.counts, name) for name in ("pairs", "accepted", "chunks")})
+        records.counts["completion_tokens"] += merged.counts.completion_tokens
+    records.documents.update(str(settled["state"]) for settled in plan["settled"])
+    pace = _pace([(one.progress, one.summary) for shard in shards for one in attempts_of(shard)])
+    spent = _spent(attempt_rows(project, run), _local_cpus(facts, len(shards)))
+    documents, done, counts = int(plan["documents"]), records.documents, records.counts
+    processed, accepted = done["ok"] + done["failed"], counts["accepted"]
+    minutes = spent.total_time_minutes
+    return RunFigures(
+        run=run.run_id,
+        batch=batch_of(run),
+        documents=documents,
+        ok=done["ok"],
+        failed=done["failed"],
+        skipped=done["skipped"],
+        left=documents - done.total(),
+        pdfs_processed=processed,
+        error_rate=_ratio(done["failed"], documents),
+        success_rate=_ratio(done["ok"], documents),
+        qa_pairs_generated=counts["pairs"],
+        qa_pairs_accepted=accepted,
+        qa_pairs_per_pdf=_ratio(counts["pairs"], processed),
+        chunks_asked=counts["chunks"],
+        completion_tokens=counts["completion_tokens"],
+        avg_time_per_pdf_minutes=_ratio(minutes, processed),
+        throughput_pdfs_per_hour=_ratio(60 * processed, minutes),
+        gpu_hours_per_pdf=_ratio(spent.gpu_hours, processed),
+        startup_s=pace.startup_s,
+        computed_tokens=pace.computed_tokens,
+        tokens_per_s=pace.tokens_per_s,
+        job_efficiency_percent=spent.cpu_efficiency_percent,
+        gpu_hours_per_accepted_pair=_ratio(spent.gpu_hours, accepted),
+        kwh_per_accepted_pair=_ratio(spent.energy_kwh, accepted),
+        wall_hours_per_accepted_pair=_ratio(minutes, 60 * accepted),
+        core_hours_per_accepted_pair=_ratio(spent.core_hours, accepted),
+        tokens_per_accepted_pair=_ratio(pace.computed_tokens, accepted),
+        quality=records.quality(),
+        spent=spent,
+    )
+
+
+def attempt_rows(project: Path, run: RunDirectory) -> list[dict[str, Any]]:
+    """What the ledger knows now of the attempts of this run; columns that it lacks are None.
+
+    Raises:
+        StoreError: the ledger cannot be read.
+    """
+    table = current(project, [name for name in COLUMNS if name in ATTEMPT.names]).table
+    rows = table.filter(pc.equal(table.column("run_id"), run.run_id)).to_pylist()
+    return [dict.fromkeys(COLUMNS) | row for row in rows]
+
+
+@dataclass(slots=True)
+class _Records:
+    """Sums over the records that count."""
+
+    documents: Counter[str] = field(default_factory=Counter)  # by state
+    counts: Counter[str] = field(default_factory=Counter)
+    _scores: Counter[str] = field(default_factory=Counter)
+    _by_document: dict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0, 0.0]))
+
+    def add(self, batch: Batch) -> None:
+        """Count the pairs of a batch that were judged, of those that passed every check."""
+        for record in batch.records:
+            if record["kind"] == "pair" and record["quality_score"] is not None and all(record["checks"].values()):
+                so_far = self._by_document[record["doc_id"]]
+                so_far[0] += 1
+                so_far[1] += record["quality_score"]
+                for name in SCORES:
+                    self._scores[name] += record[name]
+
+    def quality(self) -> Quality:
+        judged = sum(int(pairs) for pairs, _ in self._by_document.values())
+        means = [total / pairs for pairs, total in self._by_document.values()]
+        return Quality(
+            judged,
+            _ratio(sum(total for _, total in self._by_document.values()), judged),
+            statistics.stdev(means) if len(means) > 1 else None,
+            *(_ratio(self._scores[name], judged) for name in SCORES),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    startup_s: float | None
+    computed_tokens: int | None
+    tokens_per_s: float | None
+
+
+def _pace(attempts: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> _Pace:
+    """Start-up and speed by (progress, summary) of each attempt; one that was killed has left no summary."""
+    starts = [summary["startup_s"] for _, summary in attempts if "startup_s" in summary]
+    tokens = [progress["computed_tokens"] for progress, _ in attempts if "computed_tokens" in progress]
+    served = [
+        (progress["computed_tokens"], seconds)
+        for progress, summary in attempts
+        if "computed_tokens" in progress and (seconds := summary.get("serving_s") or progress.get("serving_s"))
+    ]
+    return _Pace(
+        statistics.median(starts) if starts else None,
+        sum(tokens) if tokens else None,
+        _ratio(sum(done for done, _ in served), sum(seconds for _, seconds in served)),
+    )
+
+
+def _local_cpus(facts: Mapping[str, Any], shards: int) -> float | None:
+    """CPUs of this machine for each of the servers that it runs at once; None when run.json does not say."""
+    cpus = facts.get("hardware", {}).get("cpu_cores")
+    at_once = min(facts["config"]["client"]["local_servers"], max(1, shards))
+    return None if cpus is None else cpus / at_once
+
+
+def _spent(rows: Sequence[Row], local_cpus: float | None) -> Spent:
+    core_hours = [_core_hours(row, local_cpus) for row in rows]
+    gpu_hours = [row["gpu_hours_allocated"] for row in rows]
+    total, queue = _times(rows)
+    held = [row for row in rows if row["gpu_hours_allocated"]]
+    energy = _sum(row["gpu_energy_j"] for row in held)
+    watched = min(held, key=lambda row: (row["sampled_gpus"] or 0) - row["gpu_count"], default=None)
+    return Spent(
+        attempts=len(rows),
+        states=dict(sorted(Counter(str(row["state"]) for row in rows).items())),
+        total_time_minutes=total,
+        queue_minutes=queue,
+        gpu_hours=_sum(gpu_hours),
+        core_hours=_sum(core_hours),
+        cpu_efficiency_percent=_percent([row["cpu_efficiency"] for row in rows], core_hours),
+        memory_efficiency_percent=_percent([row["memory_efficiency"] for row in rows], core_hours),
+        max_cpu_memory_gb=_gigabytes(row["memory_peak_bytes"] for row in rows),
+        avg_gpu_utilization_percent=_percent([row["gpu_utilization"] for row in rows], gpu_hours),
+        max_gpu_memory_gb=_gigabytes(row["gpu_memory_peak_bytes"] for row in rows),
+        energy_kwh=None if energy is None else energy / JOULES_PER_KWH,
+        allocated_gpus=watched["gpu_count"] if watched else 0 if _sum(gpu_hours) == 0 else None,
+        sampled_gpus=watched["sampled_gpus"] if watched else None,
+    )
+
+
+def _core_hours(row: Row, local_cpus: float | None) -> float | None:
+    if row["elapsed_s"] == 0:
+        return 0.0
+    cpus = local_cpus if row["cpus"] is None and row["source"] == "local" else row["cpus"]
+    return None if cpus is None or row["elapsed_s"] is None else float(cpus * row["elapsed_s"] / 3600)
+
+
+def _times(rows: Sequence[Row]) -> tuple[float | None, float | None]:
+    """(total, queue) in minutes."""
+    if not rows or any(row["elapsed_s"] is None or not row["is_final"] for row in rows):
+        return None, None
+    started = [row for row in rows if row["start"] is not None and row["elapsed_s"]]
+    if not started or any(row["end"] is None for row in started):
+        return None, None
+    first = min(row["start"] for row in started)
+    submitted = [row["submit"] for row in rows if row["submit"] is not None]
+    queue = _minutes(min(submitted), first) if submitted else None
+    return _minutes(first, max(row["end"] for row in started)), queue
+
+
+def _minutes(start: datetime, end: datetime) -> float:
+    return (end - start).total_seconds() / 60
+
+
+def _sum(values: Iterable[Any]) -> Any:
+    """The sum; None of nothing, and where one of them is not known."""
+    known = list(values)
+    return None if not known or None in known else sum(known)
+
+
+def _ratio(part: float | None, whole: float | None) -> float | None:
+    return part / whole if part is not None and whole else None
+
+
+def _percent(shares: Sequence[float | None], weights: Sequence[float | None]) -> float | None:
+    """Mean of the shares that are known, in per cent."""
+    known = [(share, weight) for share, weight in zip(shares, weights, strict=True) if share is not None and weight]
+    mean = _ratio(sum(share * weight for share, weight in known), sum(weight for _, weight in known))
+    return None if mean is None else 100 * mean
+
+
+def _gigabytes(sizes: Iterable[int | None]) -> float | None:
+    largest = max((size for size in sizes if size is not None), default=None)
+    return None if largest is None else largest / 1e9
