@@ -30,9 +30,10 @@ from hpc_qa.units import iso, utc_now
 
 
 def freeze(
-    plan: RunPlan, *, project: Path, limit: int | None = None, admission: Mapping[str, Any] | None = None
-) -> RunDirectory:
-    """Make the run directory of this plan; `admission` says how it stood to the budget, and is kept.
+    plan: RunPlan, *, project: Path, limit: int | None = None, admission: Mapping[str, Any] | None = None,
+    gate: Mapping[str, Any] | None = None,
+) -> RunDirectory:  # fmt: skip
+    """Make the run directory of this plan; how it stood to the budget, and to the gate before it, is kept.
 
     Raises:
         ConfigError: documents are not converted yet, the prompts cannot be used, or others can write the project's runs
@@ -80,6 +81,7 @@ def freeze(
         "executor": config.executor,
         "gpus_per_server": plan.gpus_per_server,
         "admission": dict(admission) if admission else None,
+        "gate": dict(gate) if gate else None,
     }
     if plan.conversion:
         run.conversion.create()

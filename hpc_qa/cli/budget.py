@@ -55,6 +55,8 @@ def _print_report(report: "BudgetReport") -> None:
     for lien in report.liens:
         tasks = f"array tasks: {lien.tasks:,}, {lien.basis}"
         say(f"{'committed':<11}up to {lien.gpu_hours:,.2f} GPU-hours to {lien.run} ({tasks})")
+    if report.site:
+        say(f"{'site':<11}{report.site.describe()}")
     if local.attempts:
         say(f"{'local':<11}{local.gpu_hours:,.2f} GPU-hours on this machine, not charged; attempts: {local.attempts:,}")
     if unknown := charged.unknown + local.unknown:

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 import click
 
 from hpc_qa.cli.options import common, print_json, say
+from hpc_qa.errors import ExitCode
 
 if TYPE_CHECKING:
     from hpc_qa.budget.forecast import Forecast
-    from hpc_qa.campaign.gate import GateReport
+    from hpc_qa.campaign.gate import GateBefore, GateReport
+    from hpc_qa.config import Config
 
 
 @click.command()
@@ -28,7 +30,7 @@ def gate(run: str, *, project: Path, as_json: bool) -> int:
     from hpc_qa.store.run_directory import find
 
     budget = load_project(project).budget.gpu_hours
-    report = gate_of(find(project, run), project, budget_gpu_hours=budget, forecast=_forecast(project))
+    report = gate_of(find(project, run), project, budget_gpu_hours=budget, forecast=forecast_of(project))
     if as_json:
         print_json(report.to_json())
     else:
@@ -36,8 +38,34 @@ def gate(run: str, *, project: Path, as_json: bool) -> int:
     return report.exit_code
 
 
-def _forecast(_project: Path) -> "Forecast | None":
-    """What the whole corpus will cost by what was done of it."""
+def forecast_of(project: Path) -> "Forecast | None":
+    """What the whole corpus will cost by what was done of it; None where too little is done to say."""
+    from hpc_qa.campaign.projection import project_forecast
+    from hpc_qa.config_file import load_project
+
+    made = project_forecast(project, load_project(project)).forecast
+    return made if made.p50 is not None else None
+
+
+def gate_allows(config: "Config", project: Path, *, despite_gate: bool, as_json: bool) -> "GateBefore | None":
+    """What the gate of the batch before says; None when it says no, which is told then."""
+    from hpc_qa.campaign.gate import gate_before
+
+    found = gate_before(config, project, forecast=forecast_of(project))
+    for note in found.notes:
+        say(f"note: {note}", err=True)
+    for line in found.warnings:
+        say(f"warning: {line}", err=True)
+    if not found.refusal:
+        return found
+    for line in found.refusal:
+        say(f"{'note' if despite_gate else 'error'}: {line}", err=True)
+    if despite_gate:
+        return found
+    say(f"  try: {found.hint}", err=True)
+    if as_json:
+        error = {"faults": found.refusal, "hint": found.hint, "exit_code": int(ExitCode.NO)}
+        print_json({"run": None, "path": None, "job_ids": [], "gate": found.to_json(), "error": error})
     return None
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpc_qa.cli.admission import ask_for_admission, fits_again, print_admission, refuse, say_admission
+from hpc_qa.cli.gate import gate_allows
 from hpc_qa.cli.options import common, load_config, manifest_option, print_json, say
 from hpc_qa.errors import ExitCode
 from hpc_qa.units import duration
@@ -126,18 +127,19 @@ def plan(
 @click.option("--again", is_flag=True, help="Although the same is queued or running already.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and start nothing.")
 @click.option("--over-budget", is_flag=True, help="Although it does not fit into the budget; that is written down.")
+@click.option("--despite-gate", is_flag=True, help="Although the batch before was a no-go; that is written down.")
 @CONVERT
 @BUDGET
 @common
 def submit(  # noqa: PLR0913, PLR0917 - one for each option
     config: str, executor: str | None, manifest: str | None, limit: int | None, detach: bool, wait: bool, again: bool,
-    dry_run: bool, over_budget: bool, convert_first: bool, budget_gpu_hours: float | None, *, project: Path,
-    as_json: bool,
+    dry_run: bool, over_budget: bool, despite_gate: bool, convert_first: bool, budget_gpu_hours: float | None, *,
+    project: Path, as_json: bool,
 ) -> int:  # fmt: skip
     """Plan a run of CONFIG, freeze it into a run directory, and submit it to Slurm as one job array.
 
     With --executor local it runs here in the foreground, with progress. Exit 3 when something is left to do, 4 when
-    the run does not fit into the budget.
+    the run does not fit into the budget, or the gate of the batch before it says no.
 
     Example: hpc-qa submit configs/demo_cpu.yaml --executor local
     """
@@ -159,8 +161,11 @@ def submit(  # noqa: PLR0913, PLR0917 - one for each option
         return refuse(admission, planned, as_json=as_json)
     if admission:
         say_admission(admission, over_budget=over_budget)
+    passed = gate_allows(settings, project, despite_gate=despite_gate, as_json=as_json)
+    if passed is None:
+        return ExitCode.NO
     granted = admission.to_json() | {"over_budget": over_budget} if admission else None
-    run = freeze(planned, project=project, limit=limit, admission=granted)
+    run = freeze(planned, project=project, limit=limit, admission=granted, gate=passed.to_json())
     shards = [shard.index for shard in planned.shards]
     if settings.executor == "slurm":
         return _submit_and_wait(run, lambda: start_new(run, settings, shards), wait=wait, as_json=as_json)

@@ -1,6 +1,9 @@
 """The budget of a project: used, promised and left, where it went, and whether the corpus will fit."""
 
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +12,13 @@ from hpc_qa.campaign.admission import liens_of, on_slurm
 from hpc_qa.campaign.projection import Projection, project_forecast
 from hpc_qa.campaign.status import view_of_all
 from hpc_qa.config_file import Project
+from hpc_qa.errors import SlurmError
 from hpc_qa.ledger.usage import Usage, usage
-from hpc_qa.store.run_directory import list_runs
+from hpc_qa.slurm.limits import SiteLimit, site_limit
+from hpc_qa.slurm.programs import run_program
+from hpc_qa.store.run_directory import RunDirectory, list_runs
+
+ANSWERS_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +29,7 @@ class BudgetReport:
     usage: Usage
     liens: tuple[Lien, ...]
     projection: Projection
+    site: SiteLimit | None  # what Slurm itself allows our account; None: no limit, or it cannot be asked
     notes: tuple[str, ...]
 
     @property
@@ -48,6 +57,7 @@ class BudgetReport:
             "budget_gpu_hours": self.budget_gpu_hours,
             "committed": {"gpu_hours": self.committed, "runs": [lien.run for lien in self.liens]},
             "left": self.left,
+            "site_limit": self.site.to_json() if self.site else None,
             "forecast": self.projection.forecast.to_json(),
             "status": self.status,
             "notes": list(self.notes),
@@ -66,5 +76,17 @@ def budget_report(project: Path, settings: Project, *, budget_gpu_hours: float |
     runs = [run for run in list_runs(project) if on_slurm(run)]
     view = view_of_all(runs)
     made = project_forecast(project, settings, budget_gpu_hours=limit, used=used.charged.gpu_hours)
-    notes = (*(f"left out of the ledger: {one}" for one in used.skipped), *view.notes, *made.notes)
-    return BudgetReport(limit, used, liens_of(runs, view, project), made, notes)
+    site, silent = _site_limit(runs)
+    notes = (*(f"left out of the ledger: {one}" for one in used.skipped), *view.notes, *made.notes, *silent)
+    return BudgetReport(limit, used, liens_of(runs, view, project), made, site, notes)
+
+
+def _site_limit(runs: Sequence[RunDirectory]) -> tuple[SiteLimit | None, list[str]]:
+    """(what Slurm allows the account of the newest run, why that could not be asked); not asked without Slurm."""
+    if not runs or shutil.which("scontrol") is None:
+        return None, []
+    account = runs[-1].facts()["config"]["slurm"]["account"]
+    try:
+        return site_limit(account, run=partial(run_program, timeout_s=ANSWERS_WITHIN_S)), []
+    except SlurmError as error:
+        return None, [f"the site's own limit cannot be read: {error}"]
