@@ -44,7 +44,7 @@ def corpus_of(seen: Measured, manifest: Path, *, project: Path) -> Corpus:
     """
     entries = Manifest(manifest, project=project)
     files = {entry.doc_id: entry.sha256 for entry in entries}
-    sizes, by, notes = _sizes(entries, seen, project)
+    sizes, by, notes = sizes_of(entries, seen.config, seen.converter_key, project)
     known = [doc_id for doc_id in sizes if files[doc_id] in seen.documents]
     left = {doc_id: size for doc_id, size in sizes.items() if files[doc_id] not in seen.documents}
     tasks = _tasks(left, by, seen, project)
@@ -69,12 +69,16 @@ def corpus_of_count(seen: Measured, documents: int) -> Corpus:
     return Corpus((*costs, *rest), (*pairs, *rest), COUNT, max(documents, len(done)), None, tuple(notes))
 
 
-def _sizes(entries: Manifest, seen: Measured, project: Path) -> tuple[Mapping[str, int], str, list[str]]:
-    """(size of each document that is to be asked about, in what, what is to be said of that)."""
-    config = seen.config.model_copy(
-        update={"documents": seen.config.documents.model_copy(update={"sample_chunks": None})}
-    )
-    known = Known(config, project, seen.converter_key, convert_first=True)
+def sizes_of(
+    entries: Manifest, config: Config, converter_key: str, project: Path
+) -> tuple[Mapping[str, int], str, list[str]]:
+    """(size of each document that a run of this config would ask about, in what, what is to be said of that).
+
+    Raises:
+        ManifestError: the manifest cannot be read.
+    """
+    config = config.model_copy(update={"documents": config.documents.model_copy(update={"sample_chunks": None})})
+    known = Known(config, project, converter_key, convert_first=True)
     try:
         asked = asked_of(entries, known, config)
         if known.complete(None):

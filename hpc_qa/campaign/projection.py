@@ -28,6 +28,8 @@ class Projection:
     costs: tuple[DocumentCost, ...]
     inputs: dict[str, Any]
     notes: tuple[str, ...]
+    seen: Measured | None = None  # what the runs of the campaign took
+    manifest: Path | None = None  # of the corpus
 
     def to_json(self) -> dict[str, Any]:
         """As `budget forecast --json` prints it."""
@@ -63,7 +65,8 @@ def project_forecast(
     if limit is not None and used > limit:
         made = replace(made, status="over")
     made = replace(made, wall_hours=_wall_hours(made, seen), qa_pairs=_pairs(found))
-    return Projection(made, found.costs, _inputs(found, seen, used, overhead), (*found.notes, *_doubtful(seen, used)))
+    notes = (*found.notes, *_doubtful(seen, used))
+    return Projection(made, found.costs, _inputs(found, seen, used, overhead), notes, seen, manifest)
 
 
 def _nothing_yet(
