@@ -11,12 +11,13 @@ SHOWN = (
     "job_id", "job_id_raw", "attempt_id", "run_id", "shard", "state", "state_detail", "submit", "start", "end",
     "elapsed_s", "suspended_s", "timelimit_s", "restarts", "cluster", "account", "partition", "qos", "user", "job_name",
     "node_list", "nodes", "cpus", "gpu_count", "gpu_type", "gpu_hours_allocated", "billing", "cpu_s", "cpu_efficiency",
-    "memory_bytes", "memory_peak_bytes", "memory_efficiency", "mem_basis", "exit_code", "exit_signal", "source",
-    "data_quality",
+    "seff_cpu_efficiency", "memory_bytes", "memory_peak_bytes", "memory_efficiency", "seff_memory_efficiency",
+    "mem_basis", "exit_code", "exit_signal", "source", "data_quality",
 )  # fmt: skip
 TABLE = {
     "job_id": "job", "state": "state", "run_id": "run", "shard": "shard", "gpu_count": "GPUs", "elapsed_s": "seconds",
-    "gpu_hours_allocated": "GPU-hours", "cpu_efficiency": "CPU efficiency", "memory_efficiency": "memory efficiency",
+    "gpu_hours_allocated": "GPU-hours", "gpu_hours_charged": "charged", "gpu_hours_busy": "busy",
+    "cpu_efficiency": "CPU efficiency", "memory_efficiency": "memory efficiency",
     "amiss": "amiss",
 }  # fmt: skip
 
@@ -61,10 +62,13 @@ def show(*, project: Path, as_json: bool) -> int:
 
     Example: hpc-qa ledger show --json
     """
+    from hpc_qa.config_file import load_site
     from hpc_qa.ledger.attempts import as_rows, current
+    from hpc_qa.ledger.reconciliation import columns, with_hours
 
-    found = current(project, SHOWN)
-    rows = as_rows(found.table)
+    site = load_site(project)
+    found = current(project, tuple(dict.fromkeys((*SHOWN, *columns(site)))))
+    rows = as_rows(with_hours(site, found.table).drop_columns(["stages_ms"]))
     if as_json:
         print_json(rows)
     else:
