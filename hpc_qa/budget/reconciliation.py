@@ -3,8 +3,8 @@
 From allocated to charged: the steps of the site's rule (`charging.py`). From allocated to busy:
 
     idle_serving, idle_start_up, idle_elsewhere
-                 sampled, and no kernel ran. It is known how long the GPUs were busy, not in which stage: they count as
-                 busy while serving as far as that lasts, so what is idle while serving is the least that it can be
+                 sampled, and no kernel ran. Where it is not known in which stage the GPUs were busy, they count as busy
+                 while serving, so that what is idle there is the least that it can be
     not_sampled  nobody looked: before the worker began, after it was killed, or without NVML
 
 Exact: hours are fractions, and the gaps sum to the differences. Busy is None where nobody looked at all.
@@ -72,7 +72,9 @@ class Reconciliation:
         for name, hours, gaps in (("charged", self.charged, self.to_charged), ("busy", self.busy, self.to_busy)):
             lines.append(f"{name:<11}{'unknown' if hours is None else f'{float(hours):,.2f} GPU-hours'}")
             lines += (f"{'':<11}{float(gap):+,.2f} {NAMES[gap_name]}" for gap_name, gap in gaps.items())
-        lines += (f"{'':<11}of {count:,} attempts: {REASONS[name]}" for name, count in self.not_charged.items())
+            if name == "charged":
+                reasons = self.not_charged.items()
+                lines += (f"{'':<11}of {count:,} attempts: {REASONS[reason]}" for reason, count in reasons)
         return lines
 
 
@@ -83,11 +85,12 @@ def reconcile_attempt(
     busy_s: float | None = None,
     samples_share: float | None = None,
     stages_ms: Mapping[str, int] | None = None,
+    busy_ms: Mapping[str, int] | None = None,
 ) -> Reconciliation:
     """The three numbers of one attempt.
 
     `busy_s` are GPU-seconds in which a kernel ran, summed over its GPUs; `samples_share` is the share of its GPU-time
-    that was looked at, 0 to 1; `stages_ms` is where its time went.
+    that was looked at, 0 to 1; `stages_ms` is where its time went, `busy_ms` GPU-milliseconds with a kernel by stage.
     """
     allocated, charge = held.gpu_hours_allocated, charged_gpu_hours(site, held)
     busy = None if busy_s is None or allocated is None else Fraction(busy_s) / 3600
@@ -97,7 +100,9 @@ def reconcile_attempt(
         charged=charge.gpu_hours,
         busy=busy,
         to_charged=_to_charged(allocated, charge),
-        to_busy={} if allocated is None or busy is None else _to_busy(allocated, busy, samples_share, held, stages_ms),
+        to_busy={}
+        if allocated is None or busy is None
+        else _to_busy(allocated, busy, samples_share, _lengths(held.gpus or 0, busy, stages_ms or {}, busy_ms)),
         not_allocated=int(allocated is None),
         not_charged={charge.reason: 1} if charge.reason else {},
         sampled=int(busy is not None),
@@ -110,17 +115,27 @@ def _to_charged(allocated: Fraction | None, charge: Charge) -> dict[str, Fractio
     return charge.gaps
 
 
+def _lengths(
+    gpus: int, busy: Fraction, stages_ms: Mapping[str, int], busy_ms: Mapping[str, int] | None
+) -> tuple[Fraction, Fraction]:
+    """GPU-hours of serving, and of start-up, in which no kernel can have run as far as stages tell."""
+
+    def of(names: Iterable[str], milliseconds: Mapping[str, int]) -> Fraction:
+        return Fraction(sum(milliseconds.get(name, 0) for name in names), 3_600_000)
+
+    work = of(WORK, busy_ms) if busy_ms is not None else busy
+    start_up = of(START_UP, busy_ms or {})
+    zero = Fraction(0)
+    return max(zero, gpus * of(WORK, stages_ms) - work), max(zero, gpus * of(START_UP, stages_ms) - start_up)
+
+
 def _to_busy(
-    allocated: Fraction, busy: Fraction, share: float | None, held: Held, stages_ms: Mapping[str, int] | None
+    allocated: Fraction, busy: Fraction, share: float | None, can_be_idle: tuple[Fraction, Fraction]
 ) -> dict[str, Fraction]:
     sampled = max(busy, allocated * min(Fraction(share), Fraction(1)) if share is not None else busy)
     idle = sampled - busy
-
-    def of(names: Iterable[str]) -> Fraction:
-        return Fraction((held.gpus or 0) * sum((stages_ms or {}).get(name, 0) for name in names), 3_600_000)
-
-    serving = min(idle, max(Fraction(0), of(WORK) - busy))
-    start_up = min(idle - serving, of(START_UP))
+    serving = min(idle, can_be_idle[0])
+    start_up = min(idle - serving, can_be_idle[1])
     gaps = {
         "idle_start_up": -start_up, "idle_serving": -serving, "idle_elsewhere": -(idle - serving - start_up),
         NOT_SAMPLED: sampled - allocated,

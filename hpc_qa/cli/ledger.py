@@ -14,6 +14,7 @@ SHOWN = (
     "seff_cpu_efficiency", "memory_bytes", "memory_peak_bytes", "memory_efficiency", "seff_memory_efficiency",
     "mem_basis", "exit_code", "exit_signal", "source", "data_quality",
 )  # fmt: skip
+COMPUTED = ("gpu_hours_charged", "gpu_hours_busy")
 TABLE = {
     "job_id": "job", "state": "state", "run_id": "run", "shard": "shard", "gpu_count": "GPUs", "elapsed_s": "seconds",
     "gpu_hours_allocated": "GPU-hours", "gpu_hours_charged": "charged", "gpu_hours_busy": "busy",
@@ -64,15 +65,18 @@ def show(*, project: Path, as_json: bool) -> int:
     """
     from hpc_qa.config_file import load_site
     from hpc_qa.ledger.attempts import as_rows, current
-    from hpc_qa.ledger.reconciliation import columns, with_hours
+    from hpc_qa.ledger.reconciliation import columns, not_charged, with_hours
 
     site = load_site(project)
     found = current(project, tuple(dict.fromkeys((*SHOWN, *columns(site)))))
-    rows = as_rows(with_hours(site, found.table).drop_columns(["stages_ms"]))
+    table = with_hours(site, found.table)
+    rows = as_rows(table.select([*SHOWN, *COMPUTED]))
     if as_json:
         print_json(rows)
     else:
         print_table([row | {"amiss": ", ".join(row["data_quality"] or [])} for row in rows], TABLE)
+    for reason, count in not_charged(site, table).items():
+        say(f"note: what is charged is not known of {count:,} attempts: {reason}", err=True)
     for note in found.skipped:
         say(f"note: left out: {note}", err=True)
     return ExitCode.DONE

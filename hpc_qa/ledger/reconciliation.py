@@ -3,21 +3,22 @@
 What is charged is computed here, each time, and never stored: a rule that was read wrongly is put right in the profile.
 """
 
-import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hpc_qa.budget.charging import charged_column, charged_levels, columns_for, gaps_between, reasons
+from hpc_qa.budget.charging import REASONS, charged_column, charged_levels, columns_for, gaps_between, reasons
 from hpc_qa.budget.reconciliation import NOT_SAMPLED, START_UP, WORK, Reconciliation
 from hpc_qa.config import Site
 from hpc_qa.ledger.attempts import current
 from hpc_qa.ledger.schema import ATTEMPT
 
-SAMPLES = ("gpu_busy_s", "gpu_samples_share")  # GPU-seconds in which a kernel ran; share of the GPU-time looked at
+# GPU-seconds in which a kernel ran, the share of the GPU-time that was looked at, GPU-milliseconds by stage
+SAMPLES = ("gpu_busy_s", "gpu_samples_share", "busy_ms")
 MS_PER_HOUR = 3_600_000
 REASONS_FOR = 1_000  # attempts that are asked one by one why their charge is not known
 
@@ -74,12 +75,17 @@ def with_hours(site: Site | None, table: pa.Table) -> pa.Table:
     return table.append_column("gpu_hours_charged", charged_column(site, table)).append_column("gpu_hours_busy", busy)
 
 
+def not_charged(site: Site | None, table: pa.Table) -> dict[str, int]:
+    """Of how many attempts of `with_hours` the charge is not known, by reason in words."""
+    found = _reasons(site, table.filter(pc.is_null(table.column("gpu_hours_charged"))))
+    return {REASONS[name]: count for name, count in found.items()}
+
+
 def _reasons(site: Site | None, unknown: pa.Table) -> dict[str, int]:
-    """Why charges are not known, of the first that are not; the others count as the first of those."""
-    found = reasons(site, unknown.drop_columns(["stages_ms"]).slice(0, REASONS_FOR).to_pylist())
-    if found and unknown.num_rows > REASONS_FOR:
-        most = max(found, key=lambda name: found[name])
-        found[most] += unknown.num_rows - REASONS_FOR
+    """Why charges are not known: of the first, and the others count as most of those do."""
+    found = reasons(site, unknown.select(columns_for(site)).slice(0, REASONS_FOR).to_pylist())
+    if unknown.num_rows > REASONS_FOR:
+        found[max(found, key=lambda name: found[name])] += unknown.num_rows - REASONS_FOR
     return found
 
 
@@ -94,21 +100,41 @@ def _to_busy(table: pa.Table, hours: Fraction) -> tuple[Fraction | None, dict[st
     share = pc.min_element_wise(_column(some, "gpu_samples_share"), 1.0, skip_nulls=False)
     sampled = pc.max_element_wise(busy, pc.multiply(allocated, share))
     idle = pc.subtract(sampled, busy)
-    serving = pc.min_element_wise(idle, pc.max_element_wise(zero, pc.subtract(_of_stages(some, WORK), busy)))
-    start_up = pc.min_element_wise(pc.subtract(idle, serving), _of_stages(some, START_UP))
-    work, seconds = _sum(busy), _sum(sampled)
+    gpus = pc.fill_null(some.column("gpu_count"), 0)
+    in_work, in_start_up = _busy_stages(some, busy)
+    work_hours, start_up_hours = (pc.multiply(gpus, hours) for hours in _work_and_start_up(some.column("stages_ms")))
+    serving = pc.min_element_wise(idle, pc.max_element_wise(zero, pc.subtract(work_hours, in_work)))
+    left = pc.subtract(idle, serving)
+    start_up = pc.min_element_wise(left, pc.max_element_wise(zero, pc.subtract(start_up_hours, in_start_up)))
+    work, looked_at = _sum(busy), _sum(sampled)
     gaps = {"idle_start_up": -_sum(start_up), "idle_serving": -_sum(serving)}
-    gaps["idle_elsewhere"] = work - seconds - sum(gaps.values(), Fraction(0))
-    gaps[NOT_SAMPLED] = seconds - hours
+    gaps["idle_elsewhere"] = work - looked_at - sum(gaps.values(), Fraction(0))
+    gaps[NOT_SAMPLED] = looked_at - hours
     return work, {name: gap for name, gap in gaps.items() if gap}, some.num_rows
 
 
-def _of_stages(table: pa.Table, names: Iterable[str]) -> pa.ChunkedArray:
-    """GPU-hours of these stages of each attempt; 0 where it left no marks."""
-    gpus = pc.cast(pc.fill_null(table.column("gpu_count"), 0), pa.float64())
-    of_each = (pc.map_lookup(table.column("stages_ms"), pa.scalar(name), "first") for name in names)
-    milliseconds = functools.reduce(pc.add, (pc.cast(pc.fill_null(one, 0), pa.float64()) for one in of_each))
-    return pc.divide(pc.multiply(gpus, milliseconds), float(MS_PER_HOUR))
+def _busy_stages(table: pa.Table, busy: pa.ChunkedArray) -> list[pa.ChunkedArray]:
+    """Busy GPU-hours of work and of start-up of each attempt; where no stages are known it was all work."""
+    if "busy_ms" not in table.column_names:
+        return [busy, pa.scalar(0.0)]
+    known = pc.is_valid(table.column("busy_ms"))
+    found = _work_and_start_up(table.column("busy_ms"))
+    return [pc.if_else(known, hours, other) for hours, other in zip(found, (busy, 0.0), strict=True)]
+
+
+def _work_and_start_up(stages: pa.ChunkedArray) -> list[pa.Array]:
+    """Hours of work and of start-up of each attempt; 0 of one without marks."""
+    flat = pa.concat_arrays(stages.chunks or [pa.nulls(0, stages.type)])
+    names = flat.keys.dictionary_encode()
+    of_name, places = names.indices.to_numpy(), names.dictionary.to_pylist()
+    attempts = np.repeat(np.arange(len(flat)), np.diff(flat.offsets.to_numpy()))
+    milliseconds = flat.items.to_numpy()
+    found = []
+    for wanted in (WORK, START_UP):
+        counts = np.isin(of_name, [place for place, name in enumerate(places) if name in wanted])
+        sums = np.bincount(attempts[counts], milliseconds[counts], minlength=len(flat))
+        found.append(pa.array(sums / MS_PER_HOUR))
+    return found
 
 
 def _column(table: pa.Table, name: str) -> pa.ChunkedArray:

@@ -28,22 +28,28 @@ SITES = st.none() | st.builds(
     st.sampled_from(["gpu", "node", "billing"]), st.sampled_from([0.1, 1.0, 2.5]),
     st.dictionaries(st.sampled_from(["low", "high"]), FACTORS), st.booleans(), st.none() | st.integers(1, 16),
 )  # fmt: skip
+MILLISECONDS = st.none() | st.dictionaries(st.sampled_from(STAGES), st.integers(0, 10**9))
 ROWS = st.fixed_dictionaries(
     {
         "source": st.sampled_from(["sacct", "sacct", "local"]), "gpu_count": COUNTS, "elapsed_s": SECONDS,
         "suspended_s": SECONDS, "nodes": COUNTS, "billing": st.none() | st.floats(0, 1e6),
         "qos": st.sampled_from([None, "low", "high", "normal"]),
         "busy_s": st.none() | st.floats(0, 1e7), "share": st.none() | st.floats(0, 1),
-        "stages_ms": st.none() | st.dictionaries(st.sampled_from(STAGES), st.integers(0, 10**9)),
+        "stages_ms": MILLISECONDS, "busy_ms": MILLISECONDS,
     }
 )  # fmt: skip
 
-HELD = ("source", "gpu_count", "elapsed_s", "suspended_s", "nodes", "billing", "qos", "stages_ms")
+HELD = ("source", "gpu_count", "elapsed_s", "suspended_s", "nodes", "billing", "qos")
 
 
 def reconciled(site: Site | None, row: dict[str, Any]) -> Reconciliation:
     return reconcile_attempt(
-        site, held_of(row), busy_s=row["busy_s"], samples_share=row["share"], stages_ms=row["stages_ms"]
+        site,
+        held_of(row),
+        busy_s=row["busy_s"],
+        samples_share=row["share"],
+        stages_ms=row["stages_ms"],
+        busy_ms=row["busy_ms"],
     )
 
 
@@ -71,9 +77,14 @@ def test_nothing_is_charged_below_zero_and_what_is_not_known_has_its_reason(site
 def as_table(rows: list[dict[str, Any]]) -> pa.Table:
     hours = [held_of(row).gpu_hours_allocated for row in rows]
     found = {name: [row[name] for row in rows] for name in HELD}
-    found["stages_ms"] = [None if one is None else list(one.items()) for one in found["stages_ms"]]
+    milliseconds = {
+        name: [None if row[name] is None else list(row[name].items()) for row in rows]
+        for name in ("stages_ms", "busy_ms")
+    }
     found["gpu_hours_allocated"] = [None if one is None else float(one) for one in hours]
     table = pa.table({name: pa.array(values, ATTEMPT.field(name).type) for name, values in found.items()})
+    for name, values in milliseconds.items():
+        table = table.append_column(name, pa.array(values, ATTEMPT.field("stages_ms").type))
     table = table.append_column("gpu_busy_s", pa.array([row["busy_s"] for row in rows], pa.float64()))
     return table.append_column("gpu_samples_share", pa.array([row["share"] for row in rows], pa.float64()))
 
