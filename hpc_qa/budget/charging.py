@@ -10,7 +10,6 @@ NERSC's rule is one of these: whole nodes x hours x QOS factor x system factor (
 never started is charged nothing, and neither is what ran on this machine. What cannot be known is None, with a reason.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -188,15 +187,6 @@ def _levels(site: Site, table: pa.Table) -> dict[str, pa.ChunkedArray]:
     }  # fmt: skip
     never = pc.equal(elapsed, 0)
     return {name: pc.if_else(never, 0.0, level) for name, level in levels.items()}
-
-
-def reasons(site: Site | None, rows: Iterable[dict[str, Any]]) -> dict[str, int]:
-    """Why the charge of these attempts, by columns of the ledger, is not known: attempts by reason."""
-    found: dict[str, int] = {}
-    for row in rows:
-        if reason := charged_gpu_hours(site, held_of(row)).reason:
-            found[reason] = found.get(reason, 0) + 1
-    return found
 
 
 def held_of(row: dict[str, Any]) -> Held:

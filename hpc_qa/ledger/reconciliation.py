@@ -11,7 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hpc_qa.budget.charging import REASONS, charged_column, charged_levels, columns_for, gaps_between, reasons
+from hpc_qa.budget.charging import (
+    REASONS,
+    charged_column,
+    charged_gpu_hours,
+    charged_levels,
+    columns_for,
+    gaps_between,
+    held_of,
+)
 from hpc_qa.budget.reconciliation import NOT_SAMPLED, START_UP, WORK, Reconciliation
 from hpc_qa.config import Site
 from hpc_qa.ledger.attempts import current
@@ -20,7 +28,6 @@ from hpc_qa.ledger.schema import ATTEMPT
 # GPU-seconds in which a kernel ran, the share of the GPU-time that was looked at, GPU-milliseconds by stage
 SAMPLES = ("gpu_busy_s", "gpu_samples_share", "busy_ms")
 MS_PER_HOUR = 3_600_000
-REASONS_FOR = 1_000  # attempts that are asked one by one why their charge is not known
 
 
 def columns(site: Site | None) -> tuple[str, ...]:
@@ -82,11 +89,18 @@ def not_charged(site: Site | None, table: pa.Table) -> dict[str, int]:
 
 
 def _reasons(site: Site | None, unknown: pa.Table) -> dict[str, int]:
-    """Why charges are not known: of the first, and the others count as most of those do."""
-    found = reasons(site, unknown.select(columns_for(site)).slice(0, REASONS_FOR).to_pylist())
-    if unknown.num_rows > REASONS_FOR:
-        found[max(found, key=lambda name: found[name])] += unknown.num_rows - REASONS_FOR
+    """Why charges are not known: attempts by reason. It hangs on what is null or 0 alone, so few rows are asked for."""
+    coded = {name: _coded(unknown.column(name)) for name in columns_for(site)}
+    found: dict[str, int] = {}
+    for row in pa.table(coded).group_by(list(coded)).aggregate([([], "count_all")]).to_pylist():
+        if reason := charged_gpu_hours(site, held_of(row)).reason:
+            found[reason] = found.get(reason, 0) + row["count_all"]
     return found
+
+
+def _coded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Null, 0 or 1 of a number, and text as it is."""
+    return column if pa.types.is_string(column.type) else pc.if_else(pc.equal(column, 0), 0, 1)
 
 
 def _to_busy(table: pa.Table, hours: Fraction) -> tuple[Fraction | None, dict[str, Fraction], int]:
