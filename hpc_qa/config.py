@@ -5,6 +5,7 @@ lacks and messages that name file and line, is in `config_file.py`; this module 
 """
 
 import math
+from datetime import date
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
@@ -23,7 +24,16 @@ def _is_setup_line(text: str) -> str:
     return text
 
 
+def _is_day(text: str) -> str:
+    try:
+        date.fromisoformat(text)
+    except ValueError as exc:
+        raise ValueError(f'{text[:40]!r} is not a day; write "2026-01-31"') from exc
+    return text
+
+
 SetupLine = Annotated[str, AfterValidator(_is_setup_line)]
+Day = Annotated[str, AfterValidator(_is_day)]
 Clock = Annotated[str, AfterValidator(_is_clock)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Score = Annotated[int, Field(ge=1, le=5)]
@@ -32,6 +42,7 @@ Score = Annotated[int, Field(ge=1, le=5)]
 SLURM_WORD = r"^[A-Za-z0-9_][A-Za-z0-9_.:,+=@/&|*()\[\]!-]{0,255}$"
 OPTION_NAME = r"^[A-Za-z][A-Za-z0-9_.-]{0,127}$"
 MEMORY = r"^\d+[KMGT]?$"
+CURRENCY = r"^[A-Z]{3}$"
 ENVIRONMENT_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
 SlurmWord = Annotated[str, Field(pattern=SLURM_WORD)]
 OptionName = Annotated[str, Field(pattern=OPTION_NAME)]
@@ -232,6 +243,27 @@ class Gpu(Section):
     per_node: int | None = Field(None, ge=1, le=1_024)
 
 
+class Charging(Section):
+    """What the site charges for an allocation, and what a GPU-hour of it costs."""
+
+    unit: Literal["gpu", "node", "billing"] = "gpu"
+    factor: float = Field(1.0, gt=0, le=1e6)  # of the system, on everything
+    qos_factors: dict[SlurmWord, Annotated[float, Field(ge=0, le=1e6)]] = {}  # 1 for any other QOS
+    suspended: bool = False  # whether time in suspension is charged as well
+    rate_per_gpu_hour: float | None = Field(None, gt=0, le=1e6)  # None: not charged directly
+    currency: str = Field("USD", pattern=CURRENCY)
+    rate_source: str | None = None  # where the rate is written down
+    rate_date: Day | None = None  # and when it was read there
+
+    @model_validator(mode="after")
+    def _says_where_the_rate_is_from(self) -> Self:
+        if self.rate_per_gpu_hour is not None and not (self.rate_source and self.rate_date):
+            raise ValueError(
+                "rate_per_gpu_hour needs rate_source, where it is written, and rate_date, when it was read"
+            )
+        return self
+
+
 class Site(Section):
     """A cluster: what holds for every run on it. A config's own `slurm` section goes before it."""
 
@@ -240,6 +272,7 @@ class Site(Section):
     gres: str | None = None  # how the cluster counts GPUs: "gpu:a100:{gpus}"
     cpus_per_gpu: int | None = Field(None, ge=1, le=10_000)
     memory_per_gpu_gib: int | None = Field(None, ge=1, le=100_000)
+    charging: Charging = Charging()
     slurm: Slurm = Slurm()  # defaults of the section of that name
 
     def complete(self, settings: Slurm, gpus_per_node: int) -> Slurm:

@@ -8,16 +8,16 @@ import difflib
 import re
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from hpc_qa.config import ENVIRONMENT_NAME, MEMORY, OPTION_NAME, SLURM_WORD, Budget, Config, Section, Site
+from hpc_qa.config import CURRENCY, ENVIRONMENT_NAME, MEMORY, OPTION_NAME, SLURM_WORD, Budget, Config, Section, Site
 from hpc_qa.errors import ConfigError
-from hpc_qa.strict_yaml import KeyPath, YamlFile, dotted, read
+from hpc_qa.strict_yaml import Fault, KeyPath, YamlFile, dotted, read
 
 PROJECT_FILE = "project.yaml"
 S = TypeVar("S", bound=Section)
@@ -28,6 +28,7 @@ _PATTERNS = {
     SLURM_WORD: "one word as sbatch takes it, without spaces and quotes",
     OPTION_NAME: "the name of an option: letters, digits and _ . -",
     ENVIRONMENT_NAME: "the name of a variable: letters, digits and _",
+    CURRENCY: 'three capital letters, "USD" for example',
     MEMORY: 'a size as sbatch --mem takes it, "64G" for example',
 }
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -81,6 +82,20 @@ def load_project(project: Path) -> Project:
     return settings
 
 
+def load_site(project: Path) -> Site | None:
+    """The profile of the cluster that `project.yaml` names; None where it names none.
+
+    Raises:
+        ConfigError: with all faults of the project's file and of the profile.
+    """
+    name = load_project(project).site
+    if name is None:
+        return None
+    if not (project / name).is_file():
+        raise ConfigError(f"{project / PROJECT_FILE}: site: there is no file {name} in {project}")
+    return read_section(project / name, Site)
+
+
 def _read_project(project: Path) -> tuple[Project, list[str]]:
     path = project / PROJECT_FILE
     if not path.exists():
@@ -92,13 +107,20 @@ def _read_project(project: Path) -> tuple[Project, list[str]]:
     return (Project(), _in_order(faults)) if faults else (Project.model_validate(file.data), [])
 
 
-def _read_site(path: Path) -> tuple[Site, list[str]]:
+def read_section(path: Path, model: type[S], more: Callable[[YamlFile], Iterable[Fault]] = lambda _: ()) -> S:
+    """What a file of its own says; `more` finds faults that the model does not see.
+
+    Raises:
+        ConfigError: with all faults of the file, by line.
+    """
     file = read(path)
-    faults = [_located(path, fault.line, fault.text) for fault in file.faults]
-    if file.data or not faults:
+    faults = [_located(path, fault.line, fault.text) for fault in (*file.faults, *more(file))]
+    if file.data or not file.faults:
         faults += _control_characters(file.data, path, file)
-        faults += _faults_of(Site, file.data, path, file, {})
-    return (Site(name=""), _in_order(faults)) if faults else (Site.model_validate(file.data), [])
+        faults += _faults_of(model, file.data, path, file, {})
+    if faults:
+        raise ConfigError(*_in_order(faults))
+    return model.model_validate(file.data)
 
 
 def _site_of(data: Mapping[str, Any], project: Path) -> tuple[Site | None, list[str]]:
@@ -109,7 +131,10 @@ def _site_of(data: Mapping[str, Any], project: Path) -> tuple[Site | None, list[
         return None, []
     if not (project / name).is_file():
         return None, [f"slurm.site: there is no file {name} in {project}"]
-    return _read_site(project / name)
+    try:
+        return read_section(project / name, Site), []
+    except ConfigError as error:
+        return None, list(error.faults)
 
 
 def _with_site(config: Config, site: Site | None) -> Config:
@@ -345,7 +370,7 @@ def _shown(value: object) -> str:
 
 def _did_you_mean(model: type[BaseModel], key: KeyPath) -> str:
     """The nearest setting: in the same section, then by its name in another one, then anything alike."""
-    *sections, last = (str(part) for part in key)
+    *sections, last = (part for part in key if isinstance(part, str))  # places in a list are no settings
     settings = [setting for setting in _settings(model) if isinstance(setting[-1], str)]
     siblings = [str(s[-1]) for s in settings if list(s[:-1]) == sections]
     near = difflib.get_close_matches(last, siblings, n=1, cutoff=0.6)
@@ -370,6 +395,6 @@ def _settings(model: type[BaseModel], above: KeyPath = ()) -> Iterator[KeyPath]:
 def _section_of(annotation: object) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType, list):
         return next(filter(None, map(_section_of, typing.get_args(annotation))), None)
     return None

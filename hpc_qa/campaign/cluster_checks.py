@@ -49,6 +49,8 @@ def cluster_checks(config: Config | None, project: Path, machine: Machine) -> It
     yield Check("controller", "ok", _of_interest(settings))
     yield from _partition(config, machine)
     yield _accounting(machine)
+    has_seff = shutil.which("seff", path=machine.environment.get("PATH"))
+    yield Check("seff", "ok", "ledger sync asks it" if has_seff else "not installed: ledger sync does without")
     run = RunDirectory(project / "runs" / f"{config.name}-20260101T000000-0000")
     array = ArrayRequest(run.job_name, run.path, [0], config.slurm, config.gpus_per_node)
     yield _test_only("sbatch", array, machine)

@@ -17,6 +17,7 @@ import pyarrow as pa
 from hpc_qa.budget.waterfall import waterfall
 from hpc_qa.campaign.attempt_folders import AttemptFolder, attempt_folders
 from hpc_qa.campaign.committed import committed_documents
+from hpc_qa.campaign.seff_figures import Figures, ask_about, known_figures, last_attempts
 from hpc_qa.errors import SlurmError
 from hpc_qa.ledger import documents
 from hpc_qa.ledger.attempts import add_new
@@ -56,6 +57,7 @@ class Held:
     run_id: str | None = None
     shard: int | None = None
     folder: AttemptFolder | None = None
+    seff: Figures | None = None
 
     def stages_ms(self) -> dict[str, int] | None:
         """Where its time went; None while it goes on, and where the worker left nothing to say."""
@@ -65,8 +67,10 @@ class Held:
         return waterfall(1000 * one.start_s, 1000 * one.end_s, self.folder.spans)
 
 
-def sync_runs(project: Path, runs: Sequence[RunDirectory]) -> Synced:
+def sync_runs(project: Path, runs: Sequence[RunDirectory], *, asks_seff: bool = False) -> Synced:
     """Ask accounting once for the jobs of these runs.
+
+    With `asks_seff` also seff, where there is one, about attempts that it was not asked about yet: a call for each.
 
     Raises:
         SlurmError: sacct is missing, refuses or answers unreadably; the ledger is as it was.
@@ -75,7 +79,7 @@ def sync_runs(project: Path, runs: Sequence[RunDirectory]) -> Synced:
     tasks = _tasks(runs)
     jobs = sorted({task.partition("_")[0] for task in tasks}, key=int)
     found = allocations(read_rows(ask_sacct(jobs))) if jobs else []
-    done = _write(project, found, tasks, list(attempt_folders(runs)))
+    done = _write(project, found, tasks, list(attempt_folders(runs)), asks_seff=asks_seff)
     return _with_documents(project, runs, done)
 
 
@@ -107,9 +111,15 @@ def _with_documents(project: Path, runs: Sequence[RunDirectory], done: Synced) -
 
 
 def _write(
-    project: Path, found: list[Allocation], tasks: Mapping[str, tuple[str, int]], folders: Iterable[AttemptFolder]
+    project: Path,
+    found: list[Allocation],
+    tasks: Mapping[str, tuple[str, int]],
+    folders: Iterable[AttemptFolder],
+    *,
+    asks_seff: bool = False,
 ) -> Synced:
     attempts = joined(found, tasks, folders)
+    of_seff = _add_seff(project, attempts, asks=asks_seff)
     notes = [
         f"job {one.job_id or '?'}: its row cannot be cut into columns: {one.raw[0][:80]}"
         for one in found
@@ -119,7 +129,23 @@ def _write(
     found.clear()  # there may be a hundred thousand
     del attempts
     path, written, skipped = add_new(project, table)
-    return Synced(read, written, path, (*notes, *(f"left out of the ledger: {text}" for text in skipped)))
+    return Synced(read, written, path, (*notes, *of_seff, *(f"left out of the ledger: {text}" for text in skipped)))
+
+
+def _add_seff(project: Path, attempts: Sequence[Held], *, asks: bool) -> list[str]:
+    """Add what seff said before, and what it says now of our own attempts; notes on what it did not."""
+    known = known_figures(project)
+    ended = [held for held in attempts if held.source == SACCT and held.allocation.ended]
+    for held in ended:
+        held.seff = known.get((held.allocation.cluster, held.allocation.attempt_id))
+    if not asks:
+        return []
+    waiting = {held.allocation.attempt_id: held for held in ended if held.run_id is not None and held.seff is None}
+    last = last_attempts(held.allocation for held in attempts)
+    figures, notes = ask_about([one for one in last if one.attempt_id in waiting])
+    for attempt_id, said in figures.items():
+        waiting[attempt_id].seff = said
+    return notes
 
 
 def joined(
@@ -189,6 +215,9 @@ def attempt_table(attempts: Sequence[Held], *, observed_at: datetime) -> pa.Tabl
         "shard": lambda: [held.shard for held in attempts],
         "folder": lambda: [held.folder.name if held.folder else None for held in attempts],
         "stages_ms": lambda: [None if one is None else list(one.items()) for one in stages],
+        "seff_cpu_efficiency": lambda: [held.seff and held.seff.cpu for held in attempts],
+        "seff_memory_efficiency": lambda: [held.seff and held.seff.memory for held in attempts],
+        "seff_asked_at": lambda: [held.seff and held.seff.asked_at for held in attempts],
         "row_sha256": lambda: [_sha256(held, one) for held, one in zip(attempts, stages, strict=True)],
     }
     arrays = []
@@ -207,8 +236,19 @@ def attempt_table(attempts: Sequence[Held], *, observed_at: datetime) -> pa.Tabl
 def _sha256(held: Held, stages: Mapping[str, int] | None) -> str:
     """Of everything that the row says."""
     one = held.allocation
-    said = [one.raw, one.state, one.elapsed_s, one.gpu_count, one.data_quality, held.run_id, held.shard, stages]
+    said: list[object] = [
+        one.raw,
+        one.state,
+        one.elapsed_s,
+        one.gpu_count,
+        one.data_quality,
+        held.run_id,
+        held.shard,
+        stages,
+    ]
     said.append(held.folder.name if held.folder else None)
+    if held.seff:  # otherwise as before anybody asked it
+        said += [held.seff.cpu, held.seff.memory]
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 

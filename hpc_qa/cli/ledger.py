@@ -11,12 +11,14 @@ SHOWN = (
     "job_id", "job_id_raw", "attempt_id", "run_id", "shard", "state", "state_detail", "submit", "start", "end",
     "elapsed_s", "suspended_s", "timelimit_s", "restarts", "cluster", "account", "partition", "qos", "user", "job_name",
     "node_list", "nodes", "cpus", "gpu_count", "gpu_type", "gpu_hours_allocated", "billing", "cpu_s", "cpu_efficiency",
-    "memory_bytes", "memory_peak_bytes", "memory_efficiency", "mem_basis", "exit_code", "exit_signal", "source",
-    "data_quality",
+    "seff_cpu_efficiency", "memory_bytes", "memory_peak_bytes", "memory_efficiency", "seff_memory_efficiency",
+    "mem_basis", "exit_code", "exit_signal", "source", "data_quality",
 )  # fmt: skip
+COMPUTED = ("gpu_hours_charged", "gpu_hours_busy")
 TABLE = {
     "job_id": "job", "state": "state", "run_id": "run", "shard": "shard", "gpu_count": "GPUs", "elapsed_s": "seconds",
-    "gpu_hours_allocated": "GPU-hours", "cpu_efficiency": "CPU efficiency", "memory_efficiency": "memory efficiency",
+    "gpu_hours_allocated": "GPU-hours", "gpu_hours_charged": "charged", "gpu_hours_busy": "busy",
+    "cpu_efficiency": "CPU efficiency", "memory_efficiency": "memory efficiency",
     "amiss": "amiss",
 }  # fmt: skip
 
@@ -44,7 +46,8 @@ def sync(runs: tuple[str, ...], sacct_file: str | None, *, project: Path, as_jso
     if sacct_file:
         done = sync_file(project, Path(sacct_file))
     else:
-        done = sync_runs(project, [find(project, run) for run in runs] if runs else list_runs(project))
+        chosen = [find(project, run) for run in runs] if runs else list_runs(project)
+        done = sync_runs(project, chosen, asks_seff=True)
     if as_json:
         print_json(done.to_json())
     else:
@@ -62,14 +65,20 @@ def show(*, project: Path, as_json: bool) -> int:
 
     Example: hpc-qa ledger show --json
     """
+    from hpc_qa.config_file import load_site
     from hpc_qa.ledger.attempts import as_rows, current
+    from hpc_qa.ledger.reconciliation import columns, not_charged, with_hours
 
-    found = current(project, SHOWN)
-    rows = as_rows(found.table)
+    site = load_site(project)
+    found = current(project, tuple(dict.fromkeys((*SHOWN, *columns(site)))))
+    table = with_hours(site, found.table)
+    rows = as_rows(table.select([*SHOWN, *COMPUTED]))
     if as_json:
         print_json(rows)
     else:
         print_table([row | {"amiss": ", ".join(row["data_quality"] or [])} for row in rows], TABLE)
+    for reason, count in not_charged(site, table).items():
+        say(f"note: what is charged is not known of {count:,} attempts: {reason}", err=True)
     for note in found.skipped:
         say(f"note: left out: {note}", err=True)
     return ExitCode.DONE

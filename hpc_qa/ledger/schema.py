@@ -54,6 +54,9 @@ ATTEMPT = pa.schema(
         ("gpu_hours_allocated", pa.float64()),
         ("cpu_efficiency", pa.float64()),
         ("memory_efficiency", pa.float64()),
+        ("seff_cpu_efficiency", pa.float64()),
+        ("seff_memory_efficiency", pa.float64()),
+        ("seff_asked_at", _TIME),  # null: not yet
         ("data_quality", pa.list_(pa.string())),
         ("folder", pa.string()),  # of the attempt, below the shard of its run
         ("stages_ms", pa.map_(pa.string(), pa.int64())),  # milliseconds of each; they sum to the elapsed time

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 
 PACKAGES = ("slurm-wlm", "slurmdbd", "slurm-wlm-mysql-plugin", "mariadb-server", "munge")
 PROGRAMS = ("sbatch", "srun", "scontrol", "sacct", "slurmctld", "slurmd", "slurmdbd", "mariadbd", "munged")
@@ -19,35 +20,48 @@ def missing() -> list[str]:
 
 
 def install() -> None:
-    """Install what is missing.
+    """Install what is missing of Slurm.
 
     Raises:
         RuntimeError: we are not root, or apt-get failed; says what to install.
     """
-    absent = missing()
-    if not absent:
-        return
-    wanted = f"apt-get install --no-install-recommends {' '.join(PACKAGES)}"
+    if absent := missing():
+        install_packages(PACKAGES, for_want_of=absent)
+
+
+def install_packages(names: Sequence[str], for_want_of: Sequence[str]) -> None:
+    """Install these packages from the machine's own sources.
+
+    Raises:
+        RuntimeError: we are not root, or apt-get failed; says what to install.
+    """
+    wanted = f"apt-get install --no-install-recommends {' '.join(names)}"
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise RuntimeError(f"no {', '.join(absent)} on this machine, and only root can install them: {wanted}")
-    sys.stderr.write(f"installing Slurm for the tests: {wanted}\n")
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        raise RuntimeError(f"no {', '.join(for_want_of)} on this machine, and only root can install them: {wanted}")
+    sys.stderr.write(f"installing for the tests: {wanted}\n")
     # no daemon of the packages is to start: the tests start their own
     policy = "/usr/sbin/policy-rc.d"
     made = _forbid_daemons(policy)
     try:
-        for command in (
-            ["apt-get", "update", "-q"],
-            ["apt-get", "install", "-y", "-q", "--no-install-recommends", *PACKAGES],
-        ):
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise RuntimeError(
-                    f"{' '.join(command)} ended with status {done.returncode}:\n{done.stdout}{done.stderr}"
-                )
+        apt_get("update", "-q")
+        apt_get("install", "-y", "-q", "--no-install-recommends", *names)
     finally:
         if made:
             os.unlink(policy)
+
+
+def apt_get(*arguments: str, folder: str | os.PathLike[str] = "/") -> str:
+    """What apt-get printed.
+
+    Raises:
+        RuntimeError: it failed; with all that it printed.
+    """
+    command = ["apt-get", *arguments]
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with status {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.stdout
 
 
 def _forbid_daemons(policy: str) -> bool:

@@ -8,7 +8,7 @@ from hpc_qa.config import Config
 from hpc_qa.config_file import _settings, load
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIGS = sorted(path for path in (ROOT / "configs").glob("*.yaml") if path.name != "models.yaml")
+CONFIGS = sorted(path for path in (ROOT / "configs").glob("*.yaml") if path.name not in ("models.yaml", "prices.yaml"))
 NO_DEFAULT = {"name", "manifest", "vllm.model"}
 
 
@@ -70,7 +70,12 @@ def test_the_demo_needs_no_slurm_and_a_workstation_uses_both_cards():
 
 
 @pytest.mark.parametrize(
-    ("ours", "packaged"), [("configs/models.yaml", "models.yaml"), ("slurm/generic.yaml", "site.yaml")]
+    ("ours", "packaged"),
+    [
+        ("configs/models.yaml", "campaign/models.yaml"),
+        ("configs/prices.yaml", "budget/prices.yaml"),
+        ("slurm/generic.yaml", "campaign/site.yaml"),
+    ],
 )
 def test_the_package_carries_the_same_tables_as_the_checkout(ours, packaged):
-    assert (ROOT / ours).read_text() == (ROOT / "hpc_qa" / "campaign" / packaged).read_text()
+    assert (ROOT / ours).read_text() == (ROOT / "hpc_qa" / packaged).read_text()
