@@ -7,7 +7,7 @@ the worker began. One without the other is in the ledger as well, and says so. R
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from hpc_qa.budget.waterfall import waterfall
 from hpc_qa.campaign.attempt_folders import AttemptFolder, attempt_folders
 from hpc_qa.errors import SlurmError
 from hpc_qa.ledger.attempts import add_new
+from hpc_qa.ledger.samples import Figures
 from hpc_qa.ledger.schema import ATTEMPT
 from hpc_qa.slurm.allocation import Allocation, allocations
 from hpc_qa.slurm.attempts import ask_sacct
@@ -25,6 +26,7 @@ from hpc_qa.slurm.sacct_text import read_rows
 from hpc_qa.store.run_directory import RunDirectory, list_runs
 from hpc_qa.units import utc_now
 
+MEASURED = {field.name for field in fields(Figures)} | {"gpu_samples_share", "judge_token_share"}
 MOMENTS = {"submit": "submit_s", "eligible": "eligible_s", "start": "start_s", "end": "end_s"}
 CLOCKS_DIFFER_S = 2  # of nodes and controller; Slurm's times are whole seconds
 SACCT, LOCAL = "sacct", "local"
@@ -61,6 +63,17 @@ class Held:
         if self.folder is None or one.start_s is None or one.end_s is None:
             return None
         return waterfall(1000 * one.start_s, 1000 * one.end_s, self.folder.spans)
+
+    def used(self) -> dict[str, Any]:
+        """What its worker measured, by column; empty where it left nothing to say."""
+        found: dict[str, Any] = {}
+        if self.folder is not None and (figures := self.folder.figures()) is not None:
+            share = figures.samples_share(self.allocation.gpu_count, self.allocation.elapsed_s)
+            busy_ms = None if figures.busy_ms is None else list(figures.busy_ms.items())
+            found = asdict(figures) | {"gpu_samples_share": share, "busy_ms": busy_ms}
+        if self.folder is not None and (share := self.folder.judge_token_share) is not None:
+            found["judge_token_share"] = share
+        return found
 
 
 def sync_runs(project: Path, runs: Sequence[RunDirectory]) -> Synced:
@@ -170,6 +183,7 @@ def _local(folder: AttemptFolder) -> Held:
 def attempt_table(attempts: Sequence[Held], *, observed_at: datetime) -> pa.Table:
     """Rows of the ledger."""
     stages = [held.stages_ms() for held in attempts]
+    used = [held.used() for held in attempts]
     values: dict[str, Callable[[], list[Any]]] = {
         "source": lambda: [held.source for held in attempts],
         "observed_at": lambda: [observed_at] * len(attempts),
@@ -178,12 +192,14 @@ def attempt_table(attempts: Sequence[Held], *, observed_at: datetime) -> pa.Tabl
         "shard": lambda: [held.shard for held in attempts],
         "folder": lambda: [held.folder.name if held.folder else None for held in attempts],
         "stages_ms": lambda: [None if one is None else list(one.items()) for one in stages],
-        "row_sha256": lambda: [_sha256(held, one) for held, one in zip(attempts, stages, strict=True)],
+        "row_sha256": lambda: [_sha256(*one) for one in zip(attempts, stages, used, strict=True)],
     }
     arrays = []
     for field in ATTEMPT:
         if field.name in values:
             column = values[field.name]()
+        elif field.name in MEASURED:
+            column = [one.get(field.name) for one in used]
         elif name := MOMENTS.get(field.name):
             seconds = (getattr(held.allocation, name) for held in attempts)
             column = [None if value is None else 1000 * value for value in seconds]
@@ -193,11 +209,12 @@ def attempt_table(attempts: Sequence[Held], *, observed_at: datetime) -> pa.Tabl
     return pa.table(arrays, schema=ATTEMPT)
 
 
-def _sha256(held: Held, stages: Mapping[str, int] | None) -> str:
+def _sha256(held: Held, stages: Mapping[str, int] | None, used: Mapping[str, Any]) -> str:
     """Of everything that the row says."""
     one = held.allocation
     said = [one.raw, one.state, one.elapsed_s, one.gpu_count, one.data_quality, held.run_id, held.shard, stages]
     said.append(held.folder.name if held.folder else None)
+    said += [used] if used else []
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
