@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fake_nvml.library import FakeNvml, build
+
 pytest_plugins = ["pytester", "tests.no_skips", "tests.long_lane"]
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,6 +20,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def checkout() -> Path:
     """The root of this checkout."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a libnvidia-ml.so.1 that does as it is told."""
+    return build(tmp_path_factory.mktemp("nvml"))
+
+
+@pytest.fixture
+def fake_nvml(nvml_library: Path, tmp_path: Path) -> FakeNvml:
+    """Two GPUs for child processes."""
+    return FakeNvml(nvml_library, tmp_path / "nvml-rules")
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hpc_qa.config import Config
+from hpc_qa.ledger.samples import Device, Sample, sum_up, to_line
 from hpc_qa.store.files import write_json_once, write_once
 from hpc_qa.store.merge import commit_shard
 from hpc_qa.store.run_directory import AttemptDirectory, RunDirectory, ShardDirectory, attempt_name, create
@@ -177,6 +178,12 @@ def leave_traces(made: AttemptDirectory) -> None:
     write_json_once(made.path / "summary.json", summary | {"predicted_tokens": 100})
     stage = {"stage": "serving", "start": CREATED_AT, "end": CREATED_AT, "duration_s": 2.5}
     write_once(made.stages, (json.dumps(stage) + "\n").encode())
+    device = Device("GPU-a", 50, 7, 300.0, 9)
+    samples = [to_line(Sample(at, "serving", at / 2, 1000, (device,))) for at in range(3)]
+    write_once(made.gpu_samples, b"".join(samples))
+    found = sum_up(samples)
+    assert found is not None
+    write_json_once(made.samples_json, found.to_json())
     write_once(made.worker_log, b"2026-01-02 03:04:05,000 INFO shard 0 committed\n")
 
 

@@ -1,4 +1,4 @@
-"""The folders of attempts, as the ledger needs them: whose they are, when they began, and their stages."""
+"""The folders of attempts, as the ledger needs them: whose they are, when they began, their stages and samples."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from hpc_qa.budget.waterfall import MARKED, Span
-from hpc_qa.campaign.attempts import Attempt, attempts_of
+from hpc_qa.campaign.attempts import Attempt, attempts_of, read_view
 from hpc_qa.errors import StoreError
+from hpc_qa.ledger import samples
+from hpc_qa.ledger.samples import Figures
 from hpc_qa.store.run_directory import RunDirectory
 
 
@@ -49,6 +51,25 @@ class AttemptFolder:
         if at := self.attempt.progress.get("at"):
             marks.append(_ms(at))
         return max(marks, default=self.began_ms)
+
+    @property
+    def judge_token_share(self) -> float | None:
+        """The judge's part of the tokens that were computed; None where they are not kept apart, or there are none."""
+        said = self.attempt.progress
+        prompt, cached, completion = (said.get(f"judge_{kind}_tokens") for kind in ("prompt", "cached", "completion"))
+        whole = said.get("computed_tokens")
+        if not whole or prompt is None or cached is None or completion is None:
+            return None
+        share = float((prompt - cached + completion) / whole)
+        return share if 0 <= share <= 1 else None
+
+    def figures(self) -> Figures | None:
+        """What its samples say together: as the worker summed them up, else from their lines; None without any."""
+        if found := samples.from_json(read_view(self.attempt.directory.samples_json)):
+            return found
+        with suppress(OSError), self.attempt.directory.gpu_samples.open("rb") as lines:
+            return samples.sum_up(lines)
+        return None
 
 
 def attempt_folders(runs: Iterable[RunDirectory]) -> Iterator[AttemptFolder]:

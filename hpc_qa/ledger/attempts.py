@@ -77,5 +77,10 @@ def as_rows(table: pa.Table) -> list[dict[str, Any]]:
         values = table.column(field.name)
         if pa.types.is_timestamp(field.type):
             values = pc.strftime(values, format="%Y-%m-%dT%H:%M:%SZ")
-        columns[field.name] = values.to_pylist()
+        found = values.to_pylist()
+        columns[field.name] = _maps(found) if pa.types.is_map(field.type) else found
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _maps(values: list[Any]) -> list[dict[str, Any] | None]:
+    return [None if value is None else dict(value) for value in values]

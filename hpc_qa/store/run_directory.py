@@ -72,6 +72,14 @@ class AttemptDirectory:
         return self.path / "stages.jsonl"
 
     @property
+    def gpu_samples(self) -> Path:
+        return self.path / "gpu.jsonl"
+
+    @property
+    def samples_json(self) -> Path:
+        return self.path / "samples.json"
+
+    @property
     def attempt_json(self) -> Path:
         return self.path / "attempt.json"
 

@@ -85,6 +85,7 @@ class Progress:
     completion_tokens: int = 0
     judge_prompt_tokens: int = 0
     judge_cached_tokens: int = 0
+    judge_completion_tokens: int = 0
 
     @property
     def documents(self) -> int:
@@ -251,6 +252,7 @@ class Pipeline:
         if request.kind == "judge":
             progress.judge_prompt_tokens += reply.prompt_tokens
             progress.judge_cached_tokens += cached
+            progress.judge_completion_tokens += reply.completion_tokens
 
     def _take_pairs_or_fail(self, work: ChunkWork, ask: Ask, outcome: Reply | RequestError) -> list[Request]:
         pairs = len(work.pairs)

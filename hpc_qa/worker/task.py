@@ -24,6 +24,7 @@ from hpc_qa.documents.cache import DocumentCache
 from hpc_qa.errors import ConfigError, ExitCode, HpcQaError, ServerError
 from hpc_qa.manifest import Entry, entry_from
 from hpc_qa.processes import killed_for_memory
+from hpc_qa.serving.gpu_samples import held_gpus
 from hpc_qa.slurm.environment import inside_slurm, job_identity, node_name
 from hpc_qa.store.files import HeldFolder, exists, read_jsonl, write_json_once
 from hpc_qa.store.merge import commit_shard, merge_shard
@@ -32,6 +33,7 @@ from hpc_qa.store.trust import check_project, check_run
 from hpc_qa.units import iso, parse_clock, utc_now
 from hpc_qa.worker.again import check_attempts, continue_later
 from hpc_qa.worker.parent import end_with_parent
+from hpc_qa.worker.sampling import sampling
 from hpc_qa.worker.scratch import remove_abandoned
 from hpc_qa.worker.serve import Attempt, serve_documents
 from hpc_qa.worker.settle import Settled, settle
@@ -127,33 +129,34 @@ def run_task(run: RunDirectory, shard: ShardDirectory, stopping: Stopping) -> Ex
     held = HeldFolder(attempt.path)
     _log_to(attempt)
     _write_identity(attempt)
-    check_attempts(shard, attempt, config.slurm)
     stages = Stages(attempt.stages)
-    stages.begin("setup")
-    merged = merge_shard(shard)
-    todo = [entry for entry in _entries(run, mine["documents"]) if entry.doc_id not in merged.done]
-    log.info("shard %d: %d documents, %d to do", shard.index, len(mine["documents"]), len(todo))
-    settled: list[Settled] = []
-    if todo and run.conversion.exists():
-        cache = DocumentCache(Path(facts["project"]) / config.documents.cache, converter_key)
-        todo, settled = settle(todo, cache, run.conversion, max_chunks=config.documents.max_chunks)
-    if todo or settled:
-        work = Attempt(
-            run=run,
-            shard=shard,
-            directory=attempt,
-            config=config,
-            project=Path(facts["project"]),
-            facts=facts,
-            converter_key=converter_key,
-            documents=len(mine["documents"]),
-            predicted_tokens=mine["predicted_tokens"],
-        )
-        serve_documents(work, todo, settled, merged.chunks, mine["chunks"], stages, stopping)
-    else:
-        remove_abandoned()  # a killed attempt may have had nothing left to do but its commit
-        stages.begin("teardown")
-    stages.finish()
+    with sampling(attempt, lambda: stages.current, lambda: held_gpus(config.vllm, config.gpus_per_node)):
+        check_attempts(shard, attempt, config.slurm)
+        stages.begin("setup")
+        merged = merge_shard(shard)
+        todo = [entry for entry in _entries(run, mine["documents"]) if entry.doc_id not in merged.done]
+        log.info("shard %d: %d documents, %d to do", shard.index, len(mine["documents"]), len(todo))
+        settled: list[Settled] = []
+        if todo and run.conversion.exists():
+            cache = DocumentCache(Path(facts["project"]) / config.documents.cache, converter_key)
+            todo, settled = settle(todo, cache, run.conversion, max_chunks=config.documents.max_chunks)
+        if todo or settled:
+            work = Attempt(
+                run=run,
+                shard=shard,
+                directory=attempt,
+                config=config,
+                project=Path(facts["project"]),
+                facts=facts,
+                converter_key=converter_key,
+                documents=len(mine["documents"]),
+                predicted_tokens=mine["predicted_tokens"],
+            )
+            serve_documents(work, todo, settled, merged.chunks, mine["chunks"], stages, stopping)
+        else:
+            remove_abandoned()  # a killed attempt may have had nothing left to do but its commit
+            stages.begin("teardown")
+        stages.finish()
     held.check()
     return _commit(shard, attempt, mine["documents"], stopping)
 

@@ -22,6 +22,7 @@ from hpc_qa.store.files import HeldFolder, exists
 from hpc_qa.store.merge import commit_shard, merge_shard
 from hpc_qa.store.run_directory import AttemptDirectory, RunDirectory, attempt_name
 from hpc_qa.store.segments import SegmentWriter
+from hpc_qa.worker.sampling import Sampler
 from tests.made_runs import whole
 
 
@@ -67,6 +68,15 @@ def write(attempt: str, told: str, *documents: str) -> None:
         raise
 
 
+def sample(attempt: str) -> None:
+    """Three blocks of samples, whatever becomes of each."""
+    now = iter(range(100))
+    sampler = Sampler(AttemptDirectory(Path(attempt)), lambda: "serving", list, clock=lambda: next(now))
+    for _ in range(3):
+        sampler.take()
+        sampler.write()
+
+
 def freeze(project: str) -> None:
     """What `submit` writes before it starts anything, and the note of what it started."""
     from hpc_qa.campaign.submit import freeze as freeze_plan
@@ -100,6 +110,7 @@ def planned(project: str) -> Any:
 JOBS: dict[str, Callable[..., None]] = {
     "finish": finish,
     "write": write,
+    "sample": sample,
     "freeze": freeze,
     "reopen": reopen,
     "publish": publish,

@@ -215,7 +215,14 @@ def test_what_was_frozen_is_not_repaired_by_resume_and_nothing_says_so(
 # -- any file, any byte
 
 
-COMMANDS = (("status", "latest"), ("status",), ("verify", "latest"), ("logs", "latest", "0"), ("resume", "latest"))
+COMMANDS = (
+    ("status", "latest"),
+    ("status",),
+    ("verify", "latest"),
+    ("logs", "latest", "0"),
+    ("ledger", "sync"),
+    ("resume", "latest"),
+)
 
 
 @st.composite

@@ -13,6 +13,7 @@ import pytest
 
 from hpc_qa.campaign.verify import verify
 from hpc_qa.errors import ExitCode
+from hpc_qa.ledger.samples import from_line
 from hpc_qa.store.merge import merge_shard
 from hpc_qa.store.run_directory import AttemptDirectory, RunDirectory, attempt_name, list_runs
 from hpc_qa.store.segments import SegmentWriter, read_segment
@@ -310,6 +311,34 @@ def test_a_writer_whose_file_was_removed_acknowledges_nothing_more(tmp_path: Pat
     with pytest.raises(Exception, match="removed or replaced"):
         writer.add(whole("a")[1])
     assert len(told) == known > 0
+
+
+# -- samples
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=NAMES.get)
+def test_a_call_of_the_sampler_that_fails_costs_the_samples_of_one_block_and_nothing_else(
+    bench: Bench, memory_folder: Path, error: int
+) -> None:
+    def sampled(name: str, **fault: Any) -> tuple[Struck, int]:
+        """What came of it, and how many of the three samples can be read."""
+        attempt = AttemptDirectory(memory_folder / name)
+        attempt.path.mkdir()
+        struck = bench.run("sample", attempt.path, below=attempt.path, **fault)
+        lines = attempt.gpu_samples.read_bytes().splitlines() if attempt.gpu_samples.exists() else []
+        return struck, sum(from_line(line) is not None for line in lines)
+
+    undisturbed, whole_lines = sampled("undisturbed")
+    assert whole_lines == 3
+    assert {call.name for call in undisturbed.calls} == {"open", "write", "close", "rename"}
+    for call in undisturbed.calls:
+        for how in ("fail", "replay", "short") if call.name == "write" else ("fail", "replay"):
+            struck, left = sampled(f"{how}-{call.number}", how=how, nth=call.number, error=error)
+            assert_struck_at(struck, call)
+            assert struck.ended_well, struck.said
+            assert left >= 2
+    _, left = sampled("onwards", how="fail", nth=1, error=error, onwards=True)
+    assert left == 0
 
 
 # -- submit

@@ -1,5 +1,6 @@
 """Whole runs on faults of the server, of Ray and of the machine: typed reasons, and an end within bounded time."""
 
+import json
 import os
 import re
 import signal
@@ -12,7 +13,8 @@ import psutil
 import pytest
 
 from hpc_qa.campaign.attempts import read_view
-from hpc_qa.store.run_directory import AttemptDirectory, list_runs
+from hpc_qa.ledger.attempts import as_rows, current
+from hpc_qa.store.run_directory import AttemptDirectory, RunDirectory, list_runs
 from tests.kills import Chain, family, left_of, new_chain
 from tests.projects import (
     call,
@@ -66,6 +68,24 @@ def test_every_fault_of_the_server_ends_in_its_own_reason_and_takes_no_other_doc
     assert set(struck) == {reason for _, _, reason in FAULTS.values() if reason}
     assert seen > sum(chunk["asked"] for chunk in chunks)  # there were retries
     assert proof(project, run)["documents"] == {"ok": 4, "failed": 8, "skipped": 0, "left": 0}
+    assert_the_host_was_sampled(project, run)
+
+
+def assert_the_host_was_sampled(project: Path, run: RunDirectory) -> None:
+    """Samples of the processes of the attempt, of no GPU, from one end to the other, and in the ledger."""
+    (attempt,) = run.shard(0).attempts()
+    lines = [json.loads(line) for line in attempt.gpu_samples.read_text().splitlines()]
+    assert all(line["c"] > 0 and line["r"] > 0 and line["g"] == [] for line in lines)
+    assert {"model_load", "serving"} <= {line["s"] for line in lines}
+    stages = [json.loads(line) for line in attempt.stages.read_text().splitlines()]
+    whole_s = sum(stage["duration_s"] for stage in stages)
+    assert lines[-1]["t"] - lines[0]["t"] == pytest.approx(whole_s, abs=0.5)
+    assert call(project, "ledger", "sync") == 0
+    (row,) = as_rows(current(project).table)
+    assert (row["sampled_gpus"], row["gpu_busy_s"], row["gpu_samples_share"]) == (0, None, None)
+    assert row["host_cpu_s"] == lines[-1]["c"]
+    assert row["host_memory_peak_bytes"] == max(line["r"] for line in lines)
+    assert row["judge_token_share"] == 0  # no pair came so far
 
 
 # -- Ray

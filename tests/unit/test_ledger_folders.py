@@ -9,6 +9,7 @@ import pytest
 from hpc_qa.campaign.attempt_folders import attempt_folders
 from hpc_qa.campaign.sync import sync_file, sync_runs
 from hpc_qa.ledger.attempts import as_rows, current
+from hpc_qa.ledger.samples import sum_up
 from hpc_qa.store.run_directory import RunDirectory, attempt_name
 from hpc_qa.units import iso
 from tests.made_runs import finished_run, planned_run
@@ -98,6 +99,77 @@ def test_runs_of_this_machine_are_charged_from_the_first_mark_to_the_last(tmp_pa
     assert done.written == 2
     assert rows["4471_0"]["data_quality"] == ["no_elapsed"]  # it left records, and no word of itself
     assert sync_runs(tmp_path, [local]).written == 0
+
+
+LINE = (
+    '{{"t": {at}, "s": "{stage}", "c": {cpu}, "r": 9, "g": [{{"id": "GPU-a", "u": 50, "m": 7, "w": 300, "e": null}}]}}'
+)
+TOKENS = {
+    "computed_tokens": 1000,
+    "judge_prompt_tokens": 500,
+    "judge_cached_tokens": 450,
+    "judge_completion_tokens": 150,
+}
+
+
+def put_samples(folder: str, run: RunDirectory, first: int, last: int) -> Path:
+    """The lines of an attempt that sampled one GPU; their path."""
+    path = run.shard(0).path / folder / "gpu.jsonl"
+    stages = ["model_load" if at < 10 else "serving" for at in range(first, last + 1)]
+    lines = [LINE.format(at=EPOCH + at, stage=stage, cpu=at) for at, stage in enumerate(stages, first)]
+    path.write_text("\n".join(lines) + '\n{"t": 17')
+    return path
+
+
+ROW = f"16|9_0|FAILED|100|{EPOCH - 9}|{EPOCH}|{EPOCH + 100}|gres/gpu=4"
+
+
+def test_what_a_killed_attempt_had_sampled_is_in_its_row(tmp_path, run):
+    folder = worked(run, 0, {"setup": (5, 6)})
+    put_samples(folder, run, 5, 45)
+    (run.shard(0).path / folder / "progress.json").write_text(json.dumps(TOKENS))
+    (row,) = synced(tmp_path, ROW)
+    assert row["busy_ms"] == {"model_load": 2_500, "serving": 17_500}
+    expected = {
+        "sampled_gpus": 1, "gpu_busy_s": 20.0, "gpu_utilization": 0.5, "gpu_samples_share": 0.1,
+        "energy_basis": "power", "gpu_energy_j": 12_000.0, "gpu_power_mean_w": 300.0, "gpu_memory_peak_bytes": 7,
+        "host_cpu_s": 45.0, "host_memory_peak_bytes": 9, "host_memory_mean_bytes": 9, "judge_token_share": 0.2,
+    }  # fmt: skip
+    assert {name: row[name] for name in expected} == expected
+
+
+def test_samples_that_are_found_later_are_news_and_the_same_again_are_not(tmp_path, run):
+    folder = worked(run, 0, {"setup": (5, 6)})
+    (before,) = synced(tmp_path, ROW)
+    assert (before["gpu_busy_s"], before["gpu_samples_share"], before["busy_ms"]) == (None, None, None)
+    assert before["judge_token_share"] is None
+    put_samples(folder, run, 5, 45)
+    assert sync_file(tmp_path, tmp_path / "sacct.txt").written == 1
+    assert sync_file(tmp_path, tmp_path / "sacct.txt").written == 0
+    (row,) = as_rows(current(tmp_path).table)
+    assert row["gpu_busy_s"] == 20.0
+
+
+def test_the_sum_that_the_worker_left_is_believed_before_its_lines_are_read(tmp_path, run):
+    folder = worked(run, 0, {"setup": (5, 6)})
+    lines = put_samples(folder, run, 5, 45)
+    found = sum_up(lines.read_bytes().splitlines())
+    assert found is not None
+    sums = lines.with_name("samples.json")
+    sums.write_text(json.dumps(found.to_json() | {"gpu_busy_s": 1.0}))
+    assert synced(tmp_path, ROW)[0]["gpu_busy_s"] == 1.0
+    sums.write_text("{}")
+    assert synced(tmp_path, ROW)[0]["gpu_busy_s"] == 20.0
+
+
+@pytest.mark.parametrize(
+    "changes", [{"computed_tokens": 0}, {"judge_completion_tokens": None}, {"judge_completion_tokens": "x"},
+                {"judge_prompt_tokens": 5000}, {"computed_tokens": -1}],
+)  # fmt: skip
+def test_a_share_of_the_judge_that_cannot_be_known_is_null(tmp_path, run, changes):
+    folder = worked(run, 0, {"setup": (5, 6)})
+    (run.shard(0).path / folder / "progress.json").write_text(json.dumps(TOKENS | changes))
+    assert synced(tmp_path, ROW)[0]["judge_token_share"] is None
 
 
 def test_damaged_marks_are_left_out(tmp_path, run):

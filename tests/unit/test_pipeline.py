@@ -13,7 +13,7 @@ from hpc_qa.errors import DocumentError, RequestError
 from hpc_qa.manifest import Entry
 from hpc_qa.qa import prompts
 from hpc_qa.store.merge import ChunkDone
-from hpc_qa.worker.pipeline import Pipeline, terminal_state
+from hpc_qa.worker.pipeline import Pipeline, Progress, terminal_state
 from hpc_qa.worker.records import RecordMaker
 
 TEXTS = (
@@ -68,6 +68,7 @@ def run(
     done: dict[str, ChunkDone] | None = None,
     documents: tuple[str, ...] = ("doc",),
     chunks_of: Callable[[Entry], list[Chunk]] | None = None,
+    progress: list[Progress] | None = None,
 ) -> tuple[list[list[dict[str, Any]]], list[Request]]:
     """The batches that were written, and the requests that were sent, one at a time."""
     batches: list[list[dict[str, Any]]] = []
@@ -85,6 +86,8 @@ def run(
             request = waiting.pop()
             sent.append(request)
             waiting += pipeline.on_done(request, answer(request))
+    if progress is not None:
+        progress.append(pipeline.progress)
     return batches, sent
 
 
@@ -101,6 +104,15 @@ def test_a_good_pair_is_judged_and_accepted_and_written_in_one_batch_with_its_ch
     assert pair["evidence"] == [TEXTS[0]]
     assert (written_chunk["asked"], written_chunk["parsed"], written_chunk["lost"]) == (2, 1, {"shortfall": 1})
     assert documents_of(batches)[0]["state"] == "ok"
+
+
+def test_the_tokens_of_the_judge_are_also_counted_apart() -> None:
+    told: list[Progress] = []
+    run(answer_well, chunks=3, progress=told)
+    (count,) = told
+    assert (count.prompt_tokens, count.cached_tokens, count.completion_tokens) == (600, 480, 120)
+    judged = (count.judge_prompt_tokens, count.judge_cached_tokens, count.judge_completion_tokens)
+    assert judged == (300, 240, 60)
 
 
 def test_the_judge_sees_the_same_beginning_as_the_generation() -> None:

@@ -103,7 +103,7 @@ class Programs:
         return (self.folder / "asked").read_text().split()
 
     def sync(self) -> Synced:
-        return sync_runs(self.project, list_runs(self.project))
+        return sync_runs(self.project, list_runs(self.project), asks_seff=True)
 
     def seff_of(self, attempt_id: str) -> tuple[float | None, float | None]:
         rows = {row["attempt_id"]: row for row in as_rows(current(self.project).table)}
