@@ -42,7 +42,7 @@ class PerPair:
             return [f"{'per pair':<11}{self.note}"]
         words = QUANTITIES | {"money": self.currency}
         shown = [name for name in words if self.on_gpus or name in ON_CPUS]
-        values = [f"{getattr(self, name):.3g} {words[name]}" for name in shown if getattr(self, name) is not None]
+        values = [f"{_shown(getattr(self, name))} {words[name]}" for name in shown if getattr(self, name) is not None]
         return [f"{'per pair':<11}{', '.join(values) or 'nothing is known'}; accepted: {self.pairs:,}"]
 
 
@@ -75,6 +75,10 @@ def per_accepted_pair(
         on_gpus=gpu_hours != 0,
         note=None if pairs else "no pair was accepted, so nothing can be said for each",
     )
+
+
+def _shown(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1_000 else f"{value:.3g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,3 +169,14 @@ def _elsewhere(
         price.provider, price.instance, price.region, price.gpu_type, price.tier, USD, price.usd_per_gpu_hour, best,
         expected, worst, unpacked, savings, price.is_stale(today), price.observed_on, price.source, tuple(notes),
     )  # fmt: skip
+
+
+def cheapest(rows: Sequence[CostRow]) -> list[CostRow]:
+    """The campus, and of each provider the lowest price that is not stale, of cards with 80 GB where it has them."""
+    shown = [row for row in rows if row.provider == CAMPUS]
+    fresh = [row for row in rows if row.provider != CAMPUS and not row.stale and row.per_gpu_hour is not None]
+    for provider in dict.fromkeys(row.provider for row in fresh):
+        those = [row for row in fresh if row.provider == provider]
+        large = [row for row in those if "80 GB" in (row.gpu_type or "")]
+        shown.append(min(large or those, key=lambda row: row.per_gpu_hour or 0.0))
+    return shown

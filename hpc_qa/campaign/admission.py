@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from hpc_qa.budget.admission import Admission, Demanded, Lien, sum_of
+from hpc_qa.budget.charging import Held, charged_gpu_hours
 from hpc_qa.campaign import estimate
 from hpc_qa.campaign.cluster import ClusterView
 from hpc_qa.campaign.piles import piles_of
 from hpc_qa.campaign.plan import RunPlan
 from hpc_qa.campaign.status import status, view_of_all
 from hpc_qa.campaign.sync import sync_runs
-from hpc_qa.config import Budget, Config
+from hpc_qa.config import Budget, Config, Site, Slurm
+from hpc_qa.config_file import load_site
 from hpc_qa.errors import SlurmError, StoreError
-from hpc_qa.ledger.usage import usage, used_by_living
+from hpc_qa.ledger.usage import charged, used_by_living
 from hpc_qa.store.run_directory import RunDirectory, list_runs
 from hpc_qa.units import parse_clock
 
@@ -36,8 +38,12 @@ class Committed:
     notes: tuple[str, ...]  # what could not be asked
 
 
-def committed(project: Path, budget: Budget, *, fresh: bool, without: RunDirectory | None = None) -> Committed:
+def committed(
+    project: Path, budget: Budget, site: Site | None, *, fresh: bool, without: RunDirectory | None = None
+) -> Committed:
     """What is used and promised now; `fresh` asks accounting before. The liens of the run `without` are left out.
+
+    `site` says what is charged for what is allocated.
 
     Raises:
         StoreError: the ledger cannot be read or written.
@@ -51,20 +57,22 @@ def committed(project: Path, budget: Budget, *, fresh: bool, without: RunDirecto
             notes.append(f"what is used is as old as the ledger, accounting does not answer: {error}")
     view = view_of_all(runs)
     others = [run for run in runs if without is None or run.path != without.path]
-    used = usage(project, budget.clusters)
-    notes += [f"left out of the ledger: {one}" for one in used.skipped]
-    return Committed(used.charged.gpu_hours, liens_of(others, view, project), (*notes, *view.notes))
+    used, skipped = charged(project, budget.clusters, site)
+    notes += [f"left out of the ledger: {one}" for one in skipped]
+    return Committed(used.gpu_hours, liens_of(others, view, project, site), (*notes, *view.notes))
 
 
-def liens_of(runs: Sequence[RunDirectory], view: ClusterView, project: Path) -> tuple[Lien, ...]:
+def liens_of(runs: Sequence[RunDirectory], view: ClusterView, project: Path, site: Site | None) -> tuple[Lien, ...]:
     """What is promised to each of these runs that waits or runs."""
     if view.queued is not None and not view.queued:
         return ()
-    so_far = used_by_living(project)
-    return tuple(lien for run in runs if (lien := lien_of(run, view, so_far)) is not None)
+    so_far = used_by_living(project, site)
+    return tuple(lien for run in runs if (lien := lien_of(run, view, so_far, site)) is not None)
 
 
-def lien_of(run: RunDirectory, view: ClusterView, so_far: dict[tuple[str, int], float]) -> Lien | None:
+def lien_of(
+    run: RunDirectory, view: ClusterView, so_far: dict[tuple[str, int], float], site: Site | None
+) -> Lien | None:
     """What is promised to the shards of a run that wait or run; None where none does.
 
     `so_far` is what attempts that have not ended have used already, by run and shard.
@@ -73,15 +81,28 @@ def lien_of(run: RunDirectory, view: ClusterView, so_far: dict[tuple[str, int], 
     open_shards = [one.shard for one in now.shards if one.state in OPEN]
     if not open_shards:
         return None
-    demanded = demanded_by(run, open_shards)
+    demanded = demanded_by(run, open_shards, site)
     used = sum(so_far.get((run.run_id, shard), 0.0) for shard in open_shards)
     return Lien(run.run_id, max(0.0, demanded.counted - used), demanded.basis, len(open_shards))
 
 
-def demanded_by(run: RunDirectory, shards: Iterable[int]) -> Demanded:
+def charged_gpus(job: Slurm, gpus: int, site: Site | None) -> float:
+    """GPU-hours that are charged for an hour of an array task with so many; where the rule needs more, those."""
+    held = Held(gpus=gpus, elapsed_s=3600, suspended_s=0, nodes=job.nodes_per_task, qos=job.qos or "normal")
+    charge = charged_gpu_hours(site, held).gpu_hours
+    return float(gpus if charge is None else charge)
+
+
+def charged_gpus_of(run: RunDirectory, site: Site | None) -> float:
+    """The same of a run."""
+    facts = run.facts()
+    return charged_gpus(Slurm.model_validate(facts["config"]["slurm"]), facts.get("gpus_per_server") or 0, site)
+
+
+def demanded_by(run: RunDirectory, shards: Iterable[int], site: Site | None) -> Demanded:
     """What these shards of a run may take, as its plan has it."""
     facts, wanted = run.facts(), set(shards)
-    gpus = facts.get("gpus_per_server") or 0
+    gpus = charged_gpus_of(run, site)
     worst = gpus * parse_clock(facts["config"]["slurm"]["time"]) / 3600
     parts = []
     for one in run.frozen_plan()["shards"]:
@@ -92,15 +113,16 @@ def demanded_by(run: RunDirectory, shards: Iterable[int]) -> Demanded:
     return sum_of(parts)
 
 
-def demanded_of(plan: RunPlan) -> Demanded:
+def demanded_of(plan: RunPlan, site: Site | None) -> Demanded:
     """What a run of this plan may take."""
-    hours, config = plan.gpu_hours, plan.config
-    return Demanded(hours.p50, hours.p90, worst_case(config, len(plan.shards)))
+    gpus = charged_gpus(plan.config.slurm, plan.config.gpus_per_task, site)
+    hours = plan.gpu_hours.times(gpus / plan.config.gpus_per_task)
+    return Demanded(hours.p50, hours.p90, _worst_case(plan.config, len(plan.shards), gpus))
 
 
-def worst_case(config: Config, tasks: int) -> float:
+def _worst_case(config: Config, tasks: int, gpus: float) -> float:
     """GPU-hours of so many array tasks that all use up their time limit."""
-    return tasks * config.gpus_per_task * parse_clock(config.slurm.time) / 3600
+    return tasks * gpus * parse_clock(config.slurm.time) / 3600
 
 
 def admission_of(plan: RunPlan, project: Path, *, fresh: bool) -> tuple[Admission, Notes]:
@@ -109,9 +131,9 @@ def admission_of(plan: RunPlan, project: Path, *, fresh: bool) -> tuple[Admissio
     Raises:
         StoreError: the ledger cannot be read or written.
     """
-    budget = plan.config.budget
-    found = committed(project, budget, fresh=fresh)
-    return Admission(budget.gpu_hours, found.used, found.liens, demanded_of(plan)), found.notes
+    budget, site = plan.config.budget, load_site(project)
+    found = committed(project, budget, site, fresh=fresh)
+    return Admission(budget.gpu_hours, found.used, found.liens, demanded_of(plan, site)), found.notes
 
 
 def admission_again(run: RunDirectory, shards: Iterable[int], project: Path, budget: Budget) -> tuple[Admission, Notes]:
@@ -120,20 +142,22 @@ def admission_again(run: RunDirectory, shards: Iterable[int], project: Path, bud
     Raises:
         StoreError: the ledger cannot be read or written.
     """
-    found = committed(project, budget, fresh=True, without=run)
-    return Admission(budget.gpu_hours, found.used, found.liens, demanded_by(run, shards)), found.notes
+    site = load_site(project)
+    found = committed(project, budget, site, fresh=True, without=run)
+    return Admission(budget.gpu_hours, found.used, found.liens, demanded_by(run, shards, site)), found.notes
 
 
-def largest_that_fits(plan: RunPlan, room: float) -> int:
+def largest_that_fits(plan: RunPlan, room: float, project: Path) -> int:
     """How many entries of the manifest, from its first, make a run that fits into so many GPU-hours; 0: none does."""
+    gpus = charged_gpus(plan.config.slurm, plan.config.gpus_per_task, load_site(project))
 
     def fits(documents: int) -> bool:
         first = dict(islice(plan.tokens.items(), documents))
         piles, _ = piles_of(first, plan.pace, plan.config)
         if plan.gpu_hours.p90 is None:
-            return worst_case(plan.config, len(piles)) <= room
+            return _worst_case(plan.config, len(piles), gpus) <= room
         seconds = [estimate.shard_seconds(pile.tokens, plan.paces).p90 for pile in piles]
-        return sum(one or 0.0 for one in seconds) * (plan.gpus_per_server or 0) / 3600 <= room
+        return sum(one or 0.0 for one in seconds) * gpus / 3600 <= room
 
     least, most = 0, len(plan.tokens)  # fits, does not fit
     while most - least > 1:

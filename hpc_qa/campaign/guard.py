@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from hpc_qa.campaign import control, estimate
-from hpc_qa.campaign.admission import OPEN, committed, demanded_by, on_slurm
+from hpc_qa.campaign.admission import OPEN, charged_gpus_of, committed, demanded_by, on_slurm
 from hpc_qa.campaign.status import RunStatus, status, view_of_all
-from hpc_qa.config import Budget
+from hpc_qa.config import Budget, Site
+from hpc_qa.config_file import load_site
 from hpc_qa.ledger.usage import used_by_living
 from hpc_qa.slurm.queue import cancel_waiting
 from hpc_qa.store.files import write_json_once
@@ -67,8 +68,9 @@ def guard(project: Path, budget: Budget, limit: float) -> Guarded:
         SlurmError: what is to be drained cannot be cancelled.
         StoreError: the ledger cannot be read or written.
     """
-    found = committed(project, budget, fresh=True)
-    runs = list(_open_runs(project))
+    site = load_site(project)
+    found = committed(project, budget, site, fresh=True)
+    runs = list(_open_runs(project, site))
     allowed = [one for one in runs if (one.run.facts().get("admission") or {}).get("over_budget")]
     notes = [*found.notes, *(f"{one.run.run_id} is left alone: it was submitted with --over-budget" for one in allowed)]
     expected = sum(sum(one.rest.values()) for one in runs)
@@ -85,26 +87,28 @@ def guard(project: Path, budget: Budget, limit: float) -> Guarded:
     return Guarded(limit, found.used, expected, len(runs), tuple(drained), tuple(notes))
 
 
-def _open_runs(project: Path) -> Iterator[_Open]:
+def _open_runs(project: Path, site: Site | None) -> Iterator[_Open]:
     """Oldest first."""
     every = list_runs(project)
     runs = [run for run in every if on_slurm(run)]
-    view, so_far = view_of_all(runs), used_by_living(project)
+    view, so_far = view_of_all(runs), used_by_living(project, site)
     for run in runs:
         now = status(run, view)
         shards = [one.shard for one in now.shards if one.state in OPEN]
         if not shards:
             continue
         facts = run.facts()
-        gpus = facts.get("gpus_per_server") or 0
+        gpus = charged_gpus_of(run, site)
         paces = estimate.measured_attempts(
-            [one.path for one in every], model=str(facts["model"]["name"]), gpus_per_server=gpus
+            [one.path for one in every],
+            model=str(facts["model"]["name"]),
+            gpus_per_server=facts.get("gpus_per_server") or 0,
         )
         tokens = {one["index"]: one.get("predicted_tokens") for one in run.frozen_plan()["shards"]}
         rest = {}
         for shard in shards:
             seconds = estimate.shard_seconds(tokens[shard], paces).p90 if tokens[shard] is not None else None
-            whole = demanded_by(run, [shard]).counted if seconds is None else gpus * seconds / 3600
+            whole = demanded_by(run, [shard], site).counted if seconds is None else gpus * seconds / 3600
             rest[shard] = max(0.0, whole - so_far.get((run.run_id, shard), 0.0))
         yield _Open(run, now, rest)
 

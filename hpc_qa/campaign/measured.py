@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hpc_qa.budget.charging import charged_column, columns_for
 from hpc_qa.budget.overhead import AttemptsSeen
-from hpc_qa.config import Config
+from hpc_qa.config import Config, Site
 from hpc_qa.errors import StoreError
 from hpc_qa.ledger import documents
 from hpc_qa.ledger.attempts import current
@@ -53,8 +54,10 @@ class Measured:
     skipped: tuple[str, ...]  # files of the ledger that were left out
 
 
-def measured(project: Path) -> Measured | None:
+def measured(project: Path, site: Site | None = None) -> Measured | None:
     """What the runs like the newest have taken; None before any document of a run on Slurm was committed.
+
+    `site` says what is charged for what was allocated.
 
     Raises:
         StoreError: the ledger cannot be listed.
@@ -69,7 +72,7 @@ def measured(project: Path) -> Measured | None:
         return None
     run, facts = by_run[newest]
     family = tuple(run_id for run_id, (_, others) in by_run.items() if _family(others) == _family(facts))
-    attempts = _attempts(project, family)
+    attempts = _attempts(project, family, site)
     committed = {(row["run_id"], row["shard"]): row["committed_by"] for one in family for row in rows[one]}
     return Measured(
         runs=family,
@@ -97,18 +100,19 @@ def _family(facts: dict[str, Any]) -> tuple[object, ...]:
     return facts["config"].get("campaign"), facts["model"]["name"], facts["gpus_per_server"]
 
 
-def _attempts(project: Path, runs: Sequence[str]) -> list[dict[str, Any]]:
-    """The attempts of these runs that have started, and of which it is known what they held."""
-    table = current(project, COLUMNS).table
-    rows = table.filter(pc.is_in(table.column("run_id"), value_set=pa.array(runs, pa.string()))).to_pylist()
-    known = [row for row in rows if row["gpu_hours_allocated"] is not None and row["start"]]
-    return [row | {"work": _work(row)} for row in known]
+def _attempts(project: Path, runs: Sequence[str], site: Site | None) -> list[dict[str, Any]]:
+    """The attempts of these runs that have started, and of which it is known what is charged for them."""
+    table = current(project, tuple(dict.fromkeys((*COLUMNS, *columns_for(site))))).table
+    ours = table.filter(pc.is_in(table.column("run_id"), value_set=pa.array(runs, pa.string())))
+    rows = ours.append_column("hours", charged_column(site, ours)).to_pylist()
+    return [row | {"work": _work(row)} for row in rows if row["hours"] is not None and row["start"]]
 
 
 def _work(attempt: dict[str, Any]) -> float:
-    """GPU-hours of serving and tail."""
-    stages = dict(attempt["stages_ms"] or ())
-    return float((attempt["gpu_count"] or 0) * sum(stages.get(name, 0) for name in WORK) / MS_PER_HOUR)
+    """GPU-hours of serving and tail, as they are charged."""
+    stages, allocated = dict(attempt["stages_ms"] or ()), attempt["gpu_hours_allocated"]
+    held = (attempt["gpu_count"] or 0) * sum(stages.get(name, 0) for name in WORK) / MS_PER_HOUR
+    return float(held * attempt["hours"] / allocated if allocated else 0.0)
 
 
 def _work_by_shard(attempts: Sequence[dict[str, Any]]) -> dict[Shard, float]:
@@ -143,13 +147,13 @@ def _seen(attempts: Sequence[dict[str, Any]], committed: dict[Shard, str]) -> At
     for one in attempts:
         if one["is_final"]:
             finished = committed.get((one["run_id"], one["shard"])) == one["folder"]
-            (startups if finished else lost).append(one["gpu_hours_allocated"] - one["work"])
+            (startups if finished else lost).append(one["hours"] - one["work"])
     return AttemptsSeen(tuple(startups), tuple(lost))
 
 
 def _repeated(attempt: dict[str, Any]) -> float:
     """What a forecast expects again of an attempt at a shard that is not done."""
-    return float(attempt["work"] if attempt["is_final"] else attempt["gpu_hours_allocated"])
+    return float(attempt["work"] if attempt["is_final"] else attempt["hours"])
 
 
 def _hours_held(attempts: Sequence[dict[str, Any]]) -> float:

@@ -13,8 +13,9 @@ from hpc_qa.budget.forecast import Forecast, forecast
 from hpc_qa.budget.overhead import Overhead
 from hpc_qa.campaign.corpus import Corpus, corpus_of, corpus_of_count
 from hpc_qa.campaign.measured import Measured, measured
+from hpc_qa.config import Site
 from hpc_qa.config_file import Project
-from hpc_qa.ledger.usage import usage
+from hpc_qa.ledger.usage import charged
 from hpc_qa.manifest import Manifest
 
 NO_CORPUS = "what the corpus is, is not said: corpus or budget.corpus_documents in project.yaml, or --corpus F"
@@ -38,11 +39,12 @@ class Projection:
 
 def project_forecast(
     project: Path, settings: Project, *, budget_gpu_hours: float | None = None, corpus: Path | None = None,
-    used: float | None = None,
+    site: Site | None = None, used: float | None = None,
 ) -> Projection:  # fmt: skip
     """The forecast of the project's corpus, from its ledger as it is.
 
-    `budget_gpu_hours` and `corpus` go before what project.yaml says; `used` is what was charged, where it is known.
+    `budget_gpu_hours` and `corpus` go before what project.yaml says; `site` says what is charged for what is allocated,
+    `used` is what was charged, where it is known.
 
     Raises:
         ManifestError: the manifest of the corpus cannot be read.
@@ -51,8 +53,8 @@ def project_forecast(
     limit = settings.budget.gpu_hours if budget_gpu_hours is None else budget_gpu_hours
     manifest = corpus or (project / settings.corpus if settings.corpus else None)
     if used is None:
-        used = usage(project, settings.budget.clusters).charged.gpu_hours
-    seen = measured(project)
+        used = charged(project, settings.budget.clusters, site)[0].gpu_hours
+    seen = measured(project, site)
     if seen is None or not (manifest or settings.budget.corpus_documents):
         return _nothing_yet(project, settings, limit, manifest, seen, used)
     found = (

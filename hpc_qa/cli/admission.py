@@ -47,11 +47,11 @@ def fits_again(
     return False
 
 
-def print_admission(admission: "Admission", plan: "RunPlan") -> None:
+def print_admission(admission: "Admission", plan: "RunPlan", project: Path) -> None:
     """The lines of `plan` about the budget."""
     say(f"{'budget':<11}{_words(admission)}")
     if admission.refused:
-        say(f"{'':<11}{_what_fits(admission, plan)}")
+        say(f"{'':<11}{_what_fits(admission, plan, project)}")
 
 
 def say_admission(admission: "Admission", *, over_budget: bool) -> None:
@@ -66,9 +66,9 @@ def say_admission(admission: "Admission", *, over_budget: bool) -> None:
             f"{worst - room:,.1f} more than are left", err=True)  # fmt: skip
 
 
-def refuse(admission: "Admission", plan: "RunPlan", *, as_json: bool) -> int:
+def refuse(admission: "Admission", plan: "RunPlan", project: Path, *, as_json: bool) -> int:
     """Say that the run does not fit, and what would."""
-    fault, hint = f"the run does not fit into the budget: {_words(admission)}", _what_fits(admission, plan)
+    fault, hint = f"the run does not fit into the budget: {_words(admission)}", _what_fits(admission, plan, project)
     _say_refused(admission, fault, hint, as_json=as_json)
     return ExitCode.NO
 
@@ -93,11 +93,11 @@ def _words(admission: "Admission") -> str:
     return f"{said}: it fits"
 
 
-def _what_fits(admission: "Admission", plan: "RunPlan") -> str:
+def _what_fits(admission: "Admission", plan: "RunPlan", project: Path) -> str:
     from hpc_qa.campaign.admission import largest_that_fits
 
     room = admission.room or 0.0
-    most = largest_that_fits(plan, room) if room > 0 else 0
+    most = largest_that_fits(plan, room, project) if room > 0 else 0
     largest = f"--limit {most} is the largest batch that fits" if most else "no batch of it fits"
     if admission.demanded.p90 is None:
         largest += "; a shorter slurm.time, as every array task counts with it until three attempts were measured"

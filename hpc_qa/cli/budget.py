@@ -1,11 +1,12 @@
 """budget: what was used, and whether the corpus fits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from hpc_qa.budget.cost import cheapest
 from hpc_qa.cli.forecast import ANSWERS, backtest, forecast, lines_of
 from hpc_qa.cli.guard import guard
 from hpc_qa.cli.options import common, print_json, print_table, say
@@ -13,6 +14,23 @@ from hpc_qa.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from hpc_qa.report.budget import BudgetReport
+
+MOST_RUNS = 8  # of which a line is shown
+EFFICIENCIES = ("cpu_efficiency", "memory_efficiency", "gpu_utilization")
+BATCHES = {
+    "batch": "batch", "attempts": "attempts", "documents": "documents", "gpu_hours": "GPU-hours",
+    "cumulative": "cumulative", "remaining": "remaining",
+}  # fmt: skip
+STATES = {
+    "state": "state", "attempts": "attempts", "gpu_hours": "GPU-hours", "cpu_efficiency_percent": "% CPU",
+    "memory_efficiency_percent": "% memory", "gpu_utilization_percent": "% GPU",
+}  # fmt: skip
+
+
+COSTS = {
+    "provider": "cost at", "instance": "instance", "gpu_type": "GPU", "currency": "in", "per_gpu_hour": "a GPU-hour",
+    "best": "best", "expected": "expected", "worst": "worst", "savings": "campus saves",
+}  # fmt: skip
 
 
 @click.group(invoke_without_command=True)
@@ -48,26 +66,67 @@ def budget(budget_gpu_hours: float | None, *, project: Path, as_json: bool) -> i
 
 
 def _print_report(report: "BudgetReport") -> None:
+    for line in _headline(report):
+        say(line)
+    facts = report.to_json()
+    _print_rows(facts["batches"], BATCHES)
+    if more := len(facts["runs"]) - MOST_RUNS:
+        facts["runs"] = facts["runs"][-MOST_RUNS:]
+    _print_rows(facts["runs"], {"run": "run", "attempts": "attempts", "gpu_hours": "GPU-hours"})
+    if more > 0:
+        say(f"and {more:,} runs before them; --json has all")
+    for row in facts["states"]:
+        row |= {f"{name}_percent": _percent(row[name]) for name in EFFICIENCIES}
+    _print_rows(facts["states"], STATES)
+    stages = [row | {"percent": _percent(row["share"])} for row in facts["stages"] if row["gpu_hours"]]
+    _print_rows(stages, {"stage": "where it went", "gpu_hours": "GPU-hours", "percent": "% of allocated"})
+    shown = cheapest(report.costs)
+    _print_rows([one.to_json() for one in shown], COSTS)
+    if more := len(report.costs) - len(shown):
+        say(f"and {more:,} more prices; --json and --html have all, with what is not comparable")
+
+
+def _headline(report: "BudgetReport") -> Iterator[str]:
+    """What is to be known first, one line each."""
     found, limit = report.usage, report.budget_gpu_hours
     charged, local = found.charged, found.local
     left = "no budget set" if report.left is None else f"of {limit:,.1f}, {report.left:,.1f} left"
-    say(f"{'used':<11}{charged.gpu_hours:,.2f} GPU-hours {left}; attempts: {charged.attempts:,}")
+    yield f"{'used':<11}{charged.gpu_hours:,.2f} GPU-hours {left}; attempts: {charged.attempts:,}"
     for lien in report.liens:
         tasks = f"array tasks: {lien.tasks:,}, {lien.basis}"
-        say(f"{'committed':<11}up to {lien.gpu_hours:,.2f} GPU-hours to {lien.run} ({tasks})")
+        yield f"{'committed':<11}up to {lien.gpu_hours:,.2f} GPU-hours to {lien.run} ({tasks})"
     if report.site:
-        say(f"{'site':<11}{report.site.describe()}")
+        yield f"{'site':<11}{report.site.describe()}"
     if local.attempts:
-        say(f"{'local':<11}{local.gpu_hours:,.2f} GPU-hours on this machine, not charged; attempts: {local.attempts:,}")
+        local_hours = f"{local.gpu_hours:,.2f} GPU-hours on this machine, not charged"
+        yield f"{'local':<11}{local_hours}; attempts: {local.attempts:,}"
     if unknown := charged.unknown + local.unknown:
-        say(f"{'unknown':<11}what was held is not known of attempts: {unknown:,}; they are in no sum")
-    for line in lines_of(report.projection.forecast):
-        say(line)
-    facts = found.to_json()
-    for one, many in (("run", "runs"), ("state", "states")):
-        _print_rows(facts[many], {one: one, "attempts": "attempts", "gpu_hours": "GPU-hours"})
-    stages = [row | {"percent": 100 * row["share"]} for row in facts["stages"] if row["gpu_hours"]]
-    _print_rows(stages, {"stage": "where it went", "gpu_hours": "GPU-hours", "percent": "% of used"})
+        yield f"{'unknown':<11}what was held is not known of attempts: {unknown:,}; they are in no sum"
+    yield from lines_of(report.projection.forecast)
+    if report.since and report.since.since and not report.since.since.inside:
+        yield f"{'drift':<11}{report.since.words}"
+    yield from _remedies(report)
+    if charged.attempts:
+        yield from found.reconciliation.lines()
+    if found.energy_kwh is not None:
+        yield f"{'energy':<11}{found.energy_kwh:,.2f} kWh of the GPUs that were sampled"
+    if report.per_pair.pairs:
+        yield from report.per_pair.lines()
+
+
+def _remedies(report: "BudgetReport") -> Iterator[str]:
+    if (help_ := report.remedies) is None:
+        return
+    if help_.over_by_p50 > 0:
+        yield f"{'over by':<11}{help_.over_by_p50:,.1f} GPU-hours in the middle of the forecast"
+    yield f"{'to be sure':<11}an extension of {help_.extension:,.1f} GPU-hours (for the 95th percentile), or:"
+    for one in help_.savings:
+        enough = ", which is enough" if one.enough else ""
+        yield f"{'':<11}{one.setting} saves {one.gpu_hours:,.1f} GPU-hours{enough}"
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
 
 
 def _print_rows(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str]) -> None:

@@ -69,8 +69,9 @@ def _forecast_of_project(
     from hpc_qa.campaign.kept_forecasts import keep
     from hpc_qa.campaign.projection import project_forecast
     from hpc_qa.campaign.scores import drift
+    from hpc_qa.config_file import load_site
 
-    made = project_forecast(project, settings, budget_gpu_hours=limit, corpus=corpus)
+    made = project_forecast(project, settings, budget_gpu_hours=limit, corpus=corpus, site=load_site(project))
     since = drift(project, made)
     path = keep(project, made)
     found = {"path": str(path) if path else None, "drift": since.to_json() if since else None}
@@ -93,9 +94,10 @@ def backtest(*, corpus: str | None, project: Path, as_json: bool) -> int:
     from hpc_qa.budget.backtest import FEWEST
     from hpc_qa.campaign.projection import project_forecast
     from hpc_qa.campaign.scores import backtest as backtest_of
-    from hpc_qa.config_file import load_project
+    from hpc_qa.config_file import load_project, load_site
 
-    now = project_forecast(project, load_project(project), corpus=Path(corpus) if corpus else None)
+    manifest = Path(corpus) if corpus else None
+    now = project_forecast(project, load_project(project), site=load_site(project), corpus=manifest)
     found = backtest_of(project, now)
     if as_json:
         print_json(found.to_json())

@@ -41,9 +41,9 @@ def gate(run: str, *, project: Path, as_json: bool) -> int:
 def forecast_of(project: Path) -> "Forecast | None":
     """What the whole corpus will cost by what was done of it; None where too little is done to say."""
     from hpc_qa.campaign.projection import project_forecast
-    from hpc_qa.config_file import load_project
+    from hpc_qa.config_file import load_project, load_site
 
-    made = project_forecast(project, load_project(project)).forecast
+    made = project_forecast(project, load_project(project), site=load_site(project)).forecast
     return made if made.p50 is not None else None
 
 

@@ -113,7 +113,7 @@ def plan(
     else:
         print_plan(planned)
         if admission:
-            print_admission(admission, planned)
+            print_admission(admission, planned, project)
     return ExitCode.NO if admission and admission.refused else ExitCode.DONE
 
 
@@ -158,7 +158,7 @@ def submit(  # noqa: PLR0913, PLR0917 - one for each option
     if not again:
         refuse_double(planned, project)
     if admission and refused:
-        return refuse(admission, planned, as_json=as_json)
+        return refuse(admission, planned, project, as_json=as_json)
     if admission:
         say_admission(admission, over_budget=over_budget)
     passed = gate_allows(settings, project, despite_gate=despite_gate, as_json=as_json)
@@ -185,7 +185,7 @@ def _show(planned: "RunPlan", project: Path, admission: "Admission | None", *, a
     else:
         print_plan(planned)
         if admission:
-            print_admission(admission, planned)
+            print_admission(admission, planned, project)
         if script:
             say(f"{'at most':<11}{script.gpu_hours:,.1f} GPU-hours ({script.price}), more if array tasks are requeued")
             for text in filter(None, (script.conversion, script.text)):

@@ -1,24 +1,31 @@
-"""Sums over the attempts of the ledger: what was allocated, to which runs, how it ended, and where its time went.
+"""Sums over the attempts of the ledger: what was allocated and charged, to which runs, how it ended, where it went.
 
-GPU-hours here are allocated ones: GPUs times elapsed of every attempt, also of those that failed or were requeued.
+Every attempt counts, also those that failed or were requeued. What ran on this machine is recorded and never charged.
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hpc_qa.budget.waterfall import STAGES
+from hpc_qa.budget.charging import charged_column, columns_for
+from hpc_qa.budget.reconciliation import Reconciliation
+from hpc_qa.config import Site
+from hpc_qa.ledger import reconciliation, stages
 from hpc_qa.ledger.attempts import current
 
-COLUMNS = ("cluster", "source", "run_id", "state", "gpu_count", "gpu_hours_allocated", "stages_ms")
+HOURS, CHARGED = "gpu_hours_allocated", "gpu_hours_charged"
+COLUMNS = (
+    "cluster", "source", "run_id", "state", "cpus", "elapsed_s", "cpu_efficiency", "memory_efficiency",
+    "gpu_utilization", "gpu_energy_j", HOURS, *stages.COLUMNS,
+)  # fmt: skip
 NOT_MARKED = "not marked"  # attempts without a folder of ours, or that still run
-MS_PER_HOUR = 3_600_000
+SECONDS, JOULES_PER_KWH = 3600, 3.6e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +41,28 @@ class Used:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """What the ledger says was used."""
+class Efficiency:
+    """Means over attempts, shares from 0 to 1; None where nothing is known."""
 
-    charged: Used  # on the clusters of the budget
+    cpu_efficiency: float | None  # weighted by core-hours
+    memory_efficiency: float | None  # weighted by core-hours
+    gpu_utilization: float | None  # weighted by GPU-hours
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the ledger says was used. GPU-hours are allocated ones, but for `charged`."""
+
+    charged: Used  # on the clusters of the budget, by the site's rule
+    allocated: Used  # the same attempts
     local: Used  # on this machine: recorded, never charged
     by_run: dict[str, Used]
     by_state: dict[str, Used]
-    by_stage: dict[str, float]  # GPU-hours; they sum to those that are charged
+    efficiency: dict[str, Efficiency]  # by state
+    by_stage: dict[str, float]  # GPU-hours; they sum to those that are allocated
+    reconciliation: Reconciliation
+    core_hours: float | None  # None: of no attempt is it known
+    energy_kwh: float | None  # of the GPUs that were sampled
     skipped: tuple[str, ...]  # files of the ledger that were left out
 
     @property
@@ -50,56 +71,88 @@ class Usage:
         return self.charged.attempts + self.local.attempts
 
     def to_json(self) -> dict[str, Any]:
-        """As `budget --json` prints it; shares are of what is charged."""
-        hours = self.charged.gpu_hours
+        """As `budget --json` prints it; shares are of what is allocated."""
+        hours = self.allocated.gpu_hours
         return {
             "used": self.charged.to_json(),
+            "allocated": self.allocated.to_json(),
             "local": self.local.to_json(),
             "runs": [{"run": name} | used.to_json() for name, used in self.by_run.items()],
-            "states": [{"state": name} | used.to_json() for name, used in self.by_state.items()],
+            "states": [
+                {"state": name} | used.to_json() | asdict(self.efficiency[name]) for name, used in self.by_state.items()
+            ],
             "stages": [
                 {"stage": name, "gpu_hours": spent, "share": spent / hours if hours else None}
                 for name, spent in self.by_stage.items()
             ],
+            "reconciliation": self.reconciliation.to_json(),
+            "energy_kwh": self.energy_kwh,
         }
 
 
-def usage(project: Path, clusters: Sequence[str] = ()) -> Usage:
-    """What was used so far; of these clusters alone, when any are named.
+def usage(project: Path, clusters: Sequence[str] = (), site: Site | None = None) -> Usage:
+    """What was used so far; of these clusters alone, when any are named. `site` says what is charged.
 
     Raises:
         StoreError: the folder of the ledger cannot be listed.
     """
-    found = current(project, COLUMNS)
+    found = current(project, tuple(dict.fromkeys((*COLUMNS, *reconciliation.columns(site)))))
     table = found.table
     local = pc.equal(table.column("source"), "local")
-    counts = pc.invert(local)
-    if clusters:
-        cluster = table.column("cluster")
-        counts = pc.and_(counts, pc.or_(pc.is_null(cluster), pc.is_in(cluster, value_set=pa.array(clusters))))
-    charged = _where(table, counts)
+    counts = _counted(table, clusters)
+    ours = _where(table, counts)
+    by_state = _by("state", ours)
+    hours = stages.by_stage(ours)
+    joules = ours.column("gpu_energy_j")
     return Usage(
-        charged=_used(charged),
-        local=_used(table.filter(local)),
+        charged=_used(charged_column(site, ours)),
+        allocated=_used(ours.column(HOURS)),
+        local=_used(table.filter(local).column(HOURS)),
         by_run=_by("run_id", _where(table, pc.or_(counts, local))),
-        by_state=_by("state", charged),
-        by_stage=_by_stage(charged),
+        by_state=by_state,
+        efficiency=_efficiencies(ours, by_state),
+        by_stage=hours | {NOT_MARKED: _difference(_used(ours.column(HOURS)).gpu_hours, sum(hours.values()))},
+        reconciliation=reconciliation.reconcile_table(site, ours),
+        core_hours=pc.sum(_core_hours(ours)).as_py(),
+        energy_kwh=None if joules.null_count == len(joules) else pc.sum(joules).as_py() / JOULES_PER_KWH,
         skipped=found.skipped,
     )
 
 
-def used_by_living(project: Path) -> dict[tuple[str, int], float]:
-    """GPU-hours, as far as they were captured, of attempts that had not ended, by run and shard.
+def charged(project: Path, clusters: Sequence[str] = (), site: Site | None = None) -> tuple[Used, tuple[str, ...]]:
+    """(what was charged so far, files of the ledger that were left out).
 
     Raises:
         StoreError: the folder of the ledger cannot be listed.
     """
-    table = current(project, ("run_id", "shard", "is_final", "gpu_hours_allocated")).table
+    found = current(project, tuple(dict.fromkeys(("cluster", *columns_for(site)))))
+    return _used(charged_column(site, _where(found.table, _counted(found.table, clusters)))), found.skipped
+
+
+def used_by_living(project: Path, site: Site | None = None) -> dict[tuple[str, int], float]:
+    """GPU-hours that are charged, as far as captured, for attempts that had not ended, by run and shard.
+
+    Raises:
+        StoreError: the folder of the ledger cannot be listed.
+    """
+    names = ("run_id", "shard", "is_final", *columns_for(site))
+    table = current(project, tuple(dict.fromkeys(names))).table
+    living = table.filter(pc.invert(pc.fill_null(table.column("is_final"), True)))
+    rows = living.append_column(CHARGED, charged_column(site, living)).to_pylist()
     used: Counter[tuple[str, int]] = Counter()
-    for row in table.filter(pc.invert(pc.fill_null(table.column("is_final"), True))).to_pylist():
-        if row["run_id"] is not None and row["gpu_hours_allocated"] is not None:
-            used[row["run_id"], row["shard"]] += row["gpu_hours_allocated"]
+    for row in rows:
+        if row["run_id"] is not None and row[CHARGED] is not None:
+            used[row["run_id"], row["shard"]] += row[CHARGED]
     return dict(used)
+
+
+def _counted(table: pa.Table, clusters: Sequence[str]) -> pa.ChunkedArray:
+    """Which rows are of the budget."""
+    counts = pc.invert(pc.equal(table.column("source"), "local"))
+    if clusters:
+        cluster = table.column("cluster")
+        counts = pc.and_(counts, pc.or_(pc.is_null(cluster), pc.is_in(cluster, value_set=pa.array(clusters))))
+    return counts
 
 
 def _where(table: pa.Table, mask: pa.ChunkedArray) -> pa.Table:
@@ -107,28 +160,47 @@ def _where(table: pa.Table, mask: pa.ChunkedArray) -> pa.Table:
     return table if pc.all(mask).as_py() else table.filter(mask)
 
 
-def _used(table: pa.Table) -> Used:
-    hours = table.column("gpu_hours_allocated")
-    return Used(table.num_rows, pc.sum(hours, min_count=0).as_py(), hours.null_count)
+def _used(hours: pa.ChunkedArray) -> Used:
+    return Used(len(hours), pc.sum(hours, min_count=0).as_py(), hours.null_count)
 
 
 def _by(name: str, table: pa.Table) -> dict[str, Used]:
     """The same for each value of a column, in alphabetical order."""
-    hours = "gpu_hours_allocated"
-    sums: list[Any] = [(hours, "sum", pc.ScalarAggregateOptions(min_count=0)), (hours, "count"), ([], "count_all")]
-    named = _where(table.select([name, hours]), pc.is_valid(table.column(name)))
+    sums: list[Any] = [(HOURS, "sum", pc.ScalarAggregateOptions(min_count=0)), (HOURS, "count"), ([], "count_all")]
+    named = _where(table.select([name, HOURS]), pc.is_valid(table.column(name)))
     rows = named.group_by(name).aggregate(sums).sort_by(name).to_pylist()
     return {
-        row[name]: Used(row["count_all"], row[f"{hours}_sum"], row["count_all"] - row[f"{hours}_count"]) for row in rows
+        row[name]: Used(row["count_all"], row[f"{HOURS}_sum"], row["count_all"] - row[f"{HOURS}_count"]) for row in rows
     }
 
 
-def _by_stage(table: pa.Table) -> dict[str, float]:
-    """GPU-hours by stage; what has no marks is one of its own."""
-    stages = pa.concat_arrays(table.column("stages_ms").chunks or [pa.nulls(0, table.schema.field("stages_ms").type)])
-    names = stages.keys.dictionary_encode()
-    gpus = pc.fill_null(table.column("gpu_count"), 0).to_numpy()
-    weights = stages.items.to_numpy() * np.repeat(gpus, np.diff(stages.offsets.to_numpy()))
-    sums = np.bincount(names.indices.to_numpy(), weights, minlength=len(names.dictionary)) / MS_PER_HOUR
-    found = dict.fromkeys(STAGES, 0.0) | dict(zip(names.dictionary.to_pylist(), sums.tolist(), strict=True))
-    return found | {NOT_MARKED: _used(table).gpu_hours - sum(found.values())}
+def _difference(whole: float, parts: float) -> float:
+    """What the parts lack; nothing where that is rounding."""
+    return 0.0 if math.isclose(whole, parts, rel_tol=1e-9, abs_tol=1e-9) else whole - parts
+
+
+def _core_hours(table: pa.Table) -> pa.ChunkedArray:
+    return pc.divide(pc.multiply(pc.cast(table.column("cpus"), pa.float64()), table.column("elapsed_s")), SECONDS)
+
+
+def _efficiencies(table: pa.Table, states: dict[str, Used]) -> dict[str, Efficiency]:
+    """Weighted means by state."""
+    core_hours, gpu_hours = _core_hours(table), table.column(HOURS)
+    means = {
+        "cpu_efficiency": _means(table, "cpu_efficiency", core_hours),
+        "memory_efficiency": _means(table, "memory_efficiency", core_hours),
+        "gpu_utilization": _means(table, "gpu_utilization", gpu_hours),
+    }
+    return {state: Efficiency(**{name: found.get(state) for name, found in means.items()}) for state in states}
+
+
+def _means(table: pa.Table, name: str, weights: pa.ChunkedArray) -> dict[str, float]:
+    values = table.column(name)
+    if values.null_count == len(values):
+        return {}
+    known = pc.and_(pc.is_valid(values), pc.is_valid(weights))
+    some = pa.table({"state": table.column("state"), "value": pc.multiply(values, weights), "weight": weights}).filter(
+        known
+    )
+    rows = some.group_by("state").aggregate([("value", "sum"), ("weight", "sum")]).to_pylist()
+    return {row["state"]: row["value_sum"] / row["weight_sum"] for row in rows if row["weight_sum"]}

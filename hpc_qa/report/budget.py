@@ -1,19 +1,26 @@
-"""The budget of a project: used, promised and left, where it went, and whether the corpus will fit."""
+"""The budget of a project: used, promised and left, where it went, what it bought, and whether the corpus will fit."""
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hpc_qa.budget.admission import Lien
+from hpc_qa.budget.cost import CostRow, PerPair, cost_table, per_accepted_pair
+from hpc_qa.budget.prices import load_prices
 from hpc_qa.campaign.admission import liens_of, on_slurm
 from hpc_qa.campaign.projection import Projection, project_forecast
+from hpc_qa.campaign.savings import Remedies, remedies
+from hpc_qa.campaign.scores import Score, drift
 from hpc_qa.campaign.status import view_of_all
-from hpc_qa.config_file import Project
+from hpc_qa.config import Site
+from hpc_qa.config_file import Project, load_site
 from hpc_qa.errors import SlurmError
 from hpc_qa.ledger.usage import Usage, usage
+from hpc_qa.report.batches import BatchRow, Output, batch_rows, output_of
 from hpc_qa.slurm.limits import SiteLimit, site_limit
 from hpc_qa.slurm.programs import run_program
 from hpc_qa.store.run_directory import RunDirectory, list_runs
@@ -28,7 +35,12 @@ class BudgetReport:
     budget_gpu_hours: float | None
     usage: Usage
     liens: tuple[Lien, ...]
+    batches: tuple[BatchRow, ...]
+    per_pair: PerPair
     projection: Projection
+    since: Score | None  # what an earlier forecast expected of documents that were done after it
+    remedies: Remedies | None  # None: it fits, or nothing is known
+    costs: tuple[CostRow, ...]
     site: SiteLimit | None  # what Slurm itself allows our account; None: no limit, or it cannot be asked
     notes: tuple[str, ...]
 
@@ -58,7 +70,12 @@ class BudgetReport:
             "committed": {"gpu_hours": self.committed, "runs": [lien.run for lien in self.liens]},
             "left": self.left,
             "site_limit": self.site.to_json() if self.site else None,
+            "batches": [asdict(row) for row in self.batches],
+            "per_accepted_pair": self.per_pair.to_json(),
             "forecast": self.projection.forecast.to_json(),
+            "drift": self.since.to_json() if self.since else None,
+            "remedies": self.remedies.to_json() if self.remedies else None,
+            "costs": [row.to_json() for row in self.costs],
             "status": self.status,
             "notes": list(self.notes),
         }
@@ -68,17 +85,65 @@ def budget_report(project: Path, settings: Project, *, budget_gpu_hours: float |
     """The budget as the ledger, the queue and the forecast have it; accounting is not asked.
 
     Raises:
+        ConfigError: the profile of the site, or the prices, are wrong.
         ManifestError: the manifest of the corpus cannot be read.
         StoreError: the ledger cannot be listed.
     """
-    limit = settings.budget.gpu_hours if budget_gpu_hours is None else budget_gpu_hours
-    used = usage(project, settings.budget.clusters)
-    runs = [run for run in list_runs(project) if on_slurm(run)]
-    view = view_of_all(runs)
-    made = project_forecast(project, settings, budget_gpu_hours=limit, used=used.charged.gpu_hours)
-    site, silent = _site_limit(runs)
-    notes = (*(f"left out of the ledger: {one}" for one in used.skipped), *view.notes, *made.notes, *silent)
-    return BudgetReport(limit, used, liens_of(runs, view, project), made, site, notes)
+    limit, site = settings.budget.gpu_hours if budget_gpu_hours is None else budget_gpu_hours, load_site(project)
+    used = usage(project, settings.budget.clusters, site)
+    every = list_runs(project)
+    on_cluster = [run for run in every if on_slurm(run)]
+    view = view_of_all(on_cluster)
+    hours = used.charged.gpu_hours
+    made = project_forecast(project, settings, budget_gpu_hours=limit, site=site, used=hours)
+    made_of = output_of(project, on_cluster)
+    allowed, silent = _site_limit(on_cluster)
+    return BudgetReport(
+        budget_gpu_hours=limit,
+        usage=used,
+        liens=liens_of(on_cluster, view, project, site),
+        batches=tuple(batch_rows(every, used, made_of.documents, limit)),
+        per_pair=_per_pair(used, made_of, made, site),
+        projection=made,
+        since=drift(project, made) if made.seen else None,
+        remedies=remedies(made, project),
+        costs=_costs(project, made, used, site),
+        site=allowed,
+        notes=(*(f"left out of the ledger: {one}" for one in used.skipped), *view.notes, *made.notes, *silent),
+    )
+
+
+def _per_pair(used: Usage, output: Output, made: Projection, site: Site | None) -> PerPair:
+    rule = site.charging if site else None
+    rate = rule.rate_per_gpu_hour if rule else None
+    return per_accepted_pair(
+        gpu_hours=used.allocated.gpu_hours,
+        energy_kwh=used.energy_kwh,
+        money=None if rate is None else rate * used.charged.gpu_hours,
+        wall_hours=made.seen.hours if made.seen else None,
+        core_hours=used.core_hours,
+        tokens=output.computed_tokens,
+        pairs=output.accepted,
+        **({"currency": rule.currency} if rule else {}),
+    )
+
+
+def _costs(project: Path, made: Projection, used: Usage, site: Site | None) -> tuple[CostRow, ...]:
+    """What the corpus comes to on the campus and elsewhere; empty while there is no forecast."""
+    found = made.forecast
+    if found.p50 is None:
+        return ()
+    share = used.charged.gpu_hours / used.allocated.gpu_hours if used.allocated.gpu_hours else 1.0
+    allocated = {
+        name: None if value is None else value / (share or 1.0)
+        for name, value in (("p05", found.p05), ("p50", found.p50), ("p95", found.p95))
+    }
+    gpus = made.seen.gpus_per_server if made.seen else None
+    today = datetime.now(UTC).date()
+    rate = site.charging if site else None
+    return tuple(
+        cost_table(allocated, rate, load_prices(project), today, charged_share=share or 1.0, gpus_per_task=gpus)
+    )
 
 
 def _site_limit(runs: Sequence[RunDirectory]) -> tuple[SiteLimit | None, list[str]]:

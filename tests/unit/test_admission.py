@@ -93,7 +93,7 @@ def test_a_refusal_names_the_largest_batch_that_fits(project, capsys):
     measure(project, 3)
     config = load(project / "config.yaml", project=project)
     plan = plan_run(config, project=project)
-    most = largest_that_fits(plan, 0.9 * plan.gpu_hours.p90)
+    most = largest_that_fits(plan, 0.9 * plan.gpu_hours.p90, project)
     assert 10 < most < 20
     assert plan_run(config, project=project, limit=most).gpu_hours.p90 <= 0.9 * plan.gpu_hours.p90
     assert plan_run(config, project=project, limit=most + 1).gpu_hours.p90 > 0.9 * plan.gpu_hours.p90
@@ -120,8 +120,8 @@ def test_a_lien_is_what_was_promised_to_shards_that_wait_or_run_less_what_they_h
     so_far = used_by_living(tmp_path)
     assert so_far == {(run.run_id, 1): 2.0}
     queued = {"100_1": QueuedTask("100_1", "RUNNING", None, "n1"), "100_2": QueuedTask("100_2", "PENDING", "x", None)}
-    lien = lien_of(run, ClusterView(queued, {}), so_far)
+    lien = lien_of(run, ClusterView(queued, {}), so_far, None)
     assert (lien.tasks, lien.basis, lien.gpu_hours) == (2, "worst case", 2 * 4 * 4.0 - 2.0)
-    assert demanded_by(run, [2]).worst == 4 * 4.0
-    assert lien_of(run, ClusterView({}, {}), so_far) is None
-    assert lien_of(run, ClusterView(None, None), so_far).tasks == 2  # Slurm is silent: they may run
+    assert demanded_by(run, [2], None).worst == 4 * 4.0
+    assert lien_of(run, ClusterView({}, {}), so_far, None) is None
+    assert lien_of(run, ClusterView(None, None), so_far, None).tasks == 2  # Slurm is silent: they may run

@@ -1,0 +1,100 @@
+"""What each batch of a campaign took, what is left of the budget after it, and what all of them gave."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpc_qa.campaign.batches import batch_of, rank
+from hpc_qa.errors import StoreError
+from hpc_qa.ledger import documents
+from hpc_qa.ledger.usage import Usage
+from hpc_qa.store.run_directory import RunDirectory
+
+UNNAMED = "not named"
+OTHER = "other jobs"  # of accounting that belong to no run of ours
+LAST = (9, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRow:
+    """The runs of one batch."""
+
+    batch: str
+    runs: tuple[str, ...]
+    attempts: int
+    documents: int  # that are done
+    gpu_hours: float  # allocated; recorded and not charged where it ran on this machine
+    cumulative: float  # GPU-hours on the cluster, with all batches before
+    remaining: float | None  # of the budget, after it
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What runs on the cluster gave; a document that several of them did counts once."""
+
+    documents: Mapping[str, int]  # that are done, by run
+    accepted: int  # pairs
+    computed_tokens: int
+
+
+def output_of(project: Path, runs: Iterable[RunDirectory]) -> Output:
+    """What these runs gave, by the ledger.
+
+    Raises:
+        StoreError: the ledger cannot be listed.
+    """
+    names = [run.run_id for run in runs]
+    frame = documents.of_runs(project, names).table.to_pandas()
+    once = frame.drop_duplicates("doc_sha256", keep="last")
+    counts = frame.groupby("run_id").size()
+    return Output(
+        {str(run): int(count) for run, count in counts.items()},
+        int(once["accepted"].sum()),
+        int(frame["computed_tokens"].sum()),
+    )
+
+
+def batch_rows(
+    runs: Sequence[RunDirectory], used: Usage, done: Mapping[str, int], budget: float | None
+) -> Iterator[BatchRow]:
+    """The batches in their order; runs without a name of a batch, and jobs that are not ours, come last."""
+    members: dict[str, list[str]] = defaultdict(list)
+    local = set()
+    for run in runs:
+        if run.run_id in used.by_run:
+            members[_batch(run)].append(run.run_id)
+            if _is_local(run):
+                local.add(run.run_id)
+    cumulative = 0.0
+    for batch in sorted(members, key=lambda name: (rank(name) or LAST, name)):
+        those = members[batch]
+        cumulative += sum(used.by_run[run].gpu_hours for run in those if run not in local)
+        yield BatchRow(
+            batch=batch,
+            runs=tuple(those),
+            attempts=sum(used.by_run[run].attempts for run in those),
+            documents=sum(done.get(run, 0) for run in those),
+            gpu_hours=sum(used.by_run[run].gpu_hours for run in those),
+            cumulative=cumulative,
+            remaining=None if budget is None else budget - cumulative,
+        )
+    others = used.allocated.gpu_hours - cumulative
+    attempts = used.attempts - sum(one.attempts for one in used.by_run.values())
+    if attempts and abs(others) > 1e-9:
+        remaining = None if budget is None else budget - used.allocated.gpu_hours
+        yield BatchRow(OTHER, (), attempts, 0, others, used.allocated.gpu_hours, remaining)
+
+
+def _batch(run: RunDirectory) -> str:
+    try:
+        return batch_of(run) or UNNAMED
+    except StoreError:  # unreadable: hpc-qa status says so
+        return UNNAMED
+
+
+def _is_local(run: RunDirectory) -> bool:
+    try:
+        return bool(run.facts()["executor"] != "slurm")
+    except StoreError:
+        return False

@@ -1,0 +1,105 @@
+"""What `budget` shows beside what was used: batches, what a pair took, remedies, costs, the site's rule."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hpc_qa.cli.main import run as hpc_qa
+from tests.made_campaign import GPUS, Campaign
+from tests.made_runs import finished_run
+
+NODE = "name: here\ngpu: {per_node: 8}\ncharging: {unit: node, factor: 0.5}\n"
+
+
+@pytest.fixture
+def campaign(tmp_path: Path) -> Campaign:
+    """Twenty of forty documents are done, in two runs."""
+    made = Campaign(tmp_path)
+    made.done(0, 12)
+    made.done(12, 20, nonce="0002")
+    made.sync()
+    return made
+
+
+def report(capsys: pytest.CaptureFixture[str], campaign: Campaign, *options: str):
+    """(what it prints as JSON, its exit code)"""
+    capsys.readouterr()
+    code = hpc_qa(["--project", str(campaign.project), "budget", "--json", *options])
+    return json.loads(capsys.readouterr().out), code
+
+
+def test_the_status_is_that_of_the_forecast(campaign, capsys):
+    said, code = report(capsys, campaign)
+    assert (said["status"], code) == ("within", 0)
+    assert said["forecast"]["documents_done"] == 20
+    said, code = report(capsys, campaign, "--budget-gpu-hours", "20")
+    assert (said["status"], code) == ("over", 4)
+    assert said["left"] == pytest.approx(20 - said["used"]["gpu_hours"])
+
+
+def test_what_is_over_says_by_how_much_which_settings_save_how_much_and_how_large_an_extension_is(campaign, capsys):
+    assert report(capsys, campaign)[0]["remedies"] is None
+    said, _ = report(capsys, campaign, "--budget-gpu-hours", "30")
+    found, forecast = said["remedies"], said["forecast"]
+    assert found["over_by_p50"] == pytest.approx(forecast["p50"] - 30)
+    assert found["extension"] == pytest.approx(forecast["p95"] - 30)
+    saved = {one["setting"]: one for one in found["savings"]}
+    assert saved["qa.max_pairs_per_document: 5"]["gpu_hours"] > saved["qa.max_pairs_per_document: 50"]["gpu_hours"] > 0
+    assert 0 < saved["qa.judge: false"]["gpu_hours"] < forecast["p50"] - said["used"]["gpu_hours"]
+    assert saved["qa.judge: false"]["enough"] == (saved["qa.judge: false"]["gpu_hours"] >= found["over_by_p50"])
+    assert hpc_qa(["--project", str(campaign.project), "budget", "--budget-gpu-hours", "30"]) == 4
+    assert "an extension of" in capsys.readouterr().out
+
+
+def test_batches_sum_to_what_is_allocated_and_runs_of_this_machine_leave_the_budget_as_it_is(campaign, capsys):
+    finished_run(campaign.project, [["a"]], executor="local", name="here")
+    campaign.rows.append(f"8000|8000|COMPLETED|3600|1|{campaign.now}|{campaign.now + 3600}|gres/gpu=1")
+    campaign.sync()
+    said, _ = report(capsys, campaign)
+    ours, other = said["batches"]
+    assert (len(ours["runs"]), ours["documents"], other["batch"], other["gpu_hours"]) == (
+        2, 20, "other jobs", pytest.approx(1.0),
+    )  # fmt: skip
+    assert other["cumulative"] == pytest.approx(said["allocated"]["gpu_hours"])
+    assert other["remaining"] == pytest.approx(100 - said["used"]["gpu_hours"])
+
+
+def test_an_accepted_pair_took_its_share_of_everything_and_what_is_not_known_is_null(campaign, capsys):
+    said, _ = report(capsys, campaign)
+    each = said["per_accepted_pair"]
+    assert each["pairs"] == 40
+    assert each["gpu_hours"] == pytest.approx(said["allocated"]["gpu_hours"] / 40)
+    assert (each["money"], each["energy_kwh"], each["core_hours"]) == (None, None, None)
+    assert said["energy_kwh"] is None
+
+
+def test_a_site_that_charges_whole_nodes_is_followed_in_what_is_used_forecast_and_admitted(campaign, capsys):
+    plain, _ = report(capsys, campaign)
+    (campaign.project / "site.yaml").write_text(NODE)
+    project = campaign.project / "project.yaml"
+    project.write_text(project.read_text() + "site: site.yaml\n")
+    campaign.rows = [row + "|1" for row in campaign.rows]
+    with_nodes = "JobIDRaw|JobID|State|ElapsedRaw|Submit|Start|End|AllocTRES|NNodes\n"
+    (campaign.project / "sacct.txt").write_text(with_nodes + "".join(f"{row}\n" for row in campaign.rows))
+    assert hpc_qa(["--project", str(campaign.project), "ledger", "sync", "--sacct-file",
+                   str(campaign.project / "sacct.txt")]) == 0  # fmt: skip
+    said, _ = report(capsys, campaign)
+    factor = 8 * 0.5 / GPUS
+    assert said["used"]["gpu_hours"] == pytest.approx(factor * plain["used"]["gpu_hours"])
+    assert said["allocated"]["gpu_hours"] == pytest.approx(plain["used"]["gpu_hours"])
+    assert said["forecast"]["p50"] == pytest.approx(factor * plain["forecast"]["p50"])
+    assert said["reconciliation"]["gpu_hours_charged"] == pytest.approx(said["used"]["gpu_hours"])
+
+
+def test_costs_have_the_campus_first_and_every_price_and_the_short_table_says_that_there_are_more(campaign, capsys):
+    said, _ = report(capsys, campaign)
+    assert said["costs"][0]["provider"] == "campus"
+    assert all(row["best"] < row["expected"] < row["worst"] for row in said["costs"][1:])
+    assert hpc_qa(["--project", str(campaign.project), "budget"]) == 0
+    assert "more prices; --json and --html have all" in capsys.readouterr().out
+
+
+def test_the_terminal_form_is_under_two_screens(campaign, capsys):
+    assert hpc_qa(["--project", str(campaign.project), "budget", "--budget-gpu-hours", "30"]) == 4
+    assert len(capsys.readouterr().out.splitlines()) < 80
