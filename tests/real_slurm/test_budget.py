@@ -6,7 +6,7 @@ import pytest
 
 from hpc_qa import manifest
 from tests.projects import call
-from tests.real_slurm.runs import submitted, wait_for_end, wait_until
+from tests.real_slurm.runs import status_of, submitted, wait_for_end, wait_until
 
 HOUR = '  time: "01:00:00"\n'
 
@@ -59,3 +59,22 @@ def test_a_run_that_does_not_fit_is_refused_and_a_forecast_is_scored_when_the_co
     unattributed = sum(one["gpu_hours"] for one in shown["stages"] if one["stage"] in ("unattributed", "not marked"))
     assert unattributed < 0.02 * shown["used"]["gpu_hours"]
     print(json.dumps(score))  # noqa: T201 - how good it was is of interest when something fails
+
+
+def test_guard_takes_back_what_waits_and_would_cross_the_budget(project, capsys):
+    folder = project(documents=6, slurm=HOUR + "  array_parallelism: 1\n")
+    run = submitted(folder)  # three array tasks of at most an hour, one at a time
+    (folder / "project.yaml").write_text("budget: {gpu_hours: 1.5}\n")
+    wait_until(lambda: status_of(folder, run)["shards"][0]["state"] == "running", "the first array task runs")
+    found = said(capsys, folder, "budget", "guard", "--once", code=4)
+    (drained,) = found["drained"]
+    assert (drained["run"], drained["shards"], drained["running"]) == (run.run_id, [1, 2], False)
+    now = wait_for_end(folder, run)
+    assert [shard["state"] for shard in now["shards"]] == ["done", "interrupted", "interrupted"]
+    assert "budget guard drained 2 shards" in now["notes"][-1]
+    assert said(capsys, folder, "budget", "guard", "--once")["open_runs"] == 0
+    refused = said(capsys, folder, "resume", run.run_id, code=4)
+    assert refused["admission"]["basis"] == "worst case"
+    assert call(folder, "resume", run.run_id, "--over-budget") == 0
+    assert said(capsys, folder, "budget", "guard", "--once", code=4)["open_runs"] == 1
+    wait_for_end(folder, run)
