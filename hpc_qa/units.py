@@ -73,6 +73,15 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def stamp(moment: datetime) -> str:
+    """A moment as part of a file's name, in UTC.
+
+    >>> stamp(datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC))
+    '20260102T030405.678Z'
+    """
+    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
+
+
 def iso(moment: datetime) -> str:
     """ISO 8601 in UTC to the millisecond, with a Z.
 

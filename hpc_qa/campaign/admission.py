@@ -22,10 +22,12 @@ from hpc_qa.config import Budget, Config, Site, Slurm
 from hpc_qa.config_file import load_site
 from hpc_qa.errors import SlurmError, StoreError
 from hpc_qa.ledger.usage import charged, used_by_living
+from hpc_qa.store.files import write_json_once
 from hpc_qa.store.run_directory import RunDirectory, list_runs
-from hpc_qa.units import parse_clock
+from hpc_qa.units import iso, parse_clock, stamp, utc_now
 
 Notes = tuple[str, ...]
+OVER_BUDGET = "over-budget-"
 OPEN = ("queued", "running", "unknown")  # what may still use GPUs
 
 
@@ -145,6 +147,26 @@ def admission_again(run: RunDirectory, shards: Iterable[int], project: Path, bud
     site = load_site(project)
     found = committed(project, budget, site, fresh=True, without=run)
     return Admission(budget.gpu_hours, found.used, found.liens, demanded_by(run, shards, site)), found.notes
+
+
+def write_down_over_budget(run: RunDirectory, admission: Admission) -> None:
+    """Keep that shards of this run were started although they did not fit.
+
+    Raises:
+        StoreError: the run's folder cannot be written.
+    """
+    now = utc_now()
+    write_json_once(run.path / f"{OVER_BUDGET}{stamp(now)}.json", {"at": iso(now)} | admission.to_json())
+
+
+def is_over_budget(run: RunDirectory) -> bool:
+    """Whether somebody said that this run, or a resume of it, may exceed the budget.
+
+    Raises:
+        StoreError: run.json cannot be read.
+    """
+    granted = run.facts().get("admission") or {}
+    return bool(granted.get("over_budget")) or any(run.path.glob(f"{OVER_BUDGET}*.json"))
 
 
 def largest_that_fits(plan: RunPlan, room: float, project: Path) -> int:

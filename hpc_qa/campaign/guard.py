@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hpc_qa.campaign import control, estimate
-from hpc_qa.campaign.admission import OPEN, charged_gpus_of, committed, demanded_by, on_slurm
+from hpc_qa.campaign.admission import OPEN, charged_gpus_of, committed, demanded_by, is_over_budget, on_slurm
 from hpc_qa.campaign.status import RunStatus, status, view_of_all
 from hpc_qa.config import Budget, Site
 from hpc_qa.config_file import load_site
@@ -19,7 +19,7 @@ from hpc_qa.ledger.usage import used_by_living
 from hpc_qa.slurm.queue import cancel_waiting
 from hpc_qa.store.files import write_json_once
 from hpc_qa.store.run_directory import RunDirectory, list_runs
-from hpc_qa.units import iso, utc_now
+from hpc_qa.units import iso, stamp, utc_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,8 @@ def guard(project: Path, budget: Budget, limit: float) -> Guarded:
     site = load_site(project)
     found = committed(project, budget, site, fresh=True)
     runs = list(_open_runs(project, site))
-    allowed = [one for one in runs if (one.run.facts().get("admission") or {}).get("over_budget")]
-    notes = [*found.notes, *(f"{one.run.run_id} is left alone: it was submitted with --over-budget" for one in allowed)]
+    allowed = [one for one in runs if is_over_budget(one.run)]
+    notes = [*found.notes, *(f"{one.run.run_id} is left alone: it was started with --over-budget" for one in allowed)]
     expected = sum(sum(one.rest.values()) for one in runs)
     excess = found.used + expected - limit
     drained: list[Drained] = []
@@ -133,6 +133,5 @@ def _all_of(one: _Open) -> Drained:
 
 def _write_down(run: RunDirectory, taken: Drained, *, used: float, expected: float, limit: float) -> None:
     now = utc_now()
-    stamp = now.strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
     figures = {"used": used, "expected": expected, "budget_gpu_hours": limit}
-    write_json_once(run.path / f"drained-{stamp}.json", {"at": iso(now)} | figures | asdict(taken))
+    write_json_once(run.path / f"drained-{stamp(now)}.json", {"at": iso(now)} | figures | asdict(taken))

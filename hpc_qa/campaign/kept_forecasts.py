@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from hpc_qa.budget.costs import costs_csv
 from hpc_qa.campaign.projection import Projection
 from hpc_qa.store.files import make_folder_if_missing, write_once
-from hpc_qa.units import iso, utc_now
+from hpc_qa.units import iso, stamp, utc_now
 
 FOLDER = "projections"
 
@@ -43,10 +43,9 @@ def keep(project: Path, made: Projection) -> Path | None:
     if newest is not None and {name: newest.content.get(name) for name in content} == content:
         return newest.path
     now = utc_now()
-    stamp = now.strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
-    path = project / FOLDER / f"forecast-{stamp}.json"
+    path = project / FOLDER / f"forecast-{stamp(now)}.json"
     make_folder_if_missing(path.parent)
-    write_once(path.with_name(f"costs-{stamp}.csv"), table)
+    write_once(Kept(path, content).costs, table)
     write_once(path, json.dumps({"made_at": iso(now)} | content, indent=2).encode() + b"\n")
     return path
 

@@ -33,7 +33,7 @@ def fits_again(
     run: "RunDirectory", shards: "Sequence[int]", project: Path, *, over_budget: bool, as_json: bool
 ) -> bool:
     """Whether these shards of a run may be started once more; says why not."""
-    from hpc_qa.campaign.admission import admission_again
+    from hpc_qa.campaign.admission import admission_again, write_down_over_budget
     from hpc_qa.config_file import load_project
 
     admission, notes = admission_again(run, shards, project, load_project(project).budget)
@@ -41,6 +41,8 @@ def fits_again(
         say(f"note: {note}", err=True)
     if not admission.refused or over_budget:
         say_admission(admission, over_budget=over_budget)
+        if admission.refused:
+            write_down_over_budget(run, admission)
         return True
     hint = "a larger budget.gpu_hours in project.yaml, or hpc-qa resume with --over-budget"
     _say_refused(admission, f"what is missing does not fit into the budget: {_words(admission)}", hint, as_json=as_json)

@@ -291,7 +291,7 @@ def _print_end(run: "RunDirectory", last: "RunStatus") -> None:
 @click.option("--detach", is_flag=True, help="Return at once.")
 @click.option("--wait", is_flag=True, help="Wait until Slurm has ended every array task.")
 @click.option("--mem", help="Memory of the array tasks that this starts, instead of slurm.mem: 120G.")
-@click.option("--over-budget", is_flag=True, help="Although it does not fit into the budget.")
+@click.option("--over-budget", is_flag=True, help="Although it does not fit into the budget; that is written down.")
 @common
 def resume(
     run: str, detach: bool, wait: bool, mem: str | None, over_budget: bool, *, project: Path, as_json: bool

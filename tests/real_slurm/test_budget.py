@@ -76,5 +76,7 @@ def test_guard_takes_back_what_waits_and_would_cross_the_budget(project, capsys)
     refused = said(capsys, folder, "resume", run.run_id, code=4)
     assert refused["admission"]["basis"] == "worst case"
     assert call(folder, "resume", run.run_id, "--over-budget") == 0
-    assert said(capsys, folder, "budget", "guard", "--once", code=4)["open_runs"] == 1
+    guarded = said(capsys, folder, "budget", "guard", "--once")
+    assert (guarded["open_runs"], guarded["drained"]) == (1, [])
+    assert "was started with --over-budget" in guarded["notes"][-1]
     wait_for_end(folder, run)
