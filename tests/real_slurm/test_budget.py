@@ -62,7 +62,7 @@ def test_a_run_that_does_not_fit_is_refused_and_a_forecast_is_scored_when_the_co
 
 
 def test_guard_takes_back_what_waits_and_would_cross_the_budget(project, capsys):
-    folder = project(documents=6, slurm=HOUR + "  array_parallelism: 1\n")
+    folder = project(documents=6, slurm=HOUR + "  array_parallelism: 1\nplan:\n  shards: 3\n")
     run = submitted(folder)  # three array tasks of at most an hour, one at a time
     (folder / "project.yaml").write_text("budget: {gpu_hours: 1.5}\n")
     wait_until(lambda: status_of(folder, run)["shards"][0]["state"] == "running", "the first array task runs")
