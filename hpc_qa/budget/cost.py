@@ -40,10 +40,16 @@ class PerPair:
         """For people; a run without a GPU shows time, core-hours and tokens."""
         if self.note:
             return [f"{'per pair':<11}{self.note}"]
+        return [f"{'per pair':<11}{self.words()}; accepted: {self.pairs:,}"]
+
+    def words(self) -> str:
+        """What one took, in words; empty where no pair was accepted."""
+        if self.note:
+            return ""
         words = QUANTITIES | {"money": self.currency}
         shown = [name for name in words if self.on_gpus or name in ON_CPUS]
         values = [f"{_shown(getattr(self, name))} {words[name]}" for name in shown if getattr(self, name) is not None]
-        return [f"{'per pair':<11}{', '.join(values) or 'nothing is known'}; accepted: {self.pairs:,}"]
+        return ", ".join(values) or "nothing is known"
 
 
 def per_accepted_pair(

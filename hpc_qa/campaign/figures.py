@@ -121,7 +121,7 @@ def figures(run: RunDirectory, project: Path) -> RunFigures:
         records.counts["completion_tokens"] += merged.counts.completion_tokens
     records.documents.update(str(settled["state"]) for settled in plan["settled"])
     pace = _pace([(one.progress, one.summary) for shard in shards for one in attempts_of(shard)])
-    spent = _spent(attempt_rows(project, run), _local_cpus(facts, len(shards)))
+    spent = spent_of(attempt_rows(project, run), local_cpus(facts, len(shards)))
     documents, done, counts = int(plan["documents"]), records.documents, records.counts
     processed, accepted = done["ok"] + done["failed"], counts["accepted"]
     minutes = spent.total_time_minutes
@@ -222,15 +222,16 @@ def _pace(attempts: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> _P
     )
 
 
-def _local_cpus(facts: Mapping[str, Any], shards: int) -> float | None:
+def local_cpus(facts: Mapping[str, Any], shards: int) -> float | None:
     """CPUs of this machine for each of the servers that it runs at once; None when run.json does not say."""
     cpus = facts.get("hardware", {}).get("cpu_cores")
     at_once = min(facts["config"]["client"]["local_servers"], max(1, shards))
     return None if cpus is None else cpus / at_once
 
 
-def _spent(rows: Sequence[Row], local_cpus: float | None) -> Spent:
-    core_hours = [_core_hours(row, local_cpus) for row in rows]
+def spent_of(rows: Sequence[Row], cpus_here: float | None) -> Spent:
+    """What attempts of one run took, by their rows of the ledger; `cpus_here` are those of a server on this machine."""
+    core_hours = [_core_hours(row, cpus_here) for row in rows]
     gpu_hours = [row["gpu_hours_allocated"] for row in rows]
     total, queue = _times(rows)
     held = [row for row in rows if row["gpu_hours_allocated"]]
@@ -254,10 +255,10 @@ def _spent(rows: Sequence[Row], local_cpus: float | None) -> Spent:
     )
 
 
-def _core_hours(row: Row, local_cpus: float | None) -> float | None:
+def _core_hours(row: Row, cpus_here: float | None) -> float | None:
     if row["elapsed_s"] == 0:
         return 0.0
-    cpus = local_cpus if row["cpus"] is None and row["source"] == "local" else row["cpus"]
+    cpus = cpus_here if row["cpus"] is None and row["source"] == "local" else row["cpus"]
     return None if cpus is None or row["elapsed_s"] is None else float(cpus * row["elapsed_s"] / 3600)
 
 

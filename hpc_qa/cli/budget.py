@@ -21,6 +21,10 @@ BATCHES = {
     "batch": "batch", "attempts": "attempts", "documents": "documents", "gpu_hours": "GPU-hours",
     "cumulative": "cumulative", "remaining": "remaining",
 }  # fmt: skip
+RUNS = {
+    "run": "run", "attempts": "attempts", "documents": "documents", "gpu_hours": "GPU-hours", "accepted": "pairs",
+    "each": "an accepted pair took",
+}  # fmt: skip
 STATES = {
     "state": "state", "attempts": "attempts", "gpu_hours": "GPU-hours", "cpu_efficiency_percent": "% CPU",
     "memory_efficiency_percent": "% memory", "gpu_utilization_percent": "% GPU",
@@ -70,19 +74,18 @@ def _print_report(report: "BudgetReport") -> None:
         say(line)
     facts = report.to_json()
     _print_rows(facts["batches"], BATCHES)
-    if more := len(facts["runs"]) - MOST_RUNS:
-        facts["runs"] = facts["runs"][-MOST_RUNS:]
-    _print_rows(facts["runs"], {"run": "run", "attempts": "attempts", "gpu_hours": "GPU-hours"})
-    if more > 0:
+    shown = [row.to_json() | {"each": row.per_pair.words()} for row in report.runs[-MOST_RUNS:]]
+    _print_rows(shown, RUNS)
+    if (more := len(report.runs) - MOST_RUNS) > 0:
         say(f"and {more:,} runs before them; --json has all")
     for row in facts["states"]:
         row |= {f"{name}_percent": _percent(row[name]) for name in EFFICIENCIES}
     _print_rows(facts["states"], STATES)
     stages = [row | {"percent": _percent(row["share"])} for row in facts["stages"] if row["gpu_hours"]]
     _print_rows(stages, {"stage": "where it went", "gpu_hours": "GPU-hours", "percent": "% of allocated"})
-    shown = cheapest(report.costs)
-    _print_rows([one.to_json() for one in shown], COSTS)
-    if more := len(report.costs) - len(shown):
+    prices = cheapest(report.costs)
+    _print_rows([one.to_json() for one in prices], COSTS)
+    if more := len(report.costs) - len(prices):
         say(f"and {more:,} more prices; --json and --html have all, with what is not comparable")
 
 

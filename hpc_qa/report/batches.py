@@ -1,14 +1,14 @@
-"""What each batch of a campaign took, what is left of the budget after it, and what all of them gave."""
+"""What each batch of a campaign took, and what was left of the budget after it."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from hpc_qa.campaign.admission import on_slurm
 from hpc_qa.campaign.batches import batch_of, rank
 from hpc_qa.errors import StoreError
-from hpc_qa.ledger import documents
 from hpc_qa.ledger.usage import Usage
+from hpc_qa.report.runs import RunOutput
 from hpc_qa.store.run_directory import RunDirectory
 
 UNNAMED = "not named"
@@ -29,43 +29,15 @@ class BatchRow:
     remaining: float | None  # of the budget, after it
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
-    """What runs on the cluster gave; a document that several of them did counts once."""
-
-    documents: Mapping[str, int]  # that are done, by run
-    accepted: int  # pairs
-    computed_tokens: int
-
-
-def output_of(project: Path, runs: Iterable[RunDirectory]) -> Output:
-    """What these runs gave, by the ledger.
-
-    Raises:
-        StoreError: the ledger cannot be listed.
-    """
-    names = [run.run_id for run in runs]
-    frame = documents.of_runs(project, names).table.to_pandas()
-    once = frame.drop_duplicates("doc_sha256", keep="last")
-    counts = frame.groupby("run_id").size()
-    return Output(
-        {str(run): int(count) for run, count in counts.items()},
-        int(once["accepted"].sum()),
-        int(frame["computed_tokens"].sum()),
-    )
-
-
 def batch_rows(
-    runs: Sequence[RunDirectory], used: Usage, done: Mapping[str, int], budget: float | None
+    runs: Sequence[RunDirectory], used: Usage, done: Mapping[str, RunOutput], budget: float | None
 ) -> Iterator[BatchRow]:
     """The batches in their order; runs without a name of a batch, and jobs that are not ours, come last."""
     members: dict[str, list[str]] = defaultdict(list)
-    local = set()
+    local = {run.run_id for run in runs if not on_slurm(run)}
     for run in runs:
         if run.run_id in used.by_run:
             members[_batch(run)].append(run.run_id)
-            if _is_local(run):
-                local.add(run.run_id)
     cumulative = 0.0
     for batch in sorted(members, key=lambda name: (rank(name) or LAST, name)):
         those = members[batch]
@@ -74,7 +46,7 @@ def batch_rows(
             batch=batch,
             runs=tuple(those),
             attempts=sum(used.by_run[run].attempts for run in those),
-            documents=sum(done.get(run, 0) for run in those),
+            documents=sum(done[run].documents for run in those if run in done),
             gpu_hours=sum(used.by_run[run].gpu_hours for run in those),
             cumulative=cumulative,
             remaining=None if budget is None else budget - cumulative,
@@ -91,10 +63,3 @@ def _batch(run: RunDirectory) -> str:
         return batch_of(run) or UNNAMED
     except StoreError:  # unreadable: hpc-qa status says so
         return UNNAMED
-
-
-def _is_local(run: RunDirectory) -> bool:
-    try:
-        return bool(run.facts()["executor"] != "slurm")
-    except StoreError:
-        return False

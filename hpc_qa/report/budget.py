@@ -20,7 +20,8 @@ from hpc_qa.config import Site
 from hpc_qa.config_file import Project, load_site
 from hpc_qa.errors import SlurmError
 from hpc_qa.ledger.usage import Usage, usage
-from hpc_qa.report.batches import BatchRow, Output, batch_rows, output_of
+from hpc_qa.report.batches import BatchRow, batch_rows
+from hpc_qa.report.runs import RunOutput, RunRow, outputs, run_rows
 from hpc_qa.slurm.limits import SiteLimit, site_limit
 from hpc_qa.slurm.programs import run_program
 from hpc_qa.store.run_directory import RunDirectory, list_runs
@@ -35,6 +36,7 @@ class BudgetReport:
     budget_gpu_hours: float | None
     usage: Usage
     liens: tuple[Lien, ...]
+    runs: tuple[RunRow, ...]
     batches: tuple[BatchRow, ...]
     per_pair: PerPair
     projection: Projection
@@ -70,6 +72,7 @@ class BudgetReport:
             "committed": {"gpu_hours": self.committed, "runs": [lien.run for lien in self.liens]},
             "left": self.left,
             "site_limit": self.site.to_json() if self.site else None,
+            "runs": [row.to_json() for row in self.runs],
             "batches": [asdict(row) for row in self.batches],
             "per_accepted_pair": self.per_pair.to_json(),
             "forecast": self.projection.forecast.to_json(),
@@ -96,14 +99,15 @@ def budget_report(project: Path, settings: Project, *, budget_gpu_hours: float |
     view = view_of_all(on_cluster)
     hours = used.charged.gpu_hours
     made = project_forecast(project, settings, budget_gpu_hours=limit, site=site, used=hours)
-    made_of = output_of(project, on_cluster)
+    gave = outputs(project, every)
     allowed, silent = _site_limit(on_cluster)
     return BudgetReport(
         budget_gpu_hours=limit,
         usage=used,
         liens=liens_of(on_cluster, view, project, site),
-        batches=tuple(batch_rows(every, used, made_of.documents, limit)),
-        per_pair=_per_pair(used, made_of, made, site),
+        runs=tuple(run_rows(project, every, gave, site.charging if site else None)),
+        batches=tuple(batch_rows(every, used, gave, limit)),
+        per_pair=_per_pair(used, [gave[run.run_id] for run in on_cluster if run.run_id in gave], made, site),
         projection=made,
         since=drift(project, made) if made.seen else None,
         remedies=remedies(made, project),
@@ -113,7 +117,7 @@ def budget_report(project: Path, settings: Project, *, budget_gpu_hours: float |
     )
 
 
-def _per_pair(used: Usage, output: Output, made: Projection, site: Site | None) -> PerPair:
+def _per_pair(used: Usage, gave: Sequence[RunOutput], made: Projection, site: Site | None) -> PerPair:
     rule = site.charging if site else None
     rate = rule.rate_per_gpu_hour if rule else None
     return per_accepted_pair(
@@ -122,8 +126,8 @@ def _per_pair(used: Usage, output: Output, made: Projection, site: Site | None) 
         money=None if rate is None else rate * used.charged.gpu_hours,
         wall_hours=made.seen.hours if made.seen else None,
         core_hours=used.core_hours,
-        tokens=output.computed_tokens,
-        pairs=output.accepted,
+        tokens=sum(one.computed_tokens for one in gave),
+        pairs=sum(one.accepted for one in gave),
         **({"currency": rule.currency} if rule else {}),
     )
 
