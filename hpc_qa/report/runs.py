@@ -1,4 +1,4 @@
-"""What each run took and gave, and what an accepted pair of it took: GPU-hours, or time, core-hours and tokens on CPUs."""
+"""What each run took and gave, and what an accepted pair took: GPU-hours, or time, core-hours and tokens on CPUs."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

@@ -129,6 +129,7 @@ def test_a_smoke_test_has_shown_that_everything_works_or_not():
 )
 def test_every_allocated_gpu_was_seen_or_none_was_held(allocated, sampled, verdict):
     assert gates.every_gpu_seen(allocated, sampled).verdict == verdict
+    assert gates.every_gpu_seen(allocated, sampled, used_by_us=False).verdict == "go"
 
 
 @pytest.mark.parametrize("state", sorted(gates.CLUSTER_FAULTS))
