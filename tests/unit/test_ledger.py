@@ -1,6 +1,7 @@
 """The ledger's part files, and what they say together."""
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from hpc_qa.ledger import parts
 from hpc_qa.ledger.attempts import add_new, as_rows, current
 from hpc_qa.ledger.schema import ATTEMPT, VERSION_KEY
 from hpc_qa.slurm.allocation import allocations
+from hpc_qa.slurm.programs import run_program
 from hpc_qa.slurm.sacct_text import read_rows
 from tests.made_runs import finished_run
 
@@ -161,10 +163,40 @@ def test_sync_of_a_project_without_runs_asks_nobody(tmp_path, capsys, monkeypatc
     assert "0 attempts read" in capsys.readouterr().out
 
 
-def test_without_sacct_the_error_says_so(tmp_path, capsys, monkeypatch):
+@pytest.fixture
+def asked(tmp_path: Path) -> Path:
+    """A project with a run on Slurm, of which accounting is asked."""
     ours = finished_run(tmp_path, [["a"]], executor="slurm")
     ours.add_submission({"executor": "slurm", "job_id": "9", "tasks": [{"shard": 0, "job_id": "9_0"}]})
+    return tmp_path
+
+
+def test_without_sacct_the_error_says_so(asked, capsys, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    assert run(["--project", str(tmp_path), "ledger", "sync"]) == 1
+    assert run(["--project", str(asked), "ledger", "sync"]) == 1
     assert "sacct is not on PATH" in capsys.readouterr().err
-    assert not (tmp_path / "ledger").exists()
+    assert not (asked / "ledger").exists()
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("echo slurmdbd: error: refused >&2; exit 1", "sacct: refused"),
+        ("echo not what was asked for", "needed are columns"),
+        ("head -c 100000 /dev/urandom", "needed are columns"),
+        ("exit 0", "needed are columns"),
+        ("sleep 60", "did not answer within 1 s"),
+    ],
+)
+def test_a_sacct_that_refuses_or_prints_garbage_or_nothing_or_is_slow_leaves_the_ledger_as_it_was(
+    asked, capsys, monkeypatch, answer, said
+):
+    programs = asked / "programs"
+    programs.mkdir()
+    (programs / "sacct").write_text(f'#!/bin/sh\n[ "$1" = --helpformat ] && echo JobID State && exit\n{answer}\n')
+    (programs / "sacct").chmod(0o700)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setitem(run_program.__kwdefaults__, "timeout_s", 1.0)
+    assert run(["--project", str(asked), "ledger", "sync"]) == 1
+    assert said in capsys.readouterr().err
+    assert not (asked / "ledger").exists()
