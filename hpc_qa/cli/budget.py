@@ -94,7 +94,8 @@ def _headline(report: "BudgetReport") -> Iterator[str]:
     found, limit = report.usage, report.budget_gpu_hours
     charged, local = found.charged, found.local
     left = "no budget set" if report.left is None else f"of {limit:,.1f}, {report.left:,.1f} left"
-    yield f"{'used':<11}{charged.gpu_hours:,.2f} GPU-hours {left}; attempts: {charged.attempts:,}"
+    when = f", as of {found.as_of:%Y-%m-%d %H:%M} UTC" if found.as_of else ""
+    yield f"{'used':<11}{charged.gpu_hours:,.2f} GPU-hours {left}; attempts: {charged.attempts:,}{when}"
     for lien in report.liens:
         tasks = f"array tasks: {lien.tasks:,}, {lien.basis}"
         yield f"{'committed':<11}up to {lien.gpu_hours:,.2f} GPU-hours to {lien.run} ({tasks})"

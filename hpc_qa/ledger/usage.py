@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from hpc_qa.budget.reconciliation import Reconciliation
 from hpc_qa.config import Site
 from hpc_qa.ledger import reconciliation, stages
 from hpc_qa.ledger.attempts import current
+from hpc_qa.units import iso
 
 HOURS, CHARGED = "gpu_hours_allocated", "gpu_hours_charged"
 COLUMNS = (
     "cluster", "source", "run_id", "state", "cpus", "elapsed_s", "cpu_efficiency", "memory_efficiency",
-    "gpu_utilization", "gpu_energy_j", HOURS, *stages.COLUMNS,
+    "gpu_utilization", "gpu_energy_j", "observed_at", HOURS, *stages.COLUMNS,
 )  # fmt: skip
 NOT_MARKED = "not marked"  # attempts without a folder of ours, or that still run
 SECONDS, JOULES_PER_KWH = 3600, 3.6e6
@@ -63,6 +65,7 @@ class Usage:
     reconciliation: Reconciliation
     core_hours: float | None  # None: of no attempt is it known
     energy_kwh: float | None  # of the GPUs that were sampled
+    as_of: datetime | None  # when accounting was read last; None: never
     skipped: tuple[str, ...]  # files of the ledger that were left out
 
     @property
@@ -74,6 +77,7 @@ class Usage:
         """As `budget --json` prints it; shares are of what is allocated."""
         hours = self.allocated.gpu_hours
         return {
+            "as_of": iso(self.as_of) if self.as_of else None,
             "used": self.charged.to_json(),
             "allocated": self.allocated.to_json(),
             "local": self.local.to_json(),
@@ -115,6 +119,7 @@ def usage(project: Path, clusters: Sequence[str] = (), site: Site | None = None)
         reconciliation=reconciliation.reconcile_table(site, ours),
         core_hours=pc.sum(_core_hours(ours)).as_py(),
         energy_kwh=None if joules.null_count == len(joules) else pc.sum(joules).as_py() / JOULES_PER_KWH,
+        as_of=pc.max(table.column("observed_at")).as_py(),
         skipped=found.skipped,
     )
 
