@@ -5,7 +5,7 @@ as well as the batch before, and whether the corpus still fits. Accounting is as
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -234,7 +234,9 @@ class GateBefore:
         return f"{self.report.batch} ({self.report.run})" if self.report else ""
 
 
-def gate_before(config: "Config", project: Path, *, forecast: "Forecast | None" = None) -> GateBefore:
+def gate_before(
+    config: "Config", project: Path, *, forecast: "Callable[[], Forecast | None]" = lambda: None
+) -> GateBefore:
     """The gate of the newest run of the batch before this config's; changes nothing but the ledger.
 
     A gate that cannot be read is a note: what is damaged is for `verify` to say.
@@ -248,7 +250,7 @@ def gate_before(config: "Config", project: Path, *, forecast: "Forecast | None" 
         words = f"{batch} is the first batch of its campaign here; a smoke test before it would show whether all works"
         return GateBefore(None, (words,) if place > SMOKE_PLACE else ())
     try:
-        report = gate(earlier[0], project, budget_gpu_hours=config.budget.gpu_hours, forecast=forecast)
+        report = gate(earlier[0], project, budget_gpu_hours=config.budget.gpu_hours, forecast=forecast())
     except HpcQaError as error:
         return GateBefore(None, (f"the gate after {earlier[1]} ({earlier[0].run_id}) cannot be read: {error}",))
     return GateBefore(report, report.notes)

@@ -74,11 +74,10 @@ def project_forecast(
 def _nothing_yet(
     project: Path, settings: Project, limit: float | None, manifest: Path | None, seen: Measured | None, used: float
 ) -> Projection:
-    count = Manifest(manifest, project=project) if manifest else range(settings.budget.corpus_documents or 0)
-    waiting = [DocumentCost(str(number), 1.0, "left", None) for number, _ in enumerate(count)]
-    made = forecast(waiting, budget_gpu_hours=limit, overhead=Overhead(spent=used))
+    count = sum(1 for _ in Manifest(manifest, project=project)) if manifest else settings.budget.corpus_documents or 0
+    made = replace(forecast([], budget_gpu_hours=limit, overhead=Overhead(spent=used)), documents_total=count)
     notes = ["no document of a run on Slurm is in the ledger yet: hpc-qa ledger sync, once a shard is done"]
-    return Projection(made, tuple(waiting), {}, tuple([NO_CORPUS] if seen else notes))
+    return Projection(made, (), {}, tuple([NO_CORPUS] if seen else notes))
 
 
 def _overhead(corpus: Corpus, seen: Measured, used: float) -> Overhead:

@@ -51,7 +51,7 @@ def gate_allows(config: "Config", project: Path, *, despite_gate: bool, as_json:
     """What the gate of the batch before says; None when it says no, which is told then."""
     from hpc_qa.campaign.gate import gate_before
 
-    found = gate_before(config, project, forecast=forecast_of(project))
+    found = gate_before(config, project, forecast=lambda: forecast_of(project))
     for note in found.notes:
         say(f"note: {note}", err=True)
     for line in found.warnings:
