@@ -61,6 +61,18 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
+def number(value: float) -> str:
+    """A measured figure for people, with three digits or more.
+
+    >>> number(0.25962), number(8), number(12.345), number(1234.5), number(-0.0)
+    ('0.26', '8', '12.3', '1,234', '0')
+    """
+    size = abs(value)
+    if size >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:,.1f}" if size >= 10 else f"{value + 0:.3g}"
+
+
 def size_class(size_bytes: int) -> str:
     """The size class of a file: small < 1 MB <= medium < 10 MB <= large."""
     if size_bytes < SMALL_BYTES:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpc_qa.errors import ExitCode
+from hpc_qa.units import number
 
 if TYPE_CHECKING:
     from hpc_qa.budget.forecast import Forecast
@@ -145,15 +146,15 @@ def affordable(forecast: "Forecast | None", budget_gpu_hours: float | None) -> C
     name = "gpu_hours_projected"
     if budget_gpu_hours is None:
         return Criterion(name, forecast.p50 if forecast else None, "the budget", GO, "no budget is set")
-    limit = f"within {budget_gpu_hours:,.1f} GPU-hours"
+    limit = f"within {number(budget_gpu_hours)} GPU-hours"
     if forecast is None:
         return Criterion(name, None, limit, UNDECIDED, "there is no forecast")
     if forecast.p05 is None or forecast.p50 is None or forecast.p95 is None:
         interval = f"nothing to say yet from {forecast.documents_done:,} documents"
     else:
-        interval = f"{forecast.p05:,.1f} to {forecast.p95:,.1f}"
+        interval = f"{number(forecast.p05)} to {number(forecast.p95)}"
         if forecast.status == "over" and forecast.p50 > budget_gpu_hours:
-            interval += f", {forecast.p50 - budget_gpu_hours:,.1f} over"
+            interval += f", {number(forecast.p50 - budget_gpu_hours)} over"
     why = f"{forecast.status}: {interval}"
     if forecast.more_documents_to_decide is not None:
         why += f"; about {forecast.more_documents_to_decide:,} more documents would decide"

@@ -18,6 +18,7 @@ from typing import Any
 
 from hpc_qa.budget.charging import REASONS, Charge, Held, charged_gpu_hours
 from hpc_qa.config import Site
+from hpc_qa.units import number
 
 START_UP = ("setup", "model_load", "warm_up")  # `launch` is before the worker can look
 WORK = ("serving", "tail")
@@ -68,9 +69,9 @@ class Reconciliation:
 
     def lines(self) -> list[str]:
         """For people: the three numbers, and each gap below the one it leads to."""
-        lines = [f"{'allocated':<11}{float(self.allocated):,.2f} GPU-hours; attempts: {self.attempts:,}"]
+        lines = [f"{'allocated':<11}{number(float(self.allocated))} GPU-hours; attempts: {self.attempts:,}"]
         for name, hours, gaps in (("charged", self.charged, self.to_charged), ("busy", self.busy, self.to_busy)):
-            lines.append(f"{name:<11}{'unknown' if hours is None else f'{float(hours):,.2f} GPU-hours'}")
+            lines.append(f"{name:<11}{'unknown' if hours is None else f'{number(float(hours))} GPU-hours'}")
             lines += (f"{'':<11}{float(gap):+,.2f} {NAMES[gap_name]}" for gap_name, gap in gaps.items())
             if name == "charged":
                 reasons = self.not_charged.items()

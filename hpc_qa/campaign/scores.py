@@ -9,6 +9,7 @@ from hpc_qa.budget.costs import read_costs
 from hpc_qa.campaign.kept_forecasts import Kept, kept
 from hpc_qa.campaign.projection import Projection
 from hpc_qa.errors import ManifestError
+from hpc_qa.units import number
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +33,14 @@ class Score:
     @property
     def words(self) -> str:
         """For people."""
-        said = f"{self.p50:,.1f} GPU-hours, {self.p05:,.1f} to {self.p95:,.1f}"
+        said = f"{number(self.p50)} GPU-hours, {number(self.p05)} to {number(self.p95)}"
         if self.total is not None:
             held = "it held" if self.inside else "it did not hold"
-            said += f"; the total is {self.total:,.1f}, {100 * (self.p50 / self.total - 1):+.0f} % off: {held}"
+            said += f"; the total is {number(self.total)}, {100 * (self.p50 / self.total - 1):+.0f} % off: {held}"
         if (since := self.since) is not None:
             held = "as expected" if since.inside else "drift, do not rely on it"
-            said += f"; {since.documents:,} documents since took {since.took:,.2f}, expected {since.p50:,.2f} "
-            said += f"({since.p05:,.2f} to {since.p95:,.2f}): {held}"
+            said += f"; {since.documents:,} documents since took {number(since.took)}, expected {number(since.p50)} "
+            said += f"({number(since.p05)} to {number(since.p95)}): {held}"
         return said
 
     def to_json(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from hpc_qa.cli.options import print_json, say
 from hpc_qa.errors import ExitCode
+from hpc_qa.units import number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,8 +65,8 @@ def say_admission(admission: "Admission", *, over_budget: bool) -> None:
         say(f"note: over the budget, as --over-budget allows: {_words(admission)}", err=True)
     elif admission.exceeds_at_worst:
         room, worst = admission.room or 0.0, admission.demanded.worst
-        say(f"warning: were every array task to use up its time limit, the run would take {worst:,.1f} GPU-hours, "
-            f"{worst - room:,.1f} more than are left", err=True)  # fmt: skip
+        say(f"warning: were every array task to use up its time limit, the run would take {number(worst)} GPU-hours, "
+            f"{number(worst - room)} more than are left", err=True)  # fmt: skip
 
 
 def refuse(admission: "Admission", plan: "RunPlan", project: Path, *, as_json: bool) -> int:
@@ -85,13 +86,13 @@ def _say_refused(admission: "Admission", fault: str, hint: str, *, as_json: bool
 
 def _words(admission: "Admission") -> str:
     asked, room = admission.demanded, admission.room
-    most, limit = f"{asked.counted:,.1f} GPU-hours ({asked.basis})", admission.budget_gpu_hours
+    most, limit = f"{number(asked.counted)} GPU-hours ({asked.basis})", admission.budget_gpu_hours
     if limit is None or room is None:
-        return f"none is set; {admission.used:,.1f} GPU-hours used, this run takes up to {most}"
-    committed = f"{admission.committed:,.1f} promised to {len(admission.liens)} runs"
-    said = f"{admission.used:,.1f} GPU-hours used, {committed}, this run up to {most}, of {limit:,.1f}"
+        return f"none is set; {number(admission.used)} GPU-hours used, this run takes up to {most}"
+    committed = f"{number(admission.committed)} promised to {len(admission.liens)} runs"
+    said = f"{number(admission.used)} GPU-hours used, {committed}, this run up to {most}, of {number(limit)}"
     if admission.refused:
-        return f"{said}: {asked.counted - room:,.1f} too many"
+        return f"{said}: {number(asked.counted - room)} too many"
     return f"{said}: it fits"
 
 

@@ -11,6 +11,7 @@ from hpc_qa.cli.forecast import ANSWERS, backtest, forecast, lines_of
 from hpc_qa.cli.guard import guard
 from hpc_qa.cli.options import common, print_json, print_table, say
 from hpc_qa.errors import ExitCode, UsageError
+from hpc_qa.units import number
 
 if TYPE_CHECKING:
     from hpc_qa.report.budget import BudgetReport
@@ -93,16 +94,18 @@ def _headline(report: "BudgetReport") -> Iterator[str]:
     """What is to be known first, one line each."""
     found, limit = report.usage, report.budget_gpu_hours
     charged, local = found.charged, found.local
-    left = "no budget set" if report.left is None else f"of {limit:,.1f}, {report.left:,.1f} left"
+    left = "no budget set"
+    if limit is not None and report.left is not None:
+        left = f"of {number(limit)}, {number(report.left)} left"
     when = f", as of {found.as_of:%Y-%m-%d %H:%M} UTC" if found.as_of else ""
-    yield f"{'used':<11}{charged.gpu_hours:,.2f} GPU-hours {left}; attempts: {charged.attempts:,}{when}"
+    yield f"{'used':<11}{number(charged.gpu_hours)} GPU-hours {left}; attempts: {charged.attempts:,}{when}"
     for lien in report.liens:
         tasks = f"array tasks: {lien.tasks:,}, {lien.basis}"
-        yield f"{'committed':<11}up to {lien.gpu_hours:,.2f} GPU-hours to {lien.run} ({tasks})"
+        yield f"{'committed':<11}up to {number(lien.gpu_hours)} GPU-hours to {lien.run} ({tasks})"
     if report.site:
         yield f"{'site':<11}{report.site.describe()}"
     if local.attempts:
-        local_hours = f"{local.gpu_hours:,.2f} GPU-hours on this machine, not charged"
+        local_hours = f"{number(local.gpu_hours)} GPU-hours on this machine, not charged"
         yield f"{'local':<11}{local_hours}; attempts: {local.attempts:,}"
     if unknown := charged.unknown + local.unknown:
         yield f"{'unknown':<11}what was held is not known of attempts: {unknown:,}; they are in no sum"
@@ -113,7 +116,7 @@ def _headline(report: "BudgetReport") -> Iterator[str]:
     if charged.attempts:
         yield from found.reconciliation.lines()
     if found.energy_kwh is not None:
-        yield f"{'energy':<11}{found.energy_kwh:,.2f} kWh of the GPUs that were sampled"
+        yield f"{'energy':<11}{number(found.energy_kwh)} kWh of the GPUs that were sampled"
     if report.per_pair.pairs:
         yield from report.per_pair.lines()
 
@@ -122,11 +125,11 @@ def _remedies(report: "BudgetReport") -> Iterator[str]:
     if (help_ := report.remedies) is None:
         return
     if help_.over_by_p50 > 0:
-        yield f"{'over by':<11}{help_.over_by_p50:,.1f} GPU-hours in the middle of the forecast"
-    yield f"{'to be sure':<11}an extension of {help_.extension:,.1f} GPU-hours (for the 95th percentile), or:"
+        yield f"{'over by':<11}{number(help_.over_by_p50)} GPU-hours in the middle of the forecast"
+    yield f"{'to be sure':<11}an extension of {number(help_.extension)} GPU-hours (for the 95th percentile), or:"
     for one in help_.savings:
         enough = ", which is enough" if one.enough else ""
-        yield f"{'':<11}{one.setting} saves {one.gpu_hours:,.1f} GPU-hours{enough}"
+        yield f"{'':<11}{one.setting} saves {number(one.gpu_hours)} GPU-hours{enough}"
 
 
 def _percent(share: float | None) -> float | None:

@@ -8,6 +8,7 @@ import click
 
 from hpc_qa.cli.options import common, print_json, say
 from hpc_qa.errors import ExitCode, UsageError
+from hpc_qa.units import number
 
 if TYPE_CHECKING:
     from hpc_qa.budget.forecast import Forecast
@@ -127,18 +128,18 @@ def _print_forecast(found: "Forecast", document: Mapping[str, object], *, as_jso
 
 def lines_of(found: "Forecast") -> list[str]:
     """The forecast for people."""
-    limit = "no budget set" if found.budget_gpu_hours is None else f"budget {found.budget_gpu_hours:,.1f}"
-    if found.p50 is None:
+    limit = "no budget set" if found.budget_gpu_hours is None else f"budget {number(found.budget_gpu_hours)}"
+    if found.p05 is None or found.p50 is None or found.p95 is None:
         total = f"nothing to say yet from {found.documents_done} documents, {limit}"
     else:
-        total = f"{found.p50:,.1f} GPU-hours, 90 % interval {found.p05:,.1f} to {found.p95:,.1f}, {limit}"
+        total = f"{number(found.p50)} GPU-hours, 90 % interval {number(found.p05)} to {number(found.p95)}, {limit}"
     lines = {"corpus": f"{total}: {found.status}"}
     done = f"{found.documents_done:,} of {found.documents_total:,} documents in {found.tasks_done:,} array tasks"
-    lines["done"] = f"{done}, {found.spent_gpu_hours:,.1f} GPU-hours"
+    lines["done"] = f"{done}, {number(found.spent_gpu_hours)} GPU-hours"
     if found.p_within is not None:
         lines["fits"] = f"with a probability of {100 * found.p_within:.1f} %"
     if found.naive is not None:
-        lines["plain rule"] = f"{found.naive:,.1f} GPU-hours, documents x mean x 1.10: {found.naive_status}"
+        lines["plain rule"] = f"{number(found.naive)} GPU-hours, documents x mean x 1.10: {found.naive_status}"
     for name, what, values in (("takes", "hours", found.wall_hours), ("gives", "accepted pairs", found.qa_pairs)):
         if values:
             digits = ",.1f" if what == "hours" else ",.0f"

@@ -7,6 +7,7 @@ import click
 
 from hpc_qa.cli.options import common, print_json, say
 from hpc_qa.errors import ExitCode
+from hpc_qa.units import number
 
 if TYPE_CHECKING:
     from hpc_qa.campaign.guard import Guarded
@@ -55,9 +56,9 @@ def guard(once: bool, every: int, budget_gpu_hours: float | None, *, project: Pa
 
 
 def _print_guarded(found: "Guarded") -> None:
-    what = f"{found.used:,.1f} GPU-hours used, up to {found.expected:,.1f} more by {found.open_runs} runs"
-    say(f"{what}, of {found.budget_gpu_hours:,.1f}")
+    what = f"{number(found.used)} GPU-hours used, up to {number(found.expected)} more by {found.open_runs} runs"
+    say(f"{what}, of {number(found.budget_gpu_hours)}")
     for one in found.drained:
         how = "cancelled, with what ran" if one.running else "cancelled while they waited"
-        most = f"up to {one.gpu_hours:,.1f} GPU-hours"
+        most = f"up to {number(one.gpu_hours)} GPU-hours"
         say(f"{'drained':<11}{one.run}: shards {', '.join(map(str, one.shards))} {how}, {most}")

@@ -75,7 +75,7 @@ def test_until_three_attempts_were_measured_the_time_limit_of_every_array_task_c
         "admitted", None, 8.0, "worst case",
     )  # fmt: skip
     assert call(project, *arguments, "7.9") == 4
-    assert "this run up to 8.0 GPU-hours (worst case), of 7.9: 0.1 too many" in capsys.readouterr().out
+    assert "this run up to 8 GPU-hours (worst case), of 7.9: 0.1 too many" in capsys.readouterr().out
     measure(project, 3)
     assert call(project, *arguments, "1.5", "--json") == 0
     said = json.loads(capsys.readouterr().out)["admission"]

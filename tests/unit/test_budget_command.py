@@ -109,7 +109,7 @@ def test_what_was_used_is_summed_over_every_attempt_and_what_is_not_known_is_in_
     assert said["states"][1] == failed | unknown
     assert sum(stage["gpu_hours"] for stage in said["stages"]) == pytest.approx(14.0)
     assert run([*project, "budget"]) == 5
-    assert "14.00 GPU-hours of 20.0, 6.0 left" in capsys.readouterr().out
+    assert "14.0 GPU-hours of 20.0, 6 left" in capsys.readouterr().out
     assert run([*project, "budget", "--budget-gpu-hours", "13"]) == 4
     capsys.readouterr()
 

@@ -119,8 +119,8 @@ def test_the_whole_ledger_is_reconciled_and_what_is_not_known_is_a_gap_too(accou
     assert said["allocated_to_charged"] == {"suspended": 1.0, "whole_nodes": 3.0, "not_known": -1.0}
     assert said["charge_unknown"] == {"no_nodes": 1}
     assert found.lines() == [
-        "allocated  7.00 GPU-hours; attempts: 3",
-        "charged    10.00 GPU-hours",
+        "allocated  7 GPU-hours; attempts: 3",
+        "charged    10.0 GPU-hours",
         "           +1.00 time in suspension",
         "           +3.00 GPUs of whole nodes that were not asked for",
         "           -1.00 attempts whose charge is not known",

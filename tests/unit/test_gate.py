@@ -181,7 +181,7 @@ def test_before_a_submit_what_is_undecided_warns_and_a_go_says_nothing(tmp_path)
     ran(tmp_path, "batch_50", "0001")
     undecided = gate_before(submitting("batch_200", gpu_hours=1000.0), tmp_path)
     assert undecided.refusal == []
-    assert undecided.warnings[1] == "gpu_hours_projected unknown: there is no forecast (within 1,000.0 GPU-hours)"
+    assert undecided.warnings[1] == "gpu_hours_projected unknown: there is no forecast (within 1,000 GPU-hours)"
     go = gate_before(submitting("production"), tmp_path)
     assert (go.refusal, go.warnings, go.notes) == ([], [], ())
 
