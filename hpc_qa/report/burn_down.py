@@ -69,6 +69,8 @@ def _about(budget: float | None, ahead: Outlook | None, history: History) -> str
             end = f"after {rounded(ahead.hours)} more hours with GPUs held, without time in the queue"
         words += f"The fan is the forecast: nine of ten such campaigns end within it, {end}. The numbers are "
         words += "what it would leave of the budget." if budget is not None else "GPU-hours of the whole corpus."
+    if budget is not None:
+        words += " What is promised to runs is still part of it."
     if history.undated:
         words += f" {rounded(history.undated)} GPU-hours have no time and count from the beginning."
     return words
@@ -92,7 +94,8 @@ def _burn_down(sheet: Sheet, report: Report, history: History) -> None:
     axes.plot(days, values, color=INK, linewidth=1.8)
     now, left = days[-1], values[-1]
     axes.plot([now], [left], "o", color=INK, markersize=5, clip_on=False)
-    axes.annotate(rounded(left), (now, left), (-5, 7), textcoords="offset points", ha="right", fontsize=11, color=INK)
+    beside = (5, -13) if budget is None else (5, 6)  # neither on the curve nor on the fan
+    axes.annotate(rounded(left), (now, left), beside, textcoords="offset points", fontsize=11, color=INK)
     reach = max(days[-1] - days[0], 1 / 24)
     end = now
     if ahead:

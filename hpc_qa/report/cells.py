@@ -49,11 +49,11 @@ def percent(share: float | None) -> Markup:
     r"""A share from 0 to 1, as percent; the exact value is the share.
 
     >>> percent(0.99999)
-    Markup('<data value="0.99999">above 99.9\xa0%</data>')
+    Markup('<data value="0.99999">&gt;\xa099.9\xa0%</data>')
     """
     if share is None:
         return text(None)
-    shown = "above 99.9" if 0.9995 <= share < 1 else rounded(100 * share, 1)
+    shown = ">\u00a099.9" if 0.9995 <= share < 1 else rounded(100 * share, 1)
     return Markup('<data value="{}">{}\u00a0%</data>').format(repr(share), shown)
 
 

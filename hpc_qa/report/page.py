@@ -15,7 +15,7 @@ from markupsafe import Markup
 import hpc_qa
 from hpc_qa.errors import ExitCode
 from hpc_qa.ledger.history import History
-from hpc_qa.report.cells import interval, number, percent, text, visible
+from hpc_qa.report.cells import interval, number, percent, text, total, visible
 from hpc_qa.report.drawing import NO_ATTEMPT, Report
 from hpc_qa.report.plots import all_plots
 from hpc_qa.report.tables import all_tables
@@ -75,15 +75,14 @@ def page(report: Report, history: History) -> str:
         loader=PackageLoader("hpc_qa", "report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    status = str(report.get("status") or "undecided")
-    title, meaning, code = STATUS.get(status, (visible(status), "", None))
-    if not (report.get("used") or {}).get("attempts"):
+    title, meaning, code = STATUS.get(str(report.get("status")), STATUS["undecided"])
+    attempts = total([report.get(name) or {} for name in ("used", "local")], "attempts")
+    if attempts == 0:
         title, meaning, code = "Nothing was used yet", "there is nothing to judge", ExitCode.DONE
     return environment.get_template(TEMPLATE).render(
         title=title,
-        status=status,
         meaning=meaning,
-        code=None if code is None else int(code),
+        code=int(code),
         summary=_summary(report),
         bar=_bar(report),
         figures=_figures(report),
@@ -92,7 +91,7 @@ def page(report: Report, history: History) -> str:
         notes=[visible(note) for note in _notes(report)],
         read_at=_minute(history.read_at),
         captured_at=history.captured_at and _minute(history.captured_at),
-        attempts=(report.get("used") or {}).get("attempts"),
+        attempts=attempts,
         version=hpc_qa.__version__,
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpc_qa.ledger.history import BINS, WEIGHTS, History
 from hpc_qa.report.burn_down import burn_down
-from hpc_qa.report.cells import rounded, visible
+from hpc_qa.report.cells import NOTHING, rounded, visible
 from hpc_qa.report.drawing import (
     ACCENT,
     GREY,
@@ -116,7 +116,11 @@ def _efficiency(sheet: Sheet, history: History, states: Sequence[str], means: Ma
     every = sheet.axes(
         len(states), len(MEASURES), sharex=True, sharey=True, gridspec_kw={"wspace": 0.15, "hspace": 0.15}
     )
+    shares = [part / sum(bins) for found in history.efficiencies.values() for bins in found.values() for part in bins]
+    highest = next(top for top in (25, 50, 100) if 100 * max(shares) <= top + NOTHING)
     for place, axes in enumerate(every):
+        axes.set_ylim(0, highest)
+        axes.set_yticks([0, highest])
         state, measure = states[place // len(MEASURES)], list(MEASURES)[place % len(MEASURES)]
         if place < len(MEASURES):
             kind = MEASURES[measure] if sheet.is_narrow else f"{MEASURES[measure]} ({WEIGHTS[measure]})"
@@ -134,13 +138,11 @@ def _efficiency(sheet: Sheet, history: History, states: Sequence[str], means: Ma
 
 def _histogram(axes: "Axes", hours: Sequence[float] | None, colour: str) -> None:
     axes.set_xlim(0, 100)
-    axes.set_ylim(0, 100)
     axes.set_xticks([0, 50, 100])
-    axes.set_yticks([0, 100])
     axes.tick_params(length=0)
     axes.spines["left"].set_visible(False)
     if hours is None:
-        axes.annotate("not known", (50, 40), ha="center", fontsize=10.5, color=SOFT)
+        axes.annotate("not known", (50, 0), (0, 20), textcoords="offset points", ha="center", fontsize=10.5, color=SOFT)
         return
     width = 100 / BINS
     middles = [(place + 0.5) * width for place in range(len(hours))]

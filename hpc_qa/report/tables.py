@@ -16,6 +16,8 @@ Rows = Sequence[tuple[Markup, ...]]
 
 MOST_ROWS = 100  # of runs and batches; a page with all of a large project could not be read
 HOURS = "GPU-hours"
+USED = ("attempts", HOURS)
+UNKNOWN = Markup("<small>{} not known</small>")
 GAP = Markup('<span class="gap">{}</span>')
 
 
@@ -116,25 +118,23 @@ def _batches(report: Report) -> Table:
 
 def _runs(report: Report) -> Table:
     found = sorted(report.get("runs") or (), key=lambda row: -(row.get("gpu_hours") or 0.0))
-    shown = found[:MOST_ROWS]
     digits = _digits(found)
-    rows = [(text(row.get("run")), *_used(row, digits)) for row in shown]
+    rows = [(text(row.get("run")), *_used(row, digits)) for row in found[:MOST_ROWS]]
     if rest := found[MOST_ROWS:]:
         sums = {name: total(rest, name) for name in ("attempts", "gpu_hours", "attempts_unknown")}
         rows.append((text(f"{len(rest):,} more"), *_used(sums, digits)))
     return Table("runs", "Runs", ("run", *USED), rows, NO_ATTEMPT, _cut(len(found), "the largest"))
 
 
-USED = ("attempts", HOURS)
-
-
 def _used(row: Report, digits: int | None) -> tuple[Markup, ...]:
     """Attempts and GPU-hours, with the attempts that are not in the sum because it is not known what they held."""
-    attempts, hours = row.get("attempts"), number(row.get("gpu_hours"), digits=digits)
-    if unknown := row.get("attempts_unknown"):
-        hours = (
-            text(None) if unknown == attempts else hours + Markup("<small>{} not known</small>").format(number(unknown))
-        )
+    attempts, unknown, hours = (
+        row.get("attempts"),
+        row.get("attempts_unknown"),
+        number(row.get("gpu_hours"), digits=digits),
+    )
+    if unknown:
+        hours = text(None) if unknown == attempts else hours + UNKNOWN.format(number(unknown))
     return number(attempts), hours
 
 
@@ -199,9 +199,12 @@ def _per_pair(report: Report) -> Table:
 
 
 def _costs(report: Report) -> Table:
-    rows = []
-    for row in report.get("costs") or ():
-        amounts = [number(row.get(key), digits=0) for key in ("best", "expected", "worst", "savings")]
+    rows, found = [], report.get("costs") or ()
+    whole = max((row.get("expected") or 0.0 for row in found), default=0.0) >= 100
+    for row in found:
+        amounts = [
+            number(row.get(key), digits=0 if whole else None) for key in ("best", "expected", "worst", "savings")
+        ]
         rate = number(row.get("per_gpu_hour"), row.get("currency") or "", 2)
         if row.get("per_gpu_hour") is None:  # it is known: nothing is charged
             rate, *amounts = [text("\u2013")] * 5
