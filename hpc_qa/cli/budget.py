@@ -40,8 +40,9 @@ COSTS = {
 
 @click.group(invoke_without_command=True)
 @click.option("--budget-gpu-hours", type=click.FloatRange(0, 1e12, min_open=True), help="Instead of project.yaml's.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write one page with plots there.")
 @common
-def budget(budget_gpu_hours: float | None, *, project: Path, as_json: bool) -> int:
+def budget(budget_gpu_hours: float | None, html: Path | None, *, project: Path, as_json: bool) -> int:
     """What was used of the budget and is promised, by which runs, where it went, and whether the corpus will fit.
 
     Exit code 0: it fits, or is close. 4: over the budget. 5: undecided.
@@ -50,7 +51,7 @@ def budget(budget_gpu_hours: float | None, *, project: Path, as_json: bool) -> i
     """
     context = click.get_current_context()
     if command := context.invoked_subcommand:
-        if as_json or budget_gpu_hours is not None:
+        if as_json or html or budget_gpu_hours is not None:
             raise UsageError("options before a command of budget are not for it", hint=f"write them behind {command}")
         context.find_root().obj = {"project": str(project)}
         return ExitCode.DONE
@@ -58,6 +59,8 @@ def budget(budget_gpu_hours: float | None, *, project: Path, as_json: bool) -> i
     from hpc_qa.report.budget import budget_report
 
     report = budget_report(project, load_project(project), budget_gpu_hours=budget_gpu_hours)
+    if html:
+        _write_page(html, project, report)
     if as_json:
         print_json(report.to_json())
     else:
@@ -68,6 +71,15 @@ def budget(budget_gpu_hours: float | None, *, project: Path, as_json: bool) -> i
         say("  try: hpc-qa ledger sync reads what accounting knows of the runs", err=True)
         return ExitCode.DONE
     return ANSWERS[report.status]
+
+
+def _write_page(path: Path, project: Path, report: "BudgetReport") -> None:
+    from hpc_qa.config_file import load_project, load_site
+    from hpc_qa.ledger.history import history
+    from hpc_qa.report.page import write_page
+
+    write_page(path, report.to_json(), history(project, load_project(project).budget.clusters, load_site(project)))
+    say(f"{'page':<11}{path}", err=True)
 
 
 def _print_report(report: "BudgetReport") -> None:

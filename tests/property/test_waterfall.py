@@ -1,7 +1,12 @@
+import itertools
+import math
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hpc_qa.budget.waterfall import MARKED, STAGES, Span, waterfall
+from hpc_qa.report.waterfall import waterfall_bars
 
 MOMENTS = st.integers(0, 10_000_000)
 SPANS = st.lists(
@@ -35,3 +40,31 @@ def test_what_a_killed_attempt_had_begun_is_lost_and_a_task_that_left_no_mark_wa
     assert waterfall(0, 1_000, [Span("setup", 100, 300)])["lost"] == 700
     assert waterfall(0, 1_000, [])["launch"] == 1_000
     assert waterfall(0, 1_000, [Span("setup", 100, 300), Span("serving", 350, 400)])["unattributed"] == 50
+
+
+HOURS = st.floats(0, 1e6, allow_nan=False)
+
+
+@given(
+    st.dictionaries(st.sampled_from((*STAGES, "generation", "judging", "not marked", "a new one")), HOURS, min_size=1)
+)
+def test_the_bars_of_the_plot_sum_to_the_allocation_and_each_begins_where_the_one_before_it_ends(hours):
+    allocated = math.fsum(hours.values())
+    report = {
+        "allocated": {"gpu_hours": allocated},
+        "stages": [{"stage": name, "gpu_hours": spent} for name, spent in hours.items()],
+    }
+    bars = waterfall_bars(report)
+    if not allocated:
+        assert bars == []
+        return
+    assert {bar.stage for bar in bars} == set(hours)
+    assert math.fsum(bar.gpu_hours for bar in bars) == pytest.approx(allocated)
+    assert bars[0].end == allocated
+    assert all(bar.begin == after.end for bar, after in itertools.pairwise(bars))
+    assert bars[-1].begin == pytest.approx(0, abs=1e-9 * allocated)
+
+
+def test_what_no_stage_tells_of_is_a_bar_of_its_own():
+    bars = waterfall_bars({"used": {"gpu_hours": 10.0}, "stages": [{"stage": "serving", "gpu_hours": 7.0}]})
+    assert [(bar.stage, bar.begin, bar.end) for bar in bars] == [("in no stage", 7.0, 10.0), ("serving", 0.0, 7.0)]
