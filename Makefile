@@ -1,6 +1,6 @@
 # Two commands do all set-up on a fresh machine: `make demo` and `make test`. Only Python 3.11, git, make and a C
-# compiler are needed; everything is written below this folder, but for pip's cache and what the tests of Slurm install:
-# packages, and the script of seff in /var/tmp.
+# compiler are needed; everything is written below this folder, but for pip's cache and what tests install: packages
+# (Slurm, Chromium), and the script of seff in /var/tmp.
 
 PYTHON ?= python3
 VENV := .venv
