@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from hpc_qa.campaign.attempts import attempts_of
 from hpc_qa.campaign.batches import batch_of
+from hpc_qa.campaign.review import review_of
 from hpc_qa.ledger.attempts import current
 from hpc_qa.ledger.schema import ATTEMPT
 from hpc_qa.qa.judge import SCORES
@@ -30,6 +31,10 @@ COLUMNS = (
     "gpu_utilization", "gpu_memory_peak_bytes", "gpu_energy_j", "sampled_gpus",
 )  # fmt: skip
 JOULES_PER_KWH = 3.6e6
+QUALITY = (  # of a benchmark record
+    "sample_size", "avg_clarity_score", "avg_accuracy_score", "avg_relevance_score", "avg_overall_score",
+    "overall_acceptance_rate", "quality_score",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,15 @@ class Quality:
     avg_clarity_score: float | None  # 1-5
     avg_accuracy_score: float | None
     avg_relevance_score: float | None
+    acceptance_rate: float | None  # accepted of judged
+
+    def of_record(self) -> dict[str, Any] | None:
+        """Under the names of a benchmark record; the judge gives no overall score."""
+        if not self.judged_pairs:
+            return None
+        means = {name: value for name, value in asdict(self).items() if name.startswith("avg_")}
+        shares = {"overall_acceptance_rate": self.acceptance_rate, "quality_score": self.quality_score}
+        return {"sample_size": self.judged_pairs, **means, "avg_overall_score": None, **shares}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +110,15 @@ class RunFigures:
     core_hours_per_accepted_pair: float | None
     tokens_per_accepted_pair: float | None
     quality: Quality
+    review: dict[str, Any] | None  # what people said of a sample, once they rated enough of it
     spent: Spent
+
+    def quality_of_record(self) -> dict[str, Any]:
+        """`quality` of a benchmark record: of the human review when there is one, else the judge's."""
+        judge = self.quality.of_record()
+        if self.review is not None:
+            return self.review | {"judge": judge}
+        return {"rated_by": "judge" if judge else None} | (judge or dict.fromkeys(QUALITY)) | {"judge": judge}
 
     def to_json(self) -> dict[str, Any]:
         """One object; what the ledger says stands beside the rest, and the judge's figures under `quality`."""
@@ -154,6 +176,7 @@ def figures(run: RunDirectory, project: Path) -> RunFigures:
         core_hours_per_accepted_pair=_ratio(spent.core_hours, accepted),
         tokens_per_accepted_pair=_ratio(pace.computed_tokens, accepted),
         quality=records.quality(),
+        review=review.quality() if (review := review_of(run)) is not None and review.enough else None,
         spent=spent,
     )
 
@@ -176,6 +199,7 @@ class _Records:
     documents: Counter[str] = field(default_factory=Counter)  # by state
     counts: Counter[str] = field(default_factory=Counter)
     _scores: Counter[str] = field(default_factory=Counter)
+    _accepted: int = 0
     _by_document: dict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0, 0.0]))
 
     def add(self, batch: Batch) -> None:
@@ -185,6 +209,7 @@ class _Records:
                 so_far = self._by_document[record["doc_id"]]
                 so_far[0] += 1
                 so_far[1] += record["quality_score"]
+                self._accepted += bool(record["accepted"])
                 for name in SCORES:
                     self._scores[name] += record[name]
 
@@ -195,7 +220,8 @@ class _Records:
             judged,
             _ratio(sum(total for _, total in self._by_document.values()), judged),
             statistics.stdev(means) if len(means) > 1 else None,
-            *(_ratio(self._scores[name], judged) for name in SCORES),
+            **{f"avg_{name}_score": _ratio(self._scores[name], judged) for name in SCORES},
+            acceptance_rate=_ratio(self._accepted, judged),
         )
 
 

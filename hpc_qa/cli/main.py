@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "cancel": ("run", "cancel", "Stop what is left of a run; what is written stays."),
     "verify": ("result", "verify", "Prove from the files that nothing is lost or double."),
     "collect": ("result", "collect", "Publish the dataset of a run."),
+    "review": ("review", "review", "A page on this machine to rate a sample of the pairs."),
     "ledger": ("ledger", "ledger", "What was used: accounting in, attempts out."),
     "budget": ("budget", "budget", "Whether the corpus fits into the budget."),
     "gate": ("gate", "gate", "Go or no-go to the next batch."),

@@ -182,6 +182,11 @@ class RunDirectory(JobDirectory):
         return self.path / "dataset"
 
     @property
+    def review(self) -> Path:
+        """What people said of a sample of its pairs; most runs have none."""
+        return self.path / "review"
+
+    @property
     def conversion(self) -> ConversionDirectory:
         """The conversion that the run waits for; most runs have none, their documents are converted before."""
         return ConversionDirectory(self.path / IN_RUN)

@@ -20,7 +20,7 @@ def check_run(run: RunDirectory) -> None:
     Raises:
         ConfigError: somebody else owns a folder of the run, or can write it.
     """
-    _refuse(run.path, run.path / "shards", run.submit, run.logs, run.submissions)
+    _refuse(run.path, run.path / "shards", run.submit, run.logs, run.submissions, run.review)
     if ownership.can_be_swapped(run.path):
         runs = run.path.parent
         raise ConfigError(
