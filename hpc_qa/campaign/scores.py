@@ -55,6 +55,7 @@ class Score:
             "total": self.total,
             "inside": self.inside,
             "error": self.p50 / self.total - 1 if self.total else None,
+            "words": self.words,
         }
 
 

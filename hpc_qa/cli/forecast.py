@@ -142,8 +142,8 @@ def lines_of(found: "Forecast") -> list[str]:
         lines["plain rule"] = f"{number(found.naive)} GPU-hours, documents x mean x 1.10: {found.naive_status}"
     for name, what, values in (("takes", "hours", found.wall_hours), ("gives", "accepted pairs", found.qa_pairs)):
         if values:
-            digits = ",.1f" if what == "hours" else ",.0f"
-            middle, low, high = (format(values[key], digits) for key in ("p50", "p05", "p95"))
+            digits = number if what == "hours" else "{:,.0f}".format
+            middle, low, high = (digits(values[key]) for key in ("p50", "p05", "p95"))
             lines[name] = f"{middle} {what}, {low} to {high}"
     if found.more_documents_to_decide is not None:
         lines["to decide"] = f"about {found.more_documents_to_decide:,} more documents have to be done"

@@ -12,7 +12,7 @@ from hpc_qa.report.runs import RunOutput
 from hpc_qa.store.run_directory import RunDirectory
 
 UNNAMED = "not named"
-OTHER = "other jobs"  # of accounting that belong to no run of ours
+OTHER = "other jobs"  # of accounting that belong to no run that is here
 LAST = (9, 0)
 
 
@@ -38,10 +38,11 @@ def batch_rows(
     for run in runs:
         if run.run_id in used.by_run:
             members[_batch(run)].append(run.run_id)
-    cumulative = 0.0
+    cumulative, counted = 0.0, 0
     for batch in sorted(members, key=lambda name: (rank(name) or LAST, name)):
         those = members[batch]
         cumulative += sum(used.by_run[run].gpu_hours for run in those if run not in local)
+        counted += sum(used.by_run[run].attempts for run in those)
         yield BatchRow(
             batch=batch,
             runs=tuple(those),
@@ -52,7 +53,7 @@ def batch_rows(
             remaining=None if budget is None else budget - cumulative,
         )
     others = used.allocated.gpu_hours - cumulative
-    attempts = used.attempts - sum(one.attempts for one in used.by_run.values())
+    attempts = used.attempts - counted
     if attempts and abs(others) > 1e-9:
         remaining = None if budget is None else budget - used.allocated.gpu_hours
         yield BatchRow(OTHER, (), attempts, 0, others, used.allocated.gpu_hours, remaining)

@@ -125,7 +125,7 @@ def _summary(report: Report) -> list[Markup]:
             number(found["p50"], HOURS), interval(found)
         )
     over = report.get("remedies")
-    if not over:
+    if not over or over.get("over_by_p50", 0.0) <= 0:
         return [first, second]
     third = Markup("That is {} too many. An extension of {} would do with a probability of 95 %.").format(
         number(over.get("over_by_p50")), number(over.get("extension"), HOURS)
@@ -164,7 +164,7 @@ def _bar(report: Report) -> list[Part]:
 
 
 def _notes(report: Report) -> list[str]:
-    drift = report.get("drift")
+    drift = (report.get("drift") or {}).get("words")
     notes = [str(note) for note in report.get("notes") or ()]
     if not (report.get("used") or {}).get("attempts"):
         notes.insert(0, NO_ATTEMPT)

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from hpc_qa.budget.charging import REASONS
 from hpc_qa.budget.cost import QUANTITIES
 from hpc_qa.budget.reconciliation import NAMES
-from hpc_qa.report.cells import decimals, number, percent, text, total, visible
+from hpc_qa.report.cells import NOT_KNOWN, decimals, number, percent, text, total, visible
 from hpc_qa.report.drawing import NO_ATTEMPT, Report
 from hpc_qa.report.waterfall import STAGES
 
@@ -17,6 +17,7 @@ Rows = Sequence[tuple[Markup, ...]]
 MOST_ROWS = 100  # of runs and batches; a page with all of a large project could not be read
 HOURS = "GPU-hours"
 USED = ("attempts", HOURS)
+GAVE = ("accepted pairs", "GPU-hours a pair", "kWh a pair")
 UNKNOWN = Markup("<small>{} not known</small>")
 GAP = Markup('<span class="gap">{}</span>')
 
@@ -106,7 +107,7 @@ def _batches(report: Report) -> Table:
     found = report.get("batches") or ()
     digits = decimals(row.get("cumulative") for row in found)
     rows = [
-        (text(row.get("batch") or "no batch"), number(row.get("runs")), number(row.get("attempts")),
+        (text(row.get("batch") or "no batch"), text(_count(row.get("runs"))), number(row.get("attempts")),
          number(row.get("documents")),
          *(number(row.get(name), digits=digits) for name in ("gpu_hours", "cumulative", "remaining")))
         for row in found
@@ -116,14 +117,24 @@ def _batches(report: Report) -> Table:
     return Table("batches", "Batches", headings, rows[-MOST_ROWS:], missing, _cut(len(rows), "the latest"))
 
 
+def _count(runs: object) -> str:
+    return f"{len(runs):,}" if isinstance(runs, Sequence) else NOT_KNOWN
+
+
 def _runs(report: Report) -> Table:
     found = sorted(report.get("runs") or (), key=lambda row: -(row.get("gpu_hours") or 0.0))
     digits = _digits(found)
-    rows = [(text(row.get("run")), *_used(row, digits)) for row in found[:MOST_ROWS]]
+    rows = [(text(row.get("run")), *_used(row, digits), *_gave(row)) for row in found[:MOST_ROWS]]
     if rest := found[MOST_ROWS:]:
-        sums = {name: total(rest, name) for name in ("attempts", "gpu_hours", "attempts_unknown")}
-        rows.append((text(f"{len(rest):,} more"), *_used(sums, digits)))
-    return Table("runs", "Runs", ("run", *USED), rows, NO_ATTEMPT, _cut(len(found), "the largest"))
+        sums = {name: total(rest, name) for name in ("attempts", "gpu_hours", "attempts_unknown", "accepted")}
+        rows.append((text(f"{len(rest):,} more"), *_used(sums, digits), *_gave(sums)))
+    return Table("runs", "Runs", ("run", *USED, *GAVE), rows, NO_ATTEMPT, _cut(len(found), "the largest"))
+
+
+def _gave(row: Report) -> tuple[Markup, ...]:
+    """Accepted pairs, and what one took."""
+    each = row.get("per_accepted_pair") or {}
+    return number(row.get("accepted")), number(each.get("gpu_hours")), number(each.get("energy_kwh"))
 
 
 def _used(row: Report, digits: int | None) -> tuple[Markup, ...]:
