@@ -19,6 +19,7 @@ from hpc_qa.ledger.attempts import current
 COLUMNS = ("cluster", "source", "run_id", "state", "gpu_count", "gpu_hours_allocated", "stages_ms")
 NOT_MARKED = "not marked"  # attempts without a folder of ours, or that still run
 MS_PER_HOUR = 3_600_000
+ROWS_AT_ONCE = 65_536  # less memory is less time
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +126,14 @@ def _by(name: str, table: pa.Table) -> dict[str, Used]:
 
 def _by_stage(table: pa.Table) -> dict[str, float]:
     """GPU-hours by stage; what has no marks is one of its own."""
-    stages = pa.concat_arrays(table.column("stages_ms").chunks or [pa.nulls(0, table.schema.field("stages_ms").type)])
-    names = stages.keys.dictionary_encode()
-    gpus = pc.fill_null(table.column("gpu_count"), 0).to_numpy()
-    weights = stages.items.to_numpy() * np.repeat(gpus, np.diff(stages.offsets.to_numpy()))
-    sums = np.bincount(names.indices.to_numpy(), weights, minlength=len(names.dictionary)) / MS_PER_HOUR
-    found = dict.fromkeys(STAGES, 0.0) | dict(zip(names.dictionary.to_pylist(), sums.tolist(), strict=True))
+    sums: Counter[str] = Counter()
+    for chunk in table.select(["stages_ms", "gpu_count"]).to_batches(ROWS_AT_ONCE):
+        stages, gpus = chunk.column(0), chunk.column(1)
+        ends = stages.offsets.to_numpy()
+        names = stages.keys[ends[0] : ends[-1]].dictionary_encode()
+        milliseconds = stages.items[ends[0] : ends[-1]].to_numpy()
+        weights = milliseconds * np.repeat(np.nan_to_num(gpus.to_numpy(zero_copy_only=False)), np.diff(ends))
+        spent = np.bincount(names.indices.to_numpy(), weights, minlength=len(names.dictionary)) / MS_PER_HOUR
+        sums.update(dict(zip(names.dictionary.to_pylist(), spent.tolist(), strict=True)))
+    found = dict.fromkeys(STAGES, 0.0) | dict(sums)
     return found | {NOT_MARKED: _used(table).gpu_hours - sum(found.values())}
