@@ -1,6 +1,7 @@
-"""The ledger at size: a collection of 100,000 captured rows, the same again, and `budget` over a million attempts.
+"""The ledger at size: a collection of 100,000 captured rows, and `budget` over a million attempts.
 
-Each command is a process of its own, with its files in the page cache.
+The collection is made twice, and `budget` is called before and after compaction. Each command is a process of its own,
+with its files in the page cache.
 """
 
 import json
@@ -22,14 +23,15 @@ from hpc_qa.ledger.schema import ATTEMPT
 HOW = "python -m benchmarks ledger"
 CAPTURED = ROOT / "tests" / "data" / "sacct" / "attempts.psv"
 ROWS, PARTS, ATTEMPTS_EACH = 100_000, 1_000, 1_000
-SYNC_S, SYNC_MB, BUDGET_S = 10.0, 500.0, 3.0
+SYNC_S, SYNC_MB, BUDGET_S, COMPACT_S = 10.0, 500.0, 3.0, 2.0
+TIMES = 7  # the least counts: what else the machine does only adds
 
 
 def run() -> list[Figure]:
     """The figures of this benchmark."""
     with tempfile.TemporaryDirectory(prefix="hql", dir="/tmp") as name:
         folder = Path(name)
-        return [*collection(folder / "sync"), over_a_million(folder / "budget")]
+        return [*collection(folder / "sync"), *over_a_million(folder / "budget")]
 
 
 def collection(project: Path) -> list[Figure]:
@@ -57,20 +59,25 @@ def collection(project: Path) -> list[Figure]:
     ]  # fmt: skip
 
 
-def over_a_million(project: Path) -> Figure:
-    """`budget` over many part files."""
+def over_a_million(project: Path) -> list[Figure]:
+    """`budget` over many part files, and over what `ledger compact` makes of them."""
     project.mkdir()
     for part in range(PARTS):
         write_part(project, "attempt", made(part))
+    what = f"budget over {PARTS * ATTEMPTS_EACH:,} attempts"
+    before = _budget(project, f"{what} in {PARTS:,} part files", BUDGET_S)
+    called(project, ["ledger", "compact"])
+    return [before, _budget(project, f"{what}, compacted", COMPACT_S)]
+
+
+def _budget(project: Path, name: str, limit_s: float) -> Figure:
     called(project, ["budget", "--json"])
-    taken = [called(project, ["budget", "--json"]) for _ in range(3)]
-    seconds, said = min(one[0] for one in taken), json.loads(taken[0][2])
+    taken = [called(project, ["budget", "--json"]) for _ in range(TIMES)]
+    seconds, said = sorted(one[0] for one in taken), json.loads(taken[0][2])
     if said["used"]["attempts"] != PARTS * ATTEMPTS_EACH:
         raise RuntimeError(f"counted {said['used']['attempts']:,} attempts")
-    return Figure(
-        f"budget over {PARTS * ATTEMPTS_EACH:,} attempts in {PARTS:,} part files", f"under {BUDGET_S:.0f} s",
-        f"{seconds:.1f} s, {taken[0][1]:.0f} MB", seconds < BUDGET_S, HOW,
-    )  # fmt: skip
+    measured = f"{seconds[0]:.2f} s (the least of {TIMES}, at most {seconds[-1]:.2f}), {taken[0][1]:.0f} MB"
+    return Figure(name, f"under {limit_s:.0f} s", measured, seconds[0] < limit_s, HOW, {"seconds": seconds})
 
 
 def made(part: int) -> pa.Table:

@@ -84,3 +84,30 @@ def show(*, project: Path, as_json: bool) -> int:
     for note in found.skipped:
         say(f"note: left out: {note}", err=True)
     return ExitCode.DONE
+
+
+@ledger.command()
+@common
+def compact(*, project: Path, as_json: bool) -> int:
+    """Put the rows of many small files into a few, so that reading stays quick; no row is changed or dropped.
+
+    The files that are replaced stay for a day and are deleted by a later call.
+
+    Example: hpc-qa ledger compact
+    """
+    from hpc_qa.ledger.compaction import compact as compact_table
+    from hpc_qa.ledger.schema import TABLES
+
+    done = [compact_table(project, name) for name in TABLES]
+    if as_json:
+        print_json({"tables": [one.to_json() for one in done]})
+    else:
+        for one in done:
+            said = (
+                f"{one.rows:,} rows of {one.replaced:,} files in {len(one.written)}" if one.written else "nothing to do"
+            )
+            say(f"{one.table:<10}{said}; replaced files deleted: {one.deleted:,}, kept for a day: {one.kept:,}")
+    for one in done:
+        for note in one.skipped:
+            say(f"note: left as it is: {note}", err=True)
+    return ExitCode.DONE

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hpc_qa.ledger.latest import latest
 from hpc_qa.ledger.parts import Parts, read_parts, writable, write_part
 from hpc_qa.ledger.schema import ATTEMPT
 
@@ -27,24 +28,16 @@ def current(project: Path, columns: Sequence[str] | None = None) -> Parts:
     """
     wanted = list(columns or ATTEMPT.names)
     parts = read_parts(project, TABLE, list(dict.fromkeys((*KEY, *ORDER, "folder", *wanted))))
-    return replace(parts, table=_known_since(_newest(parts.table)).select(wanted))
-
-
-def _newest(table: pa.Table) -> pa.Table:
-    """Of the rows of an attempt the one that counts."""
-    if pc.count_distinct(table.column("attempt_id")).as_py() == table.num_rows:
-        return table
-    frame = table.select([*KEY, *ORDER]).to_pandas()
-    newest = frame.sort_values(list(ORDER), kind="stable").drop_duplicates(list(KEY), keep="last")
-    return table.take(pa.array(newest.index, pa.int64()))
+    return replace(parts, table=_known_since(latest(parts.table, KEY, ORDER)).select(wanted))
 
 
 def _known_since(table: pa.Table) -> pa.Table:
     """Without folders that accounting did not know when they were written down, and does by now."""
     folders, ids = table.column("folder"), table.column("attempt_id")
-    alone = pc.fill_null(pc.equal(folders, ids), False)
+    alone = pc.equal(folders, ids)
     if not pc.any(alone).as_py():
         return table
+    alone = pc.fill_null(alone, False)
     others = pc.drop_null(folders.filter(pc.invert(alone)))
     return table.filter(pc.invert(pc.and_(alone, pc.is_in(folders, value_set=others.combine_chunks()))))
 

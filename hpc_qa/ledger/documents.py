@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hpc_qa.ledger.latest import latest
 from hpc_qa.ledger.parts import Parts, read_parts, writable, write_part
 from hpc_qa.ledger.schema import DOCUMENT
 
@@ -45,6 +46,4 @@ def of_runs(project: Path, runs: Iterable[str]) -> Parts:
     """
     parts = read_parts(project, TABLE, DOCUMENT.names)
     table = parts.table.filter(pc.is_in(parts.table.column("run_id"), value_set=pa.array(list(runs), pa.string())))
-    frame = table.select(["run_id", "doc_id", "observed_at"]).to_pandas().sort_values("observed_at", kind="stable")
-    latest = frame.drop_duplicates(["run_id", "doc_id"], keep="last").index
-    return replace(parts, table=table.take(pa.array(latest, pa.int64())))
+    return replace(parts, table=latest(table, ("run_id", "doc_id"), ("observed_at",)))
