@@ -14,8 +14,9 @@ from hpc_qa.config_file import load
 from hpc_qa.ledger.usage import used_by_living
 from hpc_qa.manifest import Entry
 from hpc_qa.slurm.queue import QueuedTask
+from hpc_qa.store.merge import commit_shard
 from tests.made_campaign import Campaign
-from tests.made_runs import attempt, planned_run
+from tests.made_runs import attempt, document, planned_run
 from tests.projects import call
 
 CONFIG = """
@@ -125,3 +126,21 @@ def test_a_lien_is_what_was_promised_to_shards_that_wait_or_run_less_what_they_h
     assert demanded_by(run, [2], None).worst == 4 * 4.0
     assert lien_of(run, ClusterView({}, {}), so_far, None) is None
     assert lien_of(run, ClusterView(None, None), so_far, None).tasks == 2  # Slurm is silent: they may run
+
+
+def test_submit_of_the_next_batch_asks_for_the_gate_of_the_one_before(project, capsys):
+    config = project / "config.yaml"
+    config.write_text(config.read_text() + "campaign: c\nbatch: batch_200\n")
+    before = planned_run(project, [["a"]], name="before", batch="batch_50", campaign="c")
+    made = attempt(before.shard(0), [[document("a", state="failed")]])
+    assert commit_shard(before.shard(0), made.name, ["a"])
+    assert call(project, "submit", str(config), "--json") == 4
+    captured = capsys.readouterr()
+    said = json.loads(captured.out)
+    assert (said["run"], said["gate"]["verdict"]) == (None, "no-go")
+    assert "error_rate 1: 1 of 1 documents failed" in captured.err
+    assert "--despite-gate" in captured.err
+    assert call(project, "submit", str(config), "--despite-gate") == 2  # and it comes to the next: nothing is converted
+    said = capsys.readouterr().err
+    assert f"note: the gate after batch_50 ({before.run_id}) says no-go" in said
+    assert "20 documents are not converted yet" in said
