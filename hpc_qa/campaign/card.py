@@ -38,6 +38,7 @@ class RunFacts:
     converter: str
     language: str | None
     cost: str
+    review: str | None = None  # what people said of a sample of its pairs; None: nobody rated any
 
 
 def render(
@@ -53,16 +54,21 @@ def render(
         "## Load it\n\n" + _loading(counts),
         "## Yield\n\n" + _yield(funnel),
         "## How it was made\n\n" + _runs(runs),
+        *(["## Read by people\n\n" + _reviews(runs)] if any(run.review for run in runs) else []),
         "## Sources\n\nThe documents keep their own licences.\n\n" + _sources(sources),
-        "## Limits\n\n" + LIMITS,
+        "## Limits\n\n" + LIMITS.format(read="" if any(run.review for run in runs) else "; nobody has read them"),
     ]
     return "\n\n".join(parts) + "\n"
 
 
 LIMITS = """\
 Questions and answers were written by a language model and checked by rules and, where scores are given, by the same
-model as a judge; nobody has read them. `evidence` is quoted from the source by construction; that an answer follows
+model as a judge{read}. `evidence` is quoted from the source by construction; that an answer follows
 from it is a judgement. Near-duplicates are found by their wording, not by their meaning."""
+
+
+def _reviews(runs: Sequence[RunFacts]) -> str:
+    return "\n".join(f"- {run.run_id}: {run.review or 'nobody rated any of its pairs'}" for run in runs)
 
 
 def _front_matter(name: str, runs: Sequence[RunFacts], counts: Mapping[str, int]) -> dict[str, Any]:

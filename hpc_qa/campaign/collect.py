@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from hpc_qa.campaign.card import RunFacts, Source, render
 from hpc_qa.campaign.funnel import Funnel
+from hpc_qa.campaign.review import review_of
 from hpc_qa.campaign.verify import verify
 from hpc_qa.errors import ConfigError, ExitCode, StoreError
 from hpc_qa.qa.duplicates import near_duplicates
@@ -316,6 +317,7 @@ def _read_part(run: RunDirectory) -> RunPart:
             converter=run.frozen_plan()["converter_key"],
             language=config["qa"]["language"],
             cost=_cost(run, facts.get("gpus_per_server")),
+            review=_review(run),
         ),
         threshold=config["qa"]["checks"]["near_duplicate"],
         judge=config["qa"]["judge"],
@@ -346,3 +348,9 @@ def _stages(path: Path) -> Iterator[dict[str, Any]]:
             stage = json.loads(line)
             if isinstance(stage, dict) and isinstance(stage.get("duration_s"), int | float):
                 yield stage
+
+
+def _review(run: RunDirectory) -> str | None:
+    """What people said of a sample of its pairs, accepted and rejected ones; None where nobody rated any."""
+    review = review_of(run)
+    return review.words() if review is not None and review.scores else None

@@ -71,6 +71,15 @@ class Review:
         """The share of the rated pairs that have what a pair needs."""
         return share_good(list(self.scores.values()), self.minima)
 
+    def words(self) -> str:
+        """The figures in one sentence, for a dataset card; with the interval at 95 %."""
+        found, good = means(list(self.scores.values())), self.good_enough()
+        scores = ", ".join(f"{name} {one.value:.1f}" for name, one in found.items() if one.value is not None)
+        said = f"{len(self.scores)} pairs that passed the checks were rated: {scores} of 5"
+        if good.value is None or good.low is None or good.high is None:
+            return said
+        return f"{said}; {100 * good.value:.0f} % good enough ({100 * good.low:.0f} to {100 * good.high:.0f} %)"
+
     def to_json(self) -> dict[str, Any]:
         """As `review --json` prints it."""
         verdicts = {key: verdict for key in self.scores if (verdict := self._verdicts.get(key)) is not None}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from hpc_qa.campaign.collect import collect
 from hpc_qa.campaign.figures import figures
 from hpc_qa.campaign.review import minima_of, review_of
 from hpc_qa.campaign.review_ratings import RATED, SKIPPED, Rating, RatingsFile
@@ -157,3 +158,14 @@ def test_port_and_socket_together_are_refused_and_so_is_a_run_of_others(capsys, 
     run.review.chmod(0o777)
     assert hpc_qa(["review", str(run.path)]) == 2
     assert "others can write it" in capsys.readouterr().err
+
+
+def test_the_card_of_the_dataset_says_what_people_said_or_that_nobody_read(run, tmp_path):
+    collect([run], out=tmp_path / "before")
+    assert "nobody has read them" in (tmp_path / "before" / "README.md").read_text()
+    say(run, "ann", dict(zip("abcd", HUMAN, strict=True)))
+    collect([run], out=tmp_path / "after")
+    card = (tmp_path / "after" / "README.md").read_text()
+    assert "nobody has read them" not in card
+    rated = "4 pairs that passed the checks were rated: clarity 4.2, accuracy 4.5, relevance 4.2, overall 4.0 of 5"
+    assert f"- {run.run_id}: {rated}; 75 % good enough (30 to 95 %)" in card
