@@ -17,7 +17,7 @@ from hpc_qa.campaign.cluster import ClusterView
 from hpc_qa.campaign.piles import piles_of
 from hpc_qa.campaign.plan import RunPlan
 from hpc_qa.campaign.status import status, view_of_all
-from hpc_qa.campaign.sync import sync_runs
+from hpc_qa.campaign.sync import behind, sync_runs
 from hpc_qa.config import Budget, Config, Site, Slurm
 from hpc_qa.config_file import load_site
 from hpc_qa.errors import SlurmError, StoreError
@@ -52,12 +52,12 @@ def committed(
     """
     runs = [run for run in list_runs(project) if on_slurm(run)]
     notes: list[str] = []
-    if fresh and runs:
+    view = view_of_all(runs)
+    if fresh and (unsettled := behind(project, runs, view.queued)):
         try:
-            notes += sync_runs(project, runs).notes
+            notes += sync_runs(project, unsettled).notes
         except SlurmError as error:
             notes.append(f"what is used is as old as the ledger, accounting does not answer: {error}")
-    view = view_of_all(runs)
     others = [run for run in runs if without is None or run.path != without.path]
     used, skipped = charged(project, budget.clusters, site)
     notes += [f"left out of the ledger: {one}" for one in skipped]

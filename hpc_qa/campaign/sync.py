@@ -1,6 +1,6 @@
 """Accounting into the ledger: what Slurm knows of the attempts of our runs, or what a captured text says of any."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,14 @@ from hpc_qa.campaign.held import SACCT, Held, attempt_table, joined
 from hpc_qa.campaign.seff_figures import ask_about, known_figures, last_attempts
 from hpc_qa.errors import SlurmError
 from hpc_qa.ledger import documents
-from hpc_qa.ledger.attempts import add_new
+from hpc_qa.ledger.attempts import add_new, current
 from hpc_qa.slurm.allocation import Allocation, allocations
 from hpc_qa.slurm.attempts import ask_sacct
 from hpc_qa.slurm.sacct_text import read_rows
 from hpc_qa.store.run_directory import RunDirectory, list_runs
 from hpc_qa.units import utc_now
+
+STARTED_AGAIN = frozenset({"REQUEUED", "PREEMPTED", "NODE_FAIL", "UNKNOWN"})  # perhaps, under the same job id
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,25 @@ def sync_runs(project: Path, runs: Sequence[RunDirectory], *, asks_seff: bool = 
     found = allocations(read_rows(ask_sacct(jobs))) if jobs else []
     done = _write(project, found, tasks, list(attempt_folders(runs)), asks_seff=asks_seff)
     return _with_documents(project, runs, done)
+
+
+def behind(project: Path, runs: Sequence[RunDirectory], living: Collection[str] | None) -> list[RunDirectory]:
+    """Those of these runs of which accounting may know more than the ledger.
+
+    `living` are the array tasks that the queue has, None where it did not answer. A task that is in it, or whose newest
+    row in the ledger is no end for good, is behind.
+
+    Raises:
+        StoreError: the ledger cannot be listed.
+    """
+    table = current(project, ("run_id", "job_id", "submit", "state", "is_final")).table.sort_by("submit")
+    newest = {row["job_id"]: row for row in table.to_pylist() if row["run_id"] is not None}
+    settled = {job for job, row in newest.items() if row["is_final"] and row["state"] not in STARTED_AGAIN}
+    return [
+        run
+        for run in runs
+        if (tasks := _tasks([run]).keys()) - settled or living is None or not tasks.isdisjoint(living)
+    ]
 
 
 def sync_file(project: Path, path: Path) -> Synced:

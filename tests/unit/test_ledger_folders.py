@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hpc_qa.campaign.attempt_folders import attempt_folders
-from hpc_qa.campaign.sync import sync_file, sync_runs
+from hpc_qa.campaign.sync import behind, sync_file, sync_runs
 from hpc_qa.ledger.attempts import as_rows, current
 from hpc_qa.ledger.samples import sum_up
 from hpc_qa.store.run_directory import RunDirectory, attempt_name
@@ -178,3 +178,16 @@ def test_damaged_marks_are_left_out(tmp_path, run):
     folder.attempt.directory.stages.write_text('null\n[]\n{"stage": "x"}\n{"stage": "setup", "start": 1, "end": 2}\n')
     (again,) = attempt_folders([run])
     assert again.spans == ()
+
+
+def test_accounting_is_asked_again_only_about_runs_of_which_it_may_know_more(tmp_path, run):
+    def asked(living: set[str] | None) -> bool:
+        return behind(tmp_path, [run], living) == [run]
+
+    assert asked(set())  # nothing is known
+    synced(tmp_path, f"16|9_0|NODE_FAIL|50|{EPOCH - 9}|{EPOCH}|{EPOCH + 50}|gres/gpu=4")
+    assert asked(set())  # it may have been started again
+    synced(tmp_path, f"16|9_0|COMPLETED|50|{EPOCH + 60}|{EPOCH + 70}|{EPOCH + 120}|gres/gpu=4")
+    assert not asked(set())
+    assert asked({"9_0"})
+    assert asked(None)  # the queue did not answer
