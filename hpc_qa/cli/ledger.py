@@ -69,12 +69,14 @@ def show(*, project: Path, as_json: bool) -> int:
     """
     from hpc_qa.config_file import load_site
     from hpc_qa.ledger.attempts import as_rows, current
-    from hpc_qa.ledger.reconciliation import columns, not_charged, with_hours
+    from hpc_qa.ledger.reconciliation import columns, gaps_between_hours, not_charged, with_hours
 
     site = load_site(project)
     found = current(project, tuple(dict.fromkeys((*SHOWN, *columns(site)))))
     table = with_hours(site, found.table)
     rows = as_rows(table.select([*SHOWN, *COMPUTED]))
+    for row in rows:
+        row["gpu_hours_gaps"] = gaps_between_hours(site, row)
     if as_json:
         print_json(rows)
     else:

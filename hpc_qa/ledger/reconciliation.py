@@ -6,6 +6,7 @@ What is charged is computed here, each time, and never stored: a rule that was r
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,7 @@ from hpc_qa.budget.charging import (
     gaps_between,
     held_of,
 )
-from hpc_qa.budget.reconciliation import NOT_SAMPLED, START_UP, WORK, Reconciliation
+from hpc_qa.budget.reconciliation import NOT_SAMPLED, START_UP, WORK, Reconciliation, reconcile_attempt
 from hpc_qa.config import Site
 from hpc_qa.ledger.attempts import current
 from hpc_qa.ledger.schema import ATTEMPT
@@ -80,6 +81,21 @@ def with_hours(site: Site | None, table: pa.Table) -> pa.Table:
     """The table with `gpu_hours_charged` and `gpu_hours_busy`, null where they are not known."""
     busy = pc.divide(_column(table, "gpu_busy_s"), 3600.0)
     return table.append_column("gpu_hours_charged", charged_column(site, table)).append_column("gpu_hours_busy", busy)
+
+
+def gaps_between_hours(site: Site | None, row: dict[str, Any]) -> dict[str, float] | None:
+    """What lies between the three numbers of one attempt, by name, GPU-hours; None where nothing does.
+
+    `row` has the columns of the ledger and those of `with_hours`, maps as objects.
+    """
+    allocated, charged = row["gpu_hours_allocated"], row["gpu_hours_charged"]
+    if (charged is None or charged == allocated) and row["gpu_busy_s"] is None:
+        return None
+    found = reconcile_attempt(
+        site, held_of(row), busy_s=row["gpu_busy_s"], samples_share=row["gpu_samples_share"],
+        stages_ms=row["stages_ms"], busy_ms=row["busy_ms"],
+    )  # fmt: skip
+    return {name: float(gap) for name, gap in (found.to_charged | found.to_busy).items()} or None
 
 
 def not_charged(site: Site | None, table: pa.Table) -> dict[str, int]:

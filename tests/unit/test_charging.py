@@ -109,6 +109,9 @@ def test_show_has_what_is_charged_and_says_of_what_it_is_not_known(accounted, ca
     rows = {row["job_id"]: row for row in json.loads(captured.out)}
     assert {name: row["gpu_hours_charged"] for name, row in rows.items()} == {"7": 6.0, "8": 4.0, "9": None}
     assert {row["gpu_hours_busy"] for row in rows.values()} == {None}
+    assert {name: row["gpu_hours_gaps"] for name, row in rows.items()} == {
+        "7": {"suspended": 1.0, "whole_nodes": 3.0}, "8": None, "9": None,
+    }  # fmt: skip
     assert "not known of 1 attempts: accounting has no number of nodes" in captured.err
 
 
