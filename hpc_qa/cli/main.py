@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "collect": ("result", "collect", "Publish the dataset of a run."),
     "ledger": ("ledger", "ledger", "What was used: accounting in, attempts out."),
     "budget": ("budget", "budget", "Whether the corpus fits into the budget."),
+    "bench": ("bench", "bench", "Records of runs: compare, regression, targets."),
     "gate": ("gate", "gate", "Go or no-go to the next batch."),
 }
 
