@@ -6,7 +6,18 @@ import sys
 from benchmarks.figure import ROOT, read_all, write
 from hpc_qa.campaign.provenance import commit_sha
 
-BENCHES = ("command_line", "demo", "throughput", "memory", "planner", "submit", "slurm", "forecast", "ledger")
+BENCHES = (
+    "command_line",
+    "demo",
+    "throughput",
+    "memory",
+    "planner",
+    "submit",
+    "slurm",
+    "forecast",
+    "ledger",
+    "regression",
+)
 
 
 def main(names: list[str]) -> int:

@@ -55,13 +55,13 @@ def load(path: Path, *, project: Path, overrides: Mapping[str, object] | None = 
         ConfigError: with all faults of the file, of the project file and of the overrides.
     """
     file = read(path)
-    faults = [_located(path, fault.line, fault.text) for fault in file.faults]
+    faults = [located(path, fault.line, fault.text) for fault in file.faults]
     settings, project_faults = _read_project(project)
     data = _overridden(_with_project(file.data, settings), overrides or {})
     site, site_faults = _site_of(data, project)
     if file.data or not file.faults:  # with nothing readable, "name is missing" would only be noise
         faults += _control_characters(file.data, path, file)
-        faults += _faults_of(Config, data, path, file, overrides or {})
+        faults += faults_of(Config, data, path, file, overrides or {})
     if faults or project_faults or site_faults:
         every = (*_in_order(faults), *project_faults, *site_faults)
         raise ConfigError(*every, hint="configs/example.yaml explains every setting")
@@ -101,9 +101,9 @@ def _read_project(project: Path) -> tuple[Project, list[str]]:
     if not path.exists():
         return Project(), []
     file = read(path)
-    faults = [_located(path, fault.line, fault.text) for fault in file.faults if fault.text != "is empty"]
+    faults = [located(path, fault.line, fault.text) for fault in file.faults if fault.text != "is empty"]
     if file.data:
-        faults += _faults_of(Project, file.data, path, file, {})
+        faults += faults_of(Project, file.data, path, file, {})
     return (Project(), _in_order(faults)) if faults else (Project.model_validate(file.data), [])
 
 
@@ -114,10 +114,10 @@ def read_section(path: Path, model: type[S], more: Callable[[YamlFile], Iterable
         ConfigError: with all faults of the file, by line.
     """
     file = read(path)
-    faults = [_located(path, fault.line, fault.text) for fault in (*file.faults, *more(file))]
+    faults = [located(path, fault.line, fault.text) for fault in (*file.faults, *more(file))]
     if file.data or not file.faults:
         faults += _control_characters(file.data, path, file)
-        faults += _faults_of(model, file.data, path, file, {})
+        faults += faults_of(model, file.data, path, file, {})
     if faults:
         raise ConfigError(*_in_order(faults))
     return model.model_validate(file.data)
@@ -184,7 +184,7 @@ def _overridden(data: Mapping[str, Any], overrides: Mapping[str, object]) -> dic
     return result
 
 
-def _faults_of(
+def faults_of(
     model: type[BaseModel], data: Mapping[str, Any], path: Path, file: YamlFile, overrides: Mapping[str, object]
 ) -> list[str]:
     """Every fault that the model sees, those included that only show once others are out of the way."""
@@ -211,7 +211,7 @@ def _control_characters(data: Any, path: Path, file: YamlFile, above: KeyPath = 
         found = next((text for text in (key, value) if isinstance(text, str) and _CONTROL.search(text)), None)
         if found is not None:
             said = f"{dotted(here)}: {_shown(found)} holds a line break or another control character"
-            faults.append(_located(path, _line(file, here), said))
+            faults.append(located(path, _line(file, here), said))
         elif isinstance(value, dict | list):
             faults += _control_characters(value, path, file, here)
     return faults
@@ -272,7 +272,7 @@ def _text(
         said = f"{name} {_must_be(error) if alone else 'cannot be ' + _shown(error['input'])}"
     if overrides.get(name) is not None:
         return f"{said} (given on the command line)"
-    return _located(path, _line(file, key), said)
+    return located(path, _line(file, key), said)
 
 
 def _line(file: YamlFile, key: KeyPath) -> int | None:
@@ -282,7 +282,8 @@ def _line(file: YamlFile, key: KeyPath) -> int | None:
     return file.lines.get(key)
 
 
-def _located(path: Path, line: int | None, text: str) -> str:
+def located(path: Path, line: int | None, text: str) -> str:
+    """A fault with its file and line."""
     return f"{path}:{line}: {text}" if line else f"{path}: {text}"
 
 

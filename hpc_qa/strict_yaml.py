@@ -57,6 +57,12 @@ class _Refused(Exception):
 
 def read(path: Path) -> YamlFile:
     """The file's mapping, with lines and faults. Raises nothing: an unreadable file is a fault as well."""
+    text = read_text(path)
+    return text if isinstance(text, YamlFile) else parse(text)
+
+
+def read_text(path: Path) -> str | YamlFile:
+    """What a file holds as text, or, when that is none, nothing with its fault."""
     try:
         kind = path.stat().st_mode
         if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # opening a FIFO waits, reading a device never ends
@@ -65,13 +71,12 @@ def read(path: Path) -> YamlFile:
             data = stream.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             return YamlFile(faults=[Fault(None, (), f"is larger than {MAX_BYTES} bytes; that is no settings file")])
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
         other = "UTF-16; save it as UTF-8" if exc.object[:2] in (b"\xff\xfe", b"\xfe\xff") else f"byte {exc.start}"
         return YamlFile(faults=[Fault(None, (), f"is not UTF-8 text ({other})")])
     except OSError as exc:
         return YamlFile(faults=[Fault(None, (), f"cannot be read: {exc.strerror}")])
-    return parse(text)
 
 
 def parse(text: str) -> YamlFile:

@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "review": ("review", "review", "A page on this machine to rate a sample of the pairs."),
     "ledger": ("ledger", "ledger", "What was used: accounting in, attempts out."),
     "budget": ("budget", "budget", "Whether the corpus fits into the budget."),
+    "bench": ("bench", "bench", "Records of runs: compare, regression, targets."),
     "gate": ("gate", "gate", "Go or no-go to the next batch."),
 }
 

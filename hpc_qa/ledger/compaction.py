@@ -91,7 +91,7 @@ def _groups(folder: Path, name: str, bad: dict[Path, str]) -> list[list[Path]]:
     for path in list_parts(folder, name).live:
         try:
             file = open_part(path)
-            version, rows = version_of(file), file.metadata.num_rows
+            version, rows = version_of(file.schema_arrow), file.metadata.num_rows
         except UNREADABLE as exc:
             bad[path] = why(exc)
             continue

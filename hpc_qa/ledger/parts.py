@@ -187,8 +187,9 @@ def _read(path: Path, schema: pa.Schema) -> tuple[pa.Table, int] | str:
     """Columns and version of one file, or why it is left out."""
     try:
         file = open_part(path)
-        has = [column for column in schema.names if column in file.schema_arrow.names]
-        version = version_of(file)
+        held = file.schema_arrow  # made anew each time that it is asked for
+        has = [column for column in schema.names if column in held.names]
+        version = version_of(held)
         table = file.read(columns=has, use_threads=file.num_row_groups > 1).select(has)
         return conformed(table.replace_schema_metadata(None), schema), version
     except UNREADABLE as exc:
@@ -217,13 +218,13 @@ def _part_files(folder: Path, name: str) -> list[Path]:
     return [folder / one for one in names if one.startswith(f"part-{name}-") and one.endswith(".parquet")]
 
 
-def version_of(file: pq.ParquetFile) -> int:
-    """The version that wrote a file.
+def version_of(schema: pa.Schema) -> int:
+    """The version that wrote a file with this schema.
 
     Raises:
         ValueError: it does not say one, so it is none of ours.
     """
-    said = (file.schema_arrow.metadata or {}).get(VERSION_KEY)
+    said = (schema.metadata or {}).get(VERSION_KEY)
     if said is None:
         raise ValueError("not written by hpc_qa")
     return int(said)

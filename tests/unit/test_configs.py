@@ -8,7 +8,11 @@ from hpc_qa.config import Config
 from hpc_qa.config_file import _settings, load
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIGS = sorted(path for path in (ROOT / "configs").glob("*.yaml") if path.name not in ("models.yaml", "prices.yaml"))
+CONFIGS = sorted(
+    path
+    for path in (ROOT / "configs").glob("*.yaml")
+    if path.name not in ("models.yaml", "prices.yaml", "targets.yaml")
+)
 NO_DEFAULT = {"name", "manifest", "vllm.model"}
 
 
@@ -74,6 +78,7 @@ def test_the_demo_needs_no_slurm_and_a_workstation_uses_both_cards():
     [
         ("configs/models.yaml", "campaign/models.yaml"),
         ("configs/prices.yaml", "budget/prices.yaml"),
+        ("configs/targets.yaml", "bench/targets.yaml"),
         ("slurm/generic.yaml", "campaign/site.yaml"),
     ],
 )

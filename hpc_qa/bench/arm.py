@@ -1,0 +1,64 @@
+"""One side of a comparison: the records of runs that should be alike."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from hpc_qa.bench.record import Record
+from hpc_qa.bench.record_file import ENDINGS, Records, read_records
+from hpc_qa.errors import ConfigError
+
+FOLDER = "records"  # of a project: ID.yaml of each record
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """The records of one side."""
+
+    name: str  # as it was given
+    records: tuple[Record, ...]
+    notes: tuple[str, ...]  # records that were left out, keys that are none
+
+    def known(self, key: str) -> list[float]:
+        """The values of a key in the records that have one."""
+        return [value for record in self.records if (value := record.value(key)) is not None]
+
+
+def arm_of(text: str, project: Path) -> Arm:
+    """The arm that a text names: a record file, a folder of them, or ids of records or runs joined by commas.
+
+    Raises:
+        ConfigError: there is no such thing, or none of its records can be used.
+    """
+    found = Records()
+    paths = [Path(text)] if os.path.exists(text) else []  # many ids are longer than a name may be
+    for name in () if paths else filter(None, text.split(",")):
+        path = _path_of(name, project)
+        if path:
+            paths.append(path)
+        else:
+            found.records += records_of_run(name)
+    read = read_records(paths)
+    faults = [*found.faults, *read.faults]
+    records = (*found.records, *read.records)
+    if not records:
+        raise ConfigError(*(faults or [f"{text!r} names no record"]), hint="hpc-qa bench import FILE, or template KIND")
+    return Arm(text, records, (*(f"left out: {fault}" for fault in faults), *read.warnings))
+
+
+def _path_of(name: str, project: Path) -> Path | None:
+    """The file that is named, or that holds the record of this id."""
+    kept = [project / FOLDER / f"{name}{ending}" for ending in ENDINGS]
+    return next((path for path in (Path(name), *kept) if os.path.exists(path)), None)
+
+
+def records_of_run(run: str) -> list[Record]:
+    """The record of a run.
+
+    Raises:
+        ConfigError: always; only records that lie in files are read so far.
+    """
+    raise ConfigError(
+        f"{run!r} is no file, no folder and no record in {FOLDER}/",
+        hint="records of runs are not made yet: name a file, or hpc-qa bench import FILE",
+    )

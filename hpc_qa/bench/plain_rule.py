@@ -1,0 +1,40 @@
+"""The plain rule: means against each other, without asking how much runs differ. It stands beside the verdict.
+
+Throughput may be down by less than 10 %, quality by less than 5 %; for memory there is no rule.
+"""
+
+import math
+from typing import Any
+
+from hpc_qa.bench.arm import Arm
+
+PASS, FAIL, NO_DATA, NO_RULE = "PASS", "FAIL", "NO DATA", "NO RULE"
+MEMORY = ("results.max_cpu_memory_gb", "results.avg_cpu_memory_gb", "results.max_gpu_memory_gb")  # what both arms have
+
+
+def plain_rule(baseline: Arm, current: Arm) -> dict[str, Any]:
+    """The three comparisons, and PASS or FAIL; NO DATA where neither throughput nor quality can be compared."""
+    memory = next((key for key in MEMORY if baseline.known(key) and current.known(key)), MEMORY[0])
+    found = {
+        "throughput_regression": _compared("results.throughput_pdfs_per_hour", baseline, current, -10),
+        "quality_regression": _compared("quality.quality_score", baseline, current, -5),
+        "memory_regression": _compared(memory, baseline, current, None),
+    }
+    said = {one["status"] for one in found.values()} - {NO_RULE}
+    return found | {"overall_assessment": next((word for word in (FAIL, PASS) if word in said), NO_DATA)}
+
+
+def _compared(key: str, baseline: Arm, current: Arm, limit_percent: float | None) -> dict[str, Any]:
+    before, after = (_mean(arm.known(key)) for arm in (baseline, current))
+    change = (after - before) / before * 100 if before and after is not None else None
+    if change is None:
+        status = NO_DATA
+    elif limit_percent is None:
+        status = NO_RULE
+    else:
+        status = PASS if change > limit_percent else FAIL
+    return {"baseline_avg": before, "current_avg": after, "change_percent": change, "status": status}
+
+
+def _mean(values: list[float]) -> float | None:
+    return math.fsum(values) / len(values) if values else None

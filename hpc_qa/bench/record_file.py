@@ -1,0 +1,240 @@
+"""Records out of files: the full shape and the two short templates, written by the program or by hand.
+
+A file holds one YAML document or several, or a JSON list of cells as sweeps leave it. What is wrong in a record is
+named with file, line and key, and that record is left out; a key that nobody knows is a warning.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from hpc_qa.bench.record import Record, completed
+from hpc_qa.config_file import faults_of, located
+from hpc_qa.errors import ConfigError
+from hpc_qa.store.files import list_folder, make_folder_if_missing, write_once
+from hpc_qa.strict_yaml import Fault, KeyPath, YamlFile, dotted, parse, read_text
+
+ENDINGS = (".yaml", ".yml", ".json")
+WRAPPER = "benchmark_run"
+# the keys of the short templates, and where they stand in a record
+QUICK = {
+    ("run_id",): ("id",),
+    ("pdfs",): ("dataset", "pdfs_processed"),
+    ("time_minutes",): ("results", "total_time_minutes"),
+    ("qa_pairs",): ("results", "qa_pairs_generated"),
+    ("gpu_hours",): ("results", "gpu_hours"),
+    ("quality_ok",): ("quality", "ok"),
+}
+DETAILED = {
+    ("configuration", "commit_sha"): ("commit_sha",),
+    ("configuration", "config_file"): ("config_file",),
+    ("quality_sample",): ("quality",),
+    ("quality", "acceptance_rate"): ("quality", "overall_acceptance_rate"),
+}
+# people write them without quotes, and the templates ask for it: a day, and yes or no
+_DAY = re.compile(r"^(\s*(?:- )?date:[ \t]+)(\d{4}-\d\d-\d\d)(?=[ \t]*(?:#.*)?$)", re.MULTILINE)
+_YES_NO = {"yes": "true", "no": "false"}
+_OK = re.compile(r"^(\s*quality_ok:[ \t]+)(yes|no)(?=[ \t]*(?:#.*)?$)", re.MULTILINE | re.IGNORECASE)
+_DOCUMENT_START = re.compile(r"^---(?=\s|$).*$", re.MULTILINE)
+
+
+@dataclass(slots=True)
+class Records:
+    """What some files hold."""
+
+    records: list[Record] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)  # of records that are left out
+    warnings: list[str] = field(default_factory=list)
+
+
+def read_records(paths: Sequence[Path]) -> Records:
+    """The records of these files and folders; of a folder its `.yaml` and `.json` files.
+
+    Raises:
+        StoreError: a folder cannot be listed.
+    """
+    found = Records()
+    first: dict[str, Path] = {}
+    for path in paths:
+        inside = list_folder(path) if path.is_dir() else []
+        files = [path / one.name for one in inside if one.name.endswith(ENDINGS)] if path.is_dir() else [path]
+        if not files:
+            found.faults.append(f"{path}: holds no record")
+        for file in files:
+            for record in _records_of(file, found):
+                if record.id in first:
+                    found.faults.append(f"{file}: id: {record.id} is that of a record in {first[record.id]} as well")
+                else:
+                    first[record.id] = file
+                    found.records.append(record)
+    return found
+
+
+def keep(record: Record, folder: Path) -> Path:
+    """Write a record in its full shape as ID.yaml; one that is there with the same content stays.
+
+    Raises:
+        ConfigError: there is another record of this id.
+        StoreError: it cannot be written.
+    """
+    name = re.sub(r"[^A-Za-z0-9._+-]", "_", record.id).lstrip(".")[:200] or "record"
+    path = folder / f"{name}.yaml"
+    make_folder_if_missing(folder)
+    if not write_once(path, record.to_yaml().encode()):
+        raise ConfigError(f"{path}: id: {record.id} is there with other content", hint="give the record another id")
+    return path
+
+
+def _records_of(path: Path, found: Records) -> Iterator[Record]:
+    text = read_text(path)
+    if isinstance(text, YamlFile):
+        found.faults += [located(path, fault.line, fault.text) for fault in text.faults]
+        return
+    files = list(_documents(text))
+    for number, file in enumerate(files, 1):
+        if file.faults:
+            found.faults += [located(path, fault.line, fault.text) for fault in file.faults]
+            continue
+        shaped, written = _in_full_shape(file)
+        if not shaped.data.keys() & Record.model_fields.keys():
+            found.faults.append(f"{path}: is no benchmark record; hpc-qa bench template shows what one looks like")
+            continue
+        if shaped.data.get("id") is None:
+            shaped.data["id"] = path.stem + (f"_{number}" if len(files) > 1 else "")
+            found.warnings.append(f"{path}: a record without an id is called {shaped.data['id']}")
+        for key in _take_unknown(Record, shaped.data):
+            found.warnings.append(located(path, shaped.lines.get(key), f"{dotted(key)} is no key of a record"))
+        faults = faults_of(Record, shaped.data, path, shaped, {})
+        for new, old in reversed(written.items()):
+            faults = [re.sub(rf": {re.escape(new)}(?=[ .\[])", f": {old}", fault, count=1) for fault in faults]
+        found.faults += faults
+        if not faults:
+            yield completed(Record.model_validate(shaped.data))
+
+
+def _documents(text: str) -> Iterator[YamlFile]:
+    """The documents of a text, with the lines that they stand on."""
+    if text.lstrip().startswith("["):
+        yield from _cells(text)
+        return
+    text = _OK.sub(lambda found: found[1] + _YES_NO[found[2].lower()], _DAY.sub(r'\1"\2"', text))
+    begins = [0, *(match.end() for match in _DOCUMENT_START.finditer(text))]
+    ends = [*(match.start() for match in _DOCUMENT_START.finditer(text)), len(text)]
+    pieces = [(text[:begin].count("\n"), text[begin:end]) for begin, end in zip(begins, ends, strict=True)]
+    whole = [(line, piece) for line, piece in pieces if re.sub(r"#.*", "", piece).strip()]
+    for line, piece in whole or pieces[:1]:
+        yield parse("\n" * line + piece)
+
+
+def _cells(text: str) -> Iterator[YamlFile]:
+    """The cells of a sweep, as `benchmark_results_*.json` lists them."""
+    try:
+        rows = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        yield _faulty(f"is not JSON: {exc}")
+        return
+    if not rows:
+        yield _faulty("holds no record")
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            yield _faulty(f"[{number - 1}] is no cell of a sweep")
+            continue
+        seconds = row.get("duration_seconds")
+        minutes = seconds / 60 if isinstance(seconds, int | float) else seconds
+        names = [str(row[key]) for key in ("model", "batch_size", "document_set") if row.get(key) is not None]
+        yield YamlFile(
+            {
+                "id": "_".join(["Benchmark", *names, str(number)]),
+                "model": {"name": row.get("model")},
+                "configuration": {key: row.get(key) for key in ("batch_size", "document_set")},
+                "results": {
+                    "total_time_minutes": minutes,
+                    "throughput_pdfs_per_hour": _inner(row, "metrics", "pipeline", "documents_per_hour"),
+                    "max_cpu_memory_gb": _inner(row, "metrics", "system", "memory_used_gb"),
+                },
+                "quality": {"quality_score": _inner(row, "metrics", "pipeline", "quality_score_avg")},
+            }
+        )
+
+
+def _faulty(text: str) -> YamlFile:
+    return YamlFile(faults=[Fault(None, (), text)])
+
+
+def _inner(row: object, *names: str) -> Any:
+    for name in names:
+        row = row.get(name) if isinstance(row, dict) else None
+    return row
+
+
+def _in_full_shape(file: YamlFile) -> tuple[YamlFile, dict[str, str]]:
+    """(the record with its keys where the full shape has them, the keys that were moved as they are written)."""
+    data: Any = file.data
+    above: KeyPath = ()
+    if WRAPPER in data:
+        data, above = data[WRAPPER], (WRAPPER,)
+    shaped = YamlFile(
+        {key: value for key, value in data.items() if value is not None} if isinstance(data, dict) else {}
+    )
+    shaped.lines = {key[len(above) :]: line for key, line in file.lines.items() if key[: len(above)] == above}
+    written = {}
+    for old, new in (DETAILED if above else QUICK | DETAILED).items():
+        if _move(shaped, old, new):
+            written[dotted(new)] = dotted(old)
+    issues = shaped.data.get("issues")
+    if isinstance(issues, str):
+        shaped.data["issues"] = [] if issues.strip().lower() == "none" else [issues]
+    return shaped, written
+
+
+def _move(file: YamlFile, old: KeyPath, new: KeyPath) -> bool:
+    """Put what stands under one key under another, unless that has a value."""
+    *sections, last = old
+    here = _inner(file.data, *map(str, sections))
+    if not isinstance(here, dict) or last not in here:
+        return False
+    *sections, name = new
+    there: Any = file.data
+    for section in sections:
+        there = there.setdefault(section, {})
+        if not isinstance(there, dict):
+            return False
+    if there.get(name) is not None:
+        return False
+    there[name] = here.pop(last)
+    file.lines |= {(*new, *key[len(old) :]): line for key, line in file.lines.items() if key[: len(old)] == old}
+    return True
+
+
+def _take_unknown(model: type[BaseModel], data: Any, above: KeyPath = ()) -> list[KeyPath]:
+    """Take keys out that the model does not have: where they stood. A section that is null says nothing."""
+    unknown: list[KeyPath] = []
+    if model.model_config.get("extra") == "allow" or not isinstance(data, dict):
+        return unknown
+    for key in list(data):
+        here = (*above, key)
+        if key not in model.model_fields:
+            unknown.append(here)
+            del data[key]
+            continue
+        kind = model.model_fields[key].annotation
+        for inner in (kind, *get_args(kind)):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                for item, place in zip(*_items(data[key], here), strict=True):
+                    unknown += _take_unknown(inner, item, place)
+                break
+        if data[key] is None:
+            del data[key]
+    return unknown
+
+
+def _items(value: Any, here: KeyPath) -> tuple[list[Any], list[KeyPath]]:
+    """A section, or the sections of a list, and where each stands."""
+    if isinstance(value, list):
+        return value, [(*here, number) for number in range(len(value))]
+    return [value], [here]

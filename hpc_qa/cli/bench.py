@@ -1,0 +1,188 @@
+"""bench: records of runs, arms of them compared, and the targets that they are held against."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hpc_qa.cli.options import common, print_json, print_table, say
+from hpc_qa.errors import ConfigError, ExitCode
+
+if TYPE_CHECKING:
+    from hpc_qa.bench.regression import MetricResult, Regression
+
+MARGINS = "-10 % throughput, -5 % quality, +2 points errors"
+
+
+@click.group()
+def bench() -> None:
+    """Every run as a benchmark: records in records/, comparison, regression, targets.
+
+    Example: hpc-qa bench template full
+    """
+
+
+@bench.command()
+@click.argument("kind", type=click.Choice(["quick", "detailed", "full"]))
+@common
+def template(kind: str, *, project: Path, as_json: bool) -> int:  # noqa: ARG001  # every command takes --project
+    """An empty record to fill in: the quick one, the detailed one, or with every key.
+
+    Example: hpc-qa bench template quick
+    """
+    from hpc_qa.bench.templates import TEMPLATES
+
+    text = TEMPLATES[kind]()
+    if as_json:
+        print_json({"kind": kind, "text": text})
+    else:
+        for line in text.splitlines():
+            say(line)
+    return ExitCode.DONE
+
+
+@bench.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path())
+@click.option(
+    "-o", "--output", type=click.Path(file_okay=False), help="The folder; records/ of the project by default."
+)
+@common
+def import_records(files: tuple[str, ...], output: str | None, *, project: Path, as_json: bool) -> int:
+    """Read records that were written by hand, in any of the three templates, and keep each as ID.yaml in full.
+
+    What is wrong in a record is named with file, line and key; the others are imported. Exit code 2 then.
+
+    Example: hpc-qa bench import notes.yaml
+    """
+    from hpc_qa.bench.arm import FOLDER
+    from hpc_qa.bench.record_file import keep, read_records
+
+    found = read_records([Path(file) for file in files])
+    for warning in found.warnings:
+        say(f"warning: {warning}", err=True)
+    folder, faults, kept = Path(output) if output else project / FOLDER, list(found.faults), []
+    for record in found.records:
+        try:
+            kept.append(keep(record, folder))
+        except ConfigError as error:
+            faults += error.faults
+    if faults:
+        raise ConfigError(*faults, hint=f"{len(kept)} records are in {folder}; mend the others and import them again")
+    if as_json:
+        print_json({"records": [str(path) for path in kept]})
+    else:
+        for path in kept:
+            say(str(path))
+    return ExitCode.DONE
+
+
+@bench.command()
+@click.argument("baseline")
+@click.argument("current")
+@click.option("--allow", multiple=True, metavar="KEY", help="A key in which the arms may differ, e.g. model.revision.")
+@click.option("--plain", is_flag=True, help="The exit code follows the plain rule: means alone.")
+@common
+def check(baseline: str, current: str, allow: tuple[str, ...], plain: bool, *, project: Path, as_json: bool) -> int:
+    """Whether CURRENT is worse than BASELINE: by more than 10 % in throughput, 5 % in quality or 2 points in errors.
+
+    An arm is a record file, a folder of them, or ids joined by commas. Arms that are unlike are refused (2).
+    Exit code 0: no regression. 4: regressed. 5: suspect, inconclusive or no data.
+
+    Example: hpc-qa bench check records/before records/after --allow model.revision
+    """
+    from hpc_qa.bench.arm import arm_of
+    from hpc_qa.bench.regression import check as check_arms
+
+    found = check_arms(arm_of(baseline, project), arm_of(current, project), allow=allow)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        _print_check(found)
+    for note in found.notes:
+        say(f"note: {note}", err=True)
+    return found.exit_code(plain=plain)
+
+
+@bench.command()
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
+@common
+def compare(first: str, second: str, *, project: Path, as_json: bool) -> int:
+    """What A and B were and gave, side by side, with a mark where they are unlike; nothing is refused.
+
+    Example: hpc-qa bench compare records/local.yaml records/cluster.yaml
+    """
+    from hpc_qa.bench.arm import arm_of
+    from hpc_qa.bench.comparison import side_by_side
+
+    arms = arm_of(first, project), arm_of(second, project)
+    found = side_by_side(*arms)
+    if as_json:
+        print_json({"a": first, "b": second} | found)
+    else:
+        for row in found["keys"]:
+            row["differs"] = "differs" if row["differs"] else ""
+        print_table(found["keys"], {"key": "key", "a": first, "b": second, "differs": ""})
+        say("")
+        columns = {"name": "mean", "a": first, "b": second, "change_percent": "change %", "n_a": "runs", "n_b": "runs"}
+        print_table(found["results"], columns)
+    for note in (note for arm in arms for note in arm.notes):
+        say(f"note: {note}", err=True)
+    return ExitCode.DONE
+
+
+@bench.command()
+@click.argument("record")
+@click.option("--profile", help="Of configs/targets.yaml; that of the record's config by default, else medicaid.")
+@common
+def targets(record: str, profile: str | None, *, project: Path, as_json: bool) -> int:
+    """RECORD (a file, a folder, ids joined by commas) against targets and critical thresholds, metric by metric.
+
+    What was not measured is "no data". Exit code 4: something is critical. 5: nothing was measured.
+
+    Example: hpc-qa bench targets records/local_test.yaml --profile medicaid
+    """
+    from hpc_qa.bench.arm import arm_of
+    from hpc_qa.bench.targets import against, exit_code, load_targets, profile_of
+
+    arm = arm_of(record, project)
+    named = profile or profile_of(arm.records, project)
+    found = against(arm.records, load_targets(project, named))
+    if as_json:
+        print_json({"profile": named, "targets": [one.to_json() for one in found]})
+    else:
+        columns = {"record": "record", "metric": "metric", "value": "value", "verdict": named, "target": "target"}
+        print_table([one.to_json() for one in found], columns)
+    for note in arm.notes:
+        say(f"note: {note}", err=True)
+    return exit_code(found)
+
+
+def _print_check(found: "Regression") -> None:
+    for one in found.differs:
+        say(f"differs    {one.key}: {one.shown()}")
+    rows = [
+        {
+            "name": one.name, "baseline": one.baseline, "current": one.current,
+            "runs": f"{one.n_baseline}, {one.n_current}", "effect": _effect(one), "verdict": one.verdict,
+            "more": one.runs_needed,
+        }
+        for one in found.metrics
+    ]  # fmt: skip
+    print_table(rows, {"name": "metric", "baseline": "baseline", "current": "current", "runs": "runs",
+                       "effect": "effect, interval", "verdict": "verdict", "more": "runs needed"})  # fmt: skip
+    say(f"{found.verdict} (margins: {MARGINS}); by the plain rule: {found.plain['overall_assessment']}")
+
+
+def _effect(one: "MetricResult") -> str | None:
+    if one.effect is None:
+        return None
+    unit = "points" if one.name == "error_rate" else "%"
+    found = _signed(one.effect)
+    if one.low is not None and one.high is not None:
+        found += f" ({_signed(one.low)} to {_signed(one.high)})"
+    return f"{found} {unit}"
+
+
+def _signed(share: float) -> str:
+    return f"{round(100 * share, 1) + 0.0:+.1f}"
