@@ -7,6 +7,7 @@ from pathlib import Path
 from hpc_qa.bench.record import Record
 from hpc_qa.bench.record_file import ENDINGS, Records, read_records
 from hpc_qa.errors import ConfigError
+from hpc_qa.store.run_directory import find
 
 FOLDER = "records"  # of a project: ID.yaml of each record
 
@@ -37,7 +38,7 @@ def arm_of(text: str, project: Path) -> Arm:
         if path:
             paths.append(path)
         else:
-            found.records += records_of_run(name)
+            found.records.append(_record_of_run(name, project))
     read = read_records(paths)
     faults = [*found.faults, *read.faults]
     records = (*found.records, *read.records)
@@ -52,13 +53,18 @@ def _path_of(name: str, project: Path) -> Path | None:
     return next((path for path in (Path(name), *kept) if os.path.exists(path)), None)
 
 
-def records_of_run(run: str) -> list[Record]:
-    """The record of a run.
+def _record_of_run(name: str, project: Path) -> Record:
+    """The record of a run, made now; nothing is kept.
 
     Raises:
-        ConfigError: always; only records that lie in files are read so far.
+        ConfigError: it is no run either.
+        StoreError: the run or the ledger cannot be read.
     """
-    raise ConfigError(
-        f"{run!r} is no file, no folder and no record in {FOLDER}/",
-        hint="records of runs are not made yet: name a file, or hpc-qa bench import FILE",
-    )
+    from hpc_qa.bench.run_record import record_of
+
+    try:
+        run = find(project, name)
+    except ConfigError as error:
+        fault = f"{name!r} is no file, no folder, no record in {FOLDER}/, and no run"
+        raise ConfigError(fault, hint=error.hint) from None
+    return record_of(run, project)

@@ -75,7 +75,7 @@ def read_records(paths: Sequence[Path]) -> Records:
     return found
 
 
-def keep(record: Record, folder: Path) -> Path:
+def keep(record: Record, folder: Path, *, replace: bool = False) -> Path:
     """Write a record in its full shape as ID.yaml; one that is there with the same content stays.
 
     Raises:
@@ -85,6 +85,8 @@ def keep(record: Record, folder: Path) -> Path:
     name = re.sub(r"[^A-Za-z0-9._+-]", "_", record.id).lstrip(".")[:200] or "record"
     path = folder / f"{name}.yaml"
     make_folder_if_missing(folder)
+    if replace:
+        path.unlink(missing_ok=True)
     if not write_once(path, record.to_yaml().encode()):
         raise ConfigError(f"{path}: id: {record.id} is there with other content", hint="give the record another id")
     return path

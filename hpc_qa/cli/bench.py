@@ -41,6 +41,30 @@ def template(kind: str, *, project: Path, as_json: bool) -> int:  # noqa: ARG001
     return ExitCode.DONE
 
 
+@bench.command()
+@click.argument("run")
+@click.option("-o", "--output", type=click.Path(file_okay=False), help="The folder; records/ by default.")
+@click.option("--replace", is_flag=True, help="Although there is a record of it already that says something else.")
+@common
+def record(run: str, output: str | None, replace: bool, *, project: Path, as_json: bool) -> int:
+    """The record of RUN, from its files and the ledger, as ID.yaml; what was not measured is null.
+
+    Example: hpc-qa bench record latest
+    """
+    from hpc_qa.bench.arm import FOLDER
+    from hpc_qa.bench.record_file import keep
+    from hpc_qa.bench.run_record import record_of
+    from hpc_qa.store.run_directory import find
+
+    made = record_of(find(project, run), project)
+    path = keep(made, Path(output) if output else project / FOLDER, replace=replace)
+    if as_json:
+        print_json(made.model_dump() | {"path": str(path)})
+    else:
+        say(str(path))
+    return ExitCode.DONE
+
+
 @bench.command("import")
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 @click.option(

@@ -1,0 +1,74 @@
+"""The benchmark record of a run: from its files and the ledger, null where nothing was measured."""
+
+import json
+
+import pytest
+import yaml
+
+from hpc_qa.bench.record_file import read_records
+from hpc_qa.bench.run_record import record_of
+from hpc_qa.cli.main import run as hpc_qa
+from hpc_qa.store.run_directory import RunDirectory
+from tests.made_campaign import GPUS, STARTUP_S, Campaign
+
+
+@pytest.fixture
+def campaign(tmp_path) -> Campaign:
+    """Two runs on a cluster, of which one attempt was killed."""
+    made = Campaign(tmp_path, 12)
+    made.done(0, 4)
+    run = made.run([made.names(4, 8)], nonce="0002")
+    made.work(run, 0, made.names(4, 8), commits=False)
+    made.work(run, 0, made.names(4, 8))
+    made.sync()
+    return made
+
+
+def test_a_record_has_what_the_files_and_the_ledger_say_and_null_elsewhere(campaign, capsys):
+    assert hpc_qa(["--project", str(campaign.project), "bench", "record", "latest", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["id"] == "cluster_batch_2026-01-02_002"
+    assert (said["environment"], said["dataset"]["pdfs_processed"], said["hardware"]["gpu_count"]) == (
+        "cluster",
+        4,
+        GPUS,
+    )
+    assert said["results"]["qa_pairs_generated"] == 8
+    assert said["results"]["gpu_hours_per_pdf"] == pytest.approx(said["results"]["gpu_hours"] / 4)
+    assert said["results"]["avg_gpu_utilization_percent"] is None
+    assert said["quality"]["rated_by"] == "judge"
+    assert [issue["text"] for issue in said["issues"]] == ["attempts that ended as NODE_FAIL: 1"]
+    stages = {stage["name"]: stage for stage in said["stages"]}
+    assert sum(stage["share_percent"] for stage in stages.values()) == pytest.approx(100)
+    assert stages["model_load"]["duration_s"] == pytest.approx(2 * (STARTUP_S - 6), rel=0.01)
+    assert said["job_ids"] == ["101"]
+
+
+def test_the_file_is_read_back_as_it_was_and_is_not_replaced_unasked(campaign, capsys):
+    project = ["--project", str(campaign.project)]
+    assert hpc_qa([*project, "bench", "record", "latest"]) == 0
+    (path,) = (campaign.project / "records").iterdir()
+    (record,) = read_records([path]).records
+    assert yaml.safe_load(path.read_text())["benchmark_run"]["id"] == record.id
+    assert hpc_qa([*project, "bench", "record", "latest"]) == 0
+    path.write_text(path.read_text().replace("issues:", "issues: # mine"))
+    capsys.readouterr()
+    assert hpc_qa([*project, "bench", "record", "latest"]) == 2
+    assert "is there with other content" in capsys.readouterr().err
+    assert hpc_qa([*project, "bench", "record", "latest", "--replace"]) == 0
+
+
+def test_runs_are_compared_by_their_ids_and_held_against_targets(campaign, capsys):
+    project = ["--project", str(campaign.project)]
+    names = sorted(path.name for path in (campaign.project / "runs").iterdir())
+    assert hpc_qa([*project, "bench", "compare", names[0], names[1]]) == 0
+    assert "throughput_pdfs_per_hour" in capsys.readouterr().out
+    assert hpc_qa([*project, "bench", "check", names[0], names[1]]) == 5  # of fewer than three runs nothing is said
+    assert hpc_qa([*project, "bench", "targets", names[0]]) in (0, 4)
+    assert hpc_qa([*project, "bench", "check", "nothing", names[1]]) == 2
+    assert "and no run" in capsys.readouterr().err
+
+
+def test_each_run_of_a_day_has_a_number(campaign):
+    runs = sorted((campaign.project / "runs").iterdir())
+    assert [record_of(RunDirectory(run), campaign.project).id[-3:] for run in runs] == ["001", "002"]
