@@ -55,9 +55,12 @@ def outputs(project: Path, runs: Sequence[RunDirectory]) -> dict[str, RunOutput]
     Raises:
         StoreError: the ledger cannot be listed.
     """
-    frame = documents.of_runs(project, [run.run_id for run in runs]).table.to_pandas()
-    sums = frame.groupby("run_id").agg({"doc_id": "size", "accepted": "sum", "computed_tokens": "sum"})
-    return {str(run): RunOutput(*map(int, values)) for run, *values in sums.itertuples()}
+    found = documents.of_runs(project, [run.run_id for run in runs]).table.group_by("run_id")
+    sums = found.aggregate([("doc_id", "count"), ("accepted", "sum"), ("computed_tokens", "sum")]).to_pylist()
+    return {
+        row["run_id"]: RunOutput(row["doc_id_count"], row["accepted_sum"] or 0, row["computed_tokens_sum"] or 0)
+        for row in sums
+    }
 
 
 def run_rows(
