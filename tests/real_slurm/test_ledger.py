@@ -50,8 +50,12 @@ def test_gpu_hours_of_a_requeue_a_failure_and_a_cancelled_task_are_those_of_sacc
     # and Slurm's own sum, of a rollup that is asked for now and would come within the hour
     began, end = datetime.now(UTC) - timedelta(days=1), datetime.now(UTC) + timedelta(hours=2)
     span = [moment.strftime("%Y-%m-%dT%H:00:00") for moment in (began, end)]
-    cluster.run("sacctmgr", "-i", "roll", *span)
     report = ("cluster", "AccountUtilizationByUser", f"start={span[0]}", f"end={span[1]}", f"accounts={ACCOUNT}")
-    said = cluster.run("sreport", "-n", "-P", "-t", "seconds", "--tres=gres/gpu", *report)
-    (used,) = {int(line.split("|")[-1]) for line in said.splitlines() if line.split("|")[1:3] == [ACCOUNT, user]}
+
+    def reported() -> set[int]:
+        cluster.run("sacctmgr", "-i", "roll", *span)  # beside slurmdbd's own rollup it may come to nothing
+        said = cluster.run("sreport", "-n", "-P", "-t", "seconds", "--tres=gres/gpu", *report)
+        return {int(line.split("|")[-1]) for line in said.splitlines() if line.split("|")[1:3] == [ACCOUNT, user]}
+
+    (used,) = wait_until(reported, "a rollup")
     assert sum(row["gpu_hours_allocated"] for row in rows) * 3600 == pytest.approx(used)

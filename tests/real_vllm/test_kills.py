@@ -38,6 +38,8 @@ def new_segment(run: RunDirectory, known: set[Path]) -> bool:
     return any(path not in known for path in run.path.glob("shards/0000/*/seg-*.jsonl"))
 
 
+@pytest.mark.long
+@pytest.mark.covers("worker", "client", "store", "serving")
 def test_a_run_on_a_real_server_that_is_killed_twice_ends_with_the_keys_of_an_undisturbed_one(
     tmp_path: Path, warm_server: VllmServer, model_folder: Path, short_folder: Path
 ) -> None:
