@@ -16,7 +16,10 @@ from hpc_qa.errors import ManifestError
 COLUMNS = ("doc_id", "size", "task_id", "gpu_hours")
 LARGEST = 1e15
 MAX_FAULTS = 50
-FORMAT = f"a line for each document of the corpus, with the header {','.join(COLUMNS)}; no gpu_hours: not done yet"
+FORMAT = (
+    f"a line for each document of the corpus, with the header {','.join(COLUMNS)}; no gpu_hours: not done yet, and "
+    "task_id is then the plan: any name for each array task, left-1 say"
+)
 
 
 class DocumentCost(NamedTuple):
@@ -66,6 +69,9 @@ def _costs(rows: "csv.DictReader[str]", path: Path, faults: list[str]) -> Iterat
     first_line: dict[str, int] = {}
     for row in rows:
         line = rows.line_num
+        if None in row or None in row.values():
+            faults.append(f"{path}:{line}: not as many fields as the header has: cut off, or a comma in a number?")
+            continue
         doc_id = _text(row, "doc_id")
         known = first_line.setdefault(doc_id, line)
         wrong = [] if doc_id else ["the document is not named"]
@@ -93,7 +99,7 @@ def _number(row: Mapping[str, str | None], name: str, wrong: list[str]) -> float
     if not text:
         return None
     try:
-        value = float(text)
+        value = math.nan if "_" in text else float(text)
     except ValueError:
         value = math.nan
     if not abs(value) <= LARGEST:  # NaN as well

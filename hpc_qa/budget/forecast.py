@@ -113,6 +113,12 @@ def forecast(
     )
 
 
+def with_naive(made: Forecast, mean: float | None) -> Forecast:
+    """The same with the plain rule by this mean, GPU-hours of a document."""
+    naive = None if mean is None else made.documents_total * mean * NAIVE_OVERHEAD
+    return replace(made, naive=naive, naive_status=_plain_status(naive, made.budget_gpu_hours))
+
+
 def _plain_status(total: float | None, budget: float | None) -> str:
     if total is None or budget is None:
         return "undecided"

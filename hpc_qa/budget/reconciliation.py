@@ -23,6 +23,7 @@ from hpc_qa.units import number
 START_UP = ("setup", "model_load", "warm_up")  # `launch` is before the worker can look
 WORK = ("serving", "tail")
 NOT_SAMPLED = "not_sampled"
+ROUNDING = 1e-9  # GPU-hours: sums of floats
 NAMES = {
     "local": "on this machine, not charged",
     "suspended": "time in suspension",
@@ -72,7 +73,8 @@ class Reconciliation:
         lines = [f"{'allocated':<11}{number(float(self.allocated))} GPU-hours; attempts: {self.attempts:,}"]
         for name, hours, gaps in (("charged", self.charged, self.to_charged), ("busy", self.busy, self.to_busy)):
             lines.append(f"{name:<11}{'unknown' if hours is None else f'{number(float(hours))} GPU-hours'}")
-            lines += (f"{'':<11}{float(gap):+,.2f} {NAMES[gap_name]}" for gap_name, gap in gaps.items())
+            real = {gap_name: float(gap) for gap_name, gap in gaps.items() if abs(gap) > ROUNDING}
+            lines += (f"{'':<11}{'+' * (gap > 0)}{number(gap)} {NAMES[gap_name]}" for gap_name, gap in real.items())
             if name == "charged":
                 reasons = self.not_charged.items()
                 lines += (f"{'':<11}of {count:,} attempts: {REASONS[reason]}" for reason, count in reasons)

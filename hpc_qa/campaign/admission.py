@@ -60,7 +60,7 @@ def committed(
             notes.append(f"what is used is as old as the ledger, accounting does not answer: {error}")
     others = [run for run in runs if without is None or run.path != without.path]
     used, skipped = charged(project, budget.clusters, site)
-    notes += [f"left out of the ledger: {one}" for one in skipped]
+    notes += [f"what is used may be too low: {one}" for one in skipped]
     return Committed(used.gpu_hours, liens_of(others, view, project, site), (*notes, *view.notes))
 
 

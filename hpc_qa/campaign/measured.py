@@ -104,7 +104,8 @@ def _attempts(project: Path, runs: Sequence[str], site: Site | None) -> list[dic
     """The attempts of these runs that have started, and of which it is known what is charged for them."""
     table = current(project, tuple(dict.fromkeys((*COLUMNS, *columns_for(site))))).table
     ours = table.filter(pc.is_in(table.column("run_id"), value_set=pa.array(runs, pa.string())))
-    rows = ours.append_column("hours", charged_column(site, ours)).to_pylist()
+    hours = pc.coalesce(charged_column(site, ours), ours.column("gpu_hours_allocated"))
+    rows = ours.append_column("hours", hours).to_pylist()
     return [row | {"work": _work(row)} for row in rows if row["hours"] is not None and row["start"]]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hpc_qa.budget.costs import DocumentCost
-from hpc_qa.budget.forecast import Forecast, forecast
+from hpc_qa.budget.forecast import Forecast, forecast, with_naive
 from hpc_qa.budget.overhead import Overhead
 from hpc_qa.campaign.corpus import Corpus, corpus_of, corpus_of_count
 from hpc_qa.campaign.measured import Measured, measured
@@ -66,6 +66,7 @@ def project_forecast(
     made = forecast(found.costs, budget_gpu_hours=limit, overhead=overhead)
     if limit is not None and used > limit:
         made = replace(made, status="over")
+    made = with_naive(made, _mean(seen))
     made = replace(made, wall_hours=_wall_hours(made, seen), qa_pairs=_pairs(found))
     notes = (*found.notes, *_doubtful(seen, used))
     return Projection(made, found.costs, _inputs(found, seen, used, overhead), notes, seen, manifest)
@@ -78,6 +79,13 @@ def _nothing_yet(
     made = replace(forecast([], budget_gpu_hours=limit, overhead=Overhead(spent=used)), documents_total=count)
     notes = ["no document of a run on Slurm is in the ledger yet: hpc-qa ledger sync, once a shard is done"]
     return Projection(made, (), {}, tuple([NO_CORPUS] if seen else notes))
+
+
+def _mean(seen: Measured) -> float | None:
+    """GPU-hours of a document that is done, with start-ups and interruptions: what the plain rule goes by."""
+    work = sum(one.gpu_hours for one in seen.documents.values())
+    whole = work + sum(seen.attempts.startups) + sum(seen.attempts.lost)
+    return whole / len(seen.documents) if seen.documents else None
 
 
 def _overhead(corpus: Corpus, seen: Measured, used: float) -> Overhead:
@@ -109,9 +117,9 @@ def _pairs(corpus: Corpus) -> dict[str, float] | None:
 def _doubtful(seen: Measured, used: float) -> list[str]:
     """Why the forecast says less than it seems to."""
     notes = []
-    if not used:
+    if seen.documents and not used:
         notes.append("accounting shows no GPU-hours for what is done; does AccountingStorageTRES name gres/gpu?")
-    if not any(one.ok for one in seen.documents.values()):
+    if seen.documents and not any(one.ok for one in seen.documents.values()):
         notes.append("every document that is done has failed, so that what the others cost is not known")
     return notes
 

@@ -26,7 +26,7 @@ class Saving:
 
     setting: str
     gpu_hours: float
-    enough: bool  # whether the corpus would then be expected to fit
+    enough: bool  # whether the corpus would then fit, with a probability of 95 %
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,8 @@ def remedies(made: Projection, project: Path) -> Remedies | None:
     limit = found.budget_gpu_hours
     if found.status not in ("over", "close") or limit is None or found.p50 is None or found.p95 is None:
         return None
+    if found.p95 <= limit:
+        return None
     savings: list[Saving] = []
     seen, manifest = made.seen, made.manifest
     if seen is not None and manifest is not None and made.inputs.get("sizes_by") == "tokens":
@@ -63,7 +65,7 @@ def _savings(made: Projection, found: Forecast, seen: Measured, entries: Manifes
     left = {one.doc_id for one in made.costs if one.gpu_hours is None}
     rate = sum(one.gpu_hours or 0.0 for one in done) / sum(one.size for one in done)
     now = _tokens(entries, seen.config, seen, left, project)
-    over = (found.p50 or 0.0) - (found.budget_gpu_hours or 0.0)
+    over = (found.p95 or 0.0) - (found.budget_gpu_hours or 0.0)
     savings = []
     for setting, changed in _smaller(seen.config.qa):
         config = seen.config.model_copy(update={"qa": changed})

@@ -9,7 +9,7 @@ import click
 from hpc_qa.budget.cost import cheapest
 from hpc_qa.cli.forecast import ANSWERS, backtest, forecast, lines_of
 from hpc_qa.cli.guard import guard
-from hpc_qa.cli.options import common, print_json, print_table, say
+from hpc_qa.cli.options import GpuHours, common, print_json, print_table, say
 from hpc_qa.errors import ExitCode, UsageError
 from hpc_qa.units import number
 
@@ -39,13 +39,13 @@ COSTS = {
 
 
 @click.group(invoke_without_command=True)
-@click.option("--budget-gpu-hours", type=click.FloatRange(0, 1e12, min_open=True), help="Instead of project.yaml's.")
+@click.option("--budget-gpu-hours", type=GpuHours(), help="Instead of project.yaml's.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write one page with plots there.")
 @common
 def budget(budget_gpu_hours: float | None, html: Path | None, *, project: Path, as_json: bool) -> int:
     """What was used of the budget and is promised, by which runs, where it went, and whether the corpus will fit.
 
-    Exit code 0: it fits, or is close. 4: over the budget. 5: undecided.
+    Exit code 0: it fits, or is close; or the ledger is empty. 4: over the budget. 5: undecided.
 
     Example: hpc-qa budget --budget-gpu-hours 1000
     """
@@ -138,7 +138,8 @@ def _remedies(report: "BudgetReport") -> Iterator[str]:
         return
     if help_.over_by_p50 > 0:
         yield f"{'over by':<11}{number(help_.over_by_p50)} GPU-hours in the middle of the forecast"
-    yield f"{'to be sure':<11}an extension of {number(help_.extension)} GPU-hours (for the 95th percentile), or:"
+    extension = f"an extension of {number(help_.extension)} GPU-hours (for the 95th percentile)"
+    yield f"{'to be sure':<11}{extension}{', or:' * bool(help_.savings)}"
     for one in help_.savings:
         enough = ", which is enough" if one.enough else ""
         yield f"{'':<11}{one.setting} saves {number(one.gpu_hours)} GPU-hours{enough}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpc_qa.cli.options import common, print_json, say
+from hpc_qa.cli.options import GpuHours, common, print_json, say
 from hpc_qa.errors import ExitCode, UsageError
 from hpc_qa.units import number
 
@@ -28,7 +28,7 @@ ANSWERS = {
 @click.option("--overhead-gpu-hours-per-task", type=click.FloatRange(0, 1e9),
               help="With --costs: what every array task costs on top of its documents, done or planned.")  # fmt: skip
 @click.option("--corpus", help="Manifest of everything that is to be done, instead of project.yaml's.")
-@click.option("--budget-gpu-hours", type=click.FloatRange(0, 1e12, min_open=True), help="Instead of project.yaml's.")
+@click.option("--budget-gpu-hours", type=GpuHours(), help="Instead of project.yaml's.")
 @common
 def forecast(
     costs: str | None, overhead_gpu_hours_per_task: float | None, corpus: str | None, budget_gpu_hours: float | None, *,
@@ -147,6 +147,6 @@ def lines_of(found: "Forecast") -> list[str]:
             lines[name] = f"{middle} {what}, {low} to {high}"
     if found.more_documents_to_decide is not None:
         lines["to decide"] = f"about {found.more_documents_to_decide:,} more documents have to be done"
-    elif found.status == "close":
+    elif found.status == "close" and found.documents_done < found.documents_total:
         lines["to decide"] = "more documents alone will not: what is expected lies too near to the budget"
     return [f"{name:<11}{text}" for name, text in lines.items()]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpc_qa.cli.options import common, print_json, say
+from hpc_qa.cli.options import GpuHours, common, print_json, say
 from hpc_qa.errors import ExitCode
 from hpc_qa.units import number
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--once", is_flag=True, help="Look once and return, from cron for example.")
 @click.option("--every", type=click.IntRange(30), default=300, show_default=True, help="Seconds between two looks.")
-@click.option("--budget-gpu-hours", type=click.FloatRange(0, 1e12, min_open=True), help="Instead of project.yaml's.")
+@click.option("--budget-gpu-hours", type=GpuHours(), help="Instead of project.yaml's.")
 @common
 def guard(once: bool, every: int, budget_gpu_hours: float | None, *, project: Path, as_json: bool) -> int:
     """Drain what would cross the budget: array tasks that wait are cancelled, the newest run's first.
@@ -58,6 +58,8 @@ def guard(once: bool, every: int, budget_gpu_hours: float | None, *, project: Pa
 def _print_guarded(found: "Guarded") -> None:
     what = f"{number(found.used)} GPU-hours used, up to {number(found.expected)} more by {found.open_runs} runs"
     say(f"{what}, of {number(found.budget_gpu_hours)}")
+    if found.used > found.budget_gpu_hours:
+        say(f"over the budget by {number(found.used - found.budget_gpu_hours)} GPU-hours")
     for one in found.drained:
         how = "cancelled, with what ran" if one.running else "cancelled while they waited"
         most = f"up to {number(one.gpu_hours)} GPU-hours"

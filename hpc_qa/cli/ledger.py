@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from hpc_qa.cli.options import common, print_json, print_table, say
-from hpc_qa.errors import ExitCode
+from hpc_qa.errors import ExitCode, UsageError
 
 SHOWN = (
     "job_id", "job_id_raw", "attempt_id", "run_id", "shard", "state", "state_detail", "submit", "start", "end",
@@ -45,6 +45,10 @@ def sync(runs: tuple[str, ...], sacct_file: str | None, *, project: Path, as_jso
     from hpc_qa.campaign.sync import sync_file, sync_runs
     from hpc_qa.store.run_directory import find, list_runs
 
+    if runs and sacct_file:
+        raise UsageError(
+            "RUNS are for asking accounting; --sacct-file reads the whole text", hint="leave one of them out"
+        )
     if sacct_file:
         done = sync_file(project, Path(sacct_file))
     else:

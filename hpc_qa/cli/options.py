@@ -6,6 +6,7 @@ from other people, and a terminal obeys what is in them.
 
 import functools
 import json
+import math
 import os
 import re
 import sys
@@ -45,6 +46,17 @@ def common(function: Callable[..., int]) -> Callable[..., int]:
         return function(*args, project=project, **kwargs)
 
     return wrapped
+
+
+class GpuHours(click.FloatRange):
+    """GPU-hours of a budget: above zero, and a number."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 1e12, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        found = super().convert(value, param, ctx)
+        return found if math.isfinite(found) else self.fail(f"{value!r} is no number of GPU-hours", param, ctx)
 
 
 def load_config(path: str, project: Path, **overrides: Any) -> "Config":

@@ -10,7 +10,7 @@ import click
 
 from hpc_qa.cli.admission import ask_for_admission, fits_again, print_admission, refuse, say_admission
 from hpc_qa.cli.gate import gate_allows
-from hpc_qa.cli.options import common, load_config, manifest_option, print_json, say
+from hpc_qa.cli.options import GpuHours, common, load_config, manifest_option, print_json, say
 from hpc_qa.errors import ExitCode
 from hpc_qa.units import duration
 
@@ -28,9 +28,7 @@ CONVERT = click.option(
 )  # fmt: skip
 
 
-BUDGET = click.option(
-    "--budget-gpu-hours", type=click.FloatRange(0, 1e12, min_open=True), help="Instead of the budget of project.yaml."
-)
+BUDGET = click.option("--budget-gpu-hours", type=GpuHours(), help="Instead of the budget of project.yaml.")
 
 
 def make_plan(config: "Config", project: Path, limit: int | None, *, convert_first: bool) -> "RunPlan":

@@ -119,7 +119,8 @@ def publish_part(project: Path, name: str, write: Callable[[BinaryIO], None], *,
         _sync(folder)
     except OSError as exc:
         raise StoreError(
-            f"{path}: cannot write: {exc.strerror or exc}", hint="look for a full disk or a quota (df, quota)"
+            f"{path}: cannot write: {exc.strerror or exc}",
+            hint="look for a full disk, a quota or missing rights (df, quota, ls -ld)",
         ) from exc
     finally:
         with suppress(OSError):

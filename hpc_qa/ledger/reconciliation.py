@@ -104,6 +104,11 @@ def not_charged(site: Site | None, table: pa.Table) -> dict[str, int]:
     return {REASONS[name]: count for name, count in found.items()}
 
 
+def reasons_in_words(site: Site | None, unknown: pa.Table) -> dict[str, int]:
+    """Why the charges of these attempts are not known: attempts by reason."""
+    return {REASONS[name]: count for name, count in _reasons(site, unknown).items()}
+
+
 def _reasons(site: Site | None, unknown: pa.Table) -> dict[str, int]:
     """Why charges are not known: attempts by reason. It hangs on what is null or 0 alone, so few rows are asked for."""
     coded = {name: _coded(unknown.column(name)) for name in columns_for(site)}

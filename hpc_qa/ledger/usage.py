@@ -5,7 +5,7 @@ Every attempt counts, also those that failed or were requeued. What ran on this 
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hpc_qa.budget.charging import charged_column, columns_for
+from hpc_qa.budget.charging import charged_column, columns_for, is_plain
 from hpc_qa.budget.reconciliation import Reconciliation
 from hpc_qa.config import Site
 from hpc_qa.ledger import reconciliation, stages
@@ -57,6 +57,8 @@ class Usage:
 
     charged: Used  # on the clusters of the budget, by the site's rule
     allocated: Used  # the same attempts
+    charged_by_run: dict[str, float]  # GPU-hours
+    not_charged: dict[str, int]  # attempts whose charge is not known and that count as allocated, by reason
     local: Used  # on this machine: recorded, never charged
     by_run: dict[str, Used]
     by_state: dict[str, Used]
@@ -109,7 +111,9 @@ def usage(project: Path, clusters: Sequence[str] = (), site: Site | None = None)
     hours = stages.by_stage(ours)
     joules = ours.column("gpu_energy_j")
     return Usage(
-        charged=_used(charged_column(site, ours)),
+        charged=_used(_hours(site, ours)),
+        charged_by_run=_charged_by_run(site, ours),
+        not_charged=_not_charged(site, ours),
         allocated=_used(ours.column(HOURS)),
         local=_used(table.filter(local).column(HOURS)),
         by_run=_by("run_id", _where(table, pc.or_(counts, local))),
@@ -131,7 +135,8 @@ def charged(project: Path, clusters: Sequence[str] = (), site: Site | None = Non
         StoreError: the folder of the ledger cannot be listed.
     """
     found = current(project, tuple(dict.fromkeys(("cluster", *columns_for(site)))))
-    return _used(charged_column(site, _where(found.table, _counted(found.table, clusters)))), found.skipped
+    ours = _where(found.table, _counted(found.table, clusters))
+    return _used(_hours(site, ours)), (*found.skipped, *(words_of(_not_charged(site, ours))))
 
 
 def used_by_living(project: Path, site: Site | None = None) -> dict[tuple[str, int], float]:
@@ -143,12 +148,38 @@ def used_by_living(project: Path, site: Site | None = None) -> dict[tuple[str, i
     names = ("run_id", "shard", "is_final", *columns_for(site))
     table = current(project, tuple(dict.fromkeys(names))).table
     living = table.filter(pc.invert(pc.fill_null(table.column("is_final"), True)))
-    rows = living.append_column(CHARGED, charged_column(site, living)).to_pylist()
+    rows = living.append_column(CHARGED, _hours(site, living)).to_pylist()
     used: Counter[tuple[str, int]] = Counter()
     for row in rows:
         if row["run_id"] is not None and row[CHARGED] is not None:
             used[row["run_id"], row["shard"]] += row[CHARGED]
     return dict(used)
+
+
+def words_of(not_charged: Mapping[str, int]) -> list[str]:
+    """What is to be said of attempts whose charge is not known."""
+    return [
+        f"what is charged is not known of {count:,} attempts ({reason}); they count as allocated"
+        for reason, count in not_charged.items()
+    ]
+
+
+def _hours(site: Site | None, table: pa.Table) -> pa.ChunkedArray:
+    """What counts of each attempt: its charge; where the rule cannot say, what was allocated, and never nothing."""
+    return pc.coalesce(charged_column(site, table), table.column(HOURS))
+
+
+def _not_charged(site: Site | None, table: pa.Table) -> dict[str, int]:
+    unknown = pc.and_(pc.is_null(charged_column(site, table)), pc.is_valid(table.column(HOURS)))
+    if is_plain(site) or not pc.any(unknown).as_py():
+        return {}
+    return reconciliation.reasons_in_words(site, table.filter(unknown))
+
+
+def _charged_by_run(site: Site | None, table: pa.Table) -> dict[str, float]:
+    named = pa.table({"run": table.column("run_id"), "hours": _hours(site, table)}).group_by("run")
+    sums = named.aggregate([("hours", "sum")]).to_pylist()
+    return {row["run"]: row["hours_sum"] or 0.0 for row in sums if row["run"] is not None}
 
 
 def _counted(table: pa.Table, clusters: Sequence[str]) -> pa.ChunkedArray:

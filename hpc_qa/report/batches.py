@@ -25,7 +25,7 @@ class BatchRow:
     attempts: int
     documents: int  # that are done
     gpu_hours: float  # allocated; recorded and not charged where it ran on this machine
-    cumulative: float  # GPU-hours on the cluster, with all batches before
+    cumulative: float  # GPU-hours charged, with all batches before
     remaining: float | None  # of the budget, after it
 
 
@@ -41,7 +41,7 @@ def batch_rows(
     cumulative, counted = 0.0, 0
     for batch in sorted(members, key=lambda name: (rank(name) or LAST, name)):
         those = members[batch]
-        cumulative += sum(used.by_run[run].gpu_hours for run in those if run not in local)
+        cumulative += sum(used.charged_by_run.get(run, 0.0) for run in those if run not in local)
         counted += sum(used.by_run[run].attempts for run in those)
         yield BatchRow(
             batch=batch,
@@ -52,11 +52,11 @@ def batch_rows(
             cumulative=cumulative,
             remaining=None if budget is None else budget - cumulative,
         )
-    others = used.allocated.gpu_hours - cumulative
+    others = used.charged.gpu_hours - cumulative
     attempts = used.attempts - counted
     if attempts and abs(others) > 1e-9:
-        remaining = None if budget is None else budget - used.allocated.gpu_hours
-        yield BatchRow(OTHER, (), attempts, 0, others, used.allocated.gpu_hours, remaining)
+        remaining = None if budget is None else budget - used.charged.gpu_hours
+        yield BatchRow(OTHER, (), attempts, 0, others, used.charged.gpu_hours, remaining)
 
 
 def _batch(run: RunDirectory) -> str:

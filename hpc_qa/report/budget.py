@@ -19,7 +19,7 @@ from hpc_qa.campaign.status import view_of_all
 from hpc_qa.config import Site
 from hpc_qa.config_file import Project, load_site
 from hpc_qa.errors import SlurmError
-from hpc_qa.ledger.usage import Usage, usage
+from hpc_qa.ledger.usage import Usage, usage, words_of
 from hpc_qa.report.batches import BatchRow, batch_rows
 from hpc_qa.report.runs import RunOutput, RunRow, outputs, run_rows
 from hpc_qa.slurm.limits import SiteLimit, site_limit
@@ -105,7 +105,7 @@ def budget_report(project: Path, settings: Project, *, budget_gpu_hours: float |
         budget_gpu_hours=limit,
         usage=used,
         liens=liens_of(on_cluster, view, project, site),
-        runs=tuple(run_rows(project, every, gave, site.charging if site else None)),
+        runs=tuple(run_rows(project, every, gave, site.charging if site else None, used.charged_by_run)),
         batches=tuple(batch_rows(every, used, gave, limit)),
         per_pair=_per_pair(used, [gave[run.run_id] for run in on_cluster if run.run_id in gave], made, site),
         projection=made,
@@ -113,7 +113,13 @@ def budget_report(project: Path, settings: Project, *, budget_gpu_hours: float |
         remedies=remedies(made, project),
         costs=_costs(project, made, used, site),
         site=allowed,
-        notes=(*(f"left out of the ledger: {one}" for one in used.skipped), *view.notes, *made.notes, *silent),
+        notes=(
+            *(f"left out of the ledger, so that what is used may be too low: {one}" for one in used.skipped),
+            *words_of(used.not_charged),
+            *view.notes,
+            *made.notes,
+            *silent,
+        ),
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 import hpc_qa
-from hpc_qa.errors import ExitCode
+from hpc_qa.errors import ExitCode, StoreError
 from hpc_qa.ledger.history import History
 from hpc_qa.report.cells import interval, number, percent, text, total, visible
 from hpc_qa.report.drawing import NO_ATTEMPT, Report
@@ -56,6 +56,12 @@ def write_page(path: Path, report: Report, history: History) -> None:
     Raises:
         StoreError: it cannot be written there.
     """
+    path = path.resolve()  # of a link what it leads to is replaced, and not the link
+    if path.exists() and not path.is_file():
+        raise StoreError(
+            f"{path}: the page cannot be written: there is something that is no file",
+            hint="name a file, --html budget.html say; then the same command again",
+        )
     data = page(report, history).encode()
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:

@@ -64,9 +64,10 @@ def outputs(project: Path, runs: Sequence[RunDirectory]) -> dict[str, RunOutput]
 
 
 def run_rows(
-    project: Path, runs: Sequence[RunDirectory], gave: Mapping[str, RunOutput], rule: Charging | None
-) -> list[RunRow]:
-    """A row for each of these runs that the ledger knows, oldest first.
+    project: Path, runs: Sequence[RunDirectory], gave: Mapping[str, RunOutput], rule: Charging | None,
+    charged: Mapping[str, float],
+) -> list[RunRow]:  # fmt: skip
+    """A row for each of these runs that the ledger knows, oldest first; `charged` are GPU-hours by run.
 
     Raises:
         StoreError: the ledger cannot be listed.
@@ -77,20 +78,20 @@ def run_rows(
         names = pa.array([run.run_id for run in runs], pa.string())
         for row in table.filter(pc.is_in(table.column("run_id"), value_set=names)).to_pylist():
             rows[row["run_id"]].append(row)
-    return [_row(run, rows[run.run_id], gave, rule) for run in runs if rows[run.run_id]]
+    return [_row(run, rows[run.run_id], gave, rule, charged) for run in runs if rows[run.run_id]]
 
 
 def _row(
-    run: RunDirectory, attempts: Sequence[dict[str, Any]], gave: Mapping[str, RunOutput], rule: Charging | None
-) -> RunRow:
+    run: RunDirectory, attempts: Sequence[dict[str, Any]], gave: Mapping[str, RunOutput], rule: Charging | None,
+    charged: Mapping[str, float],
+) -> RunRow:  # fmt: skip
     spent = figures.spent_of(attempts, _cpus_here(run))
     output = gave.get(run.run_id, RunOutput())
     rate = rule.rate_per_gpu_hour if rule else None
-    local = all(row["source"] == "local" for row in attempts)
     each = per_accepted_pair(
         gpu_hours=spent.gpu_hours,
         energy_kwh=spent.energy_kwh,
-        money=None if rate is None or spent.gpu_hours is None or local else rate * spent.gpu_hours,
+        money=rate * charged[run.run_id] if rate is not None and run.run_id in charged else None,
         wall_hours=None if spent.total_time_minutes is None else spent.total_time_minutes / 60,
         core_hours=spent.core_hours,
         tokens=output.computed_tokens,

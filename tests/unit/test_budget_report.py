@@ -103,3 +103,35 @@ def test_costs_have_the_campus_first_and_every_price_and_the_short_table_says_th
 def test_the_terminal_form_is_under_two_screens(campaign, capsys):
     assert hpc_qa(["--project", str(campaign.project), "budget", "--budget-gpu-hours", "30"]) == 4
     assert len(capsys.readouterr().out.splitlines()) < 80
+
+
+def test_a_charge_that_is_not_known_counts_as_allocated_and_is_said(campaign, capsys):
+    plain, _ = report(capsys, campaign)
+    (campaign.project / "site.yaml").write_text("name: here\ncharging: {unit: node, rate_per_gpu_hour: 0.4, "
+                                                "rate_source: a page, rate_date: \"2026-01-01\"}\n")  # fmt: skip
+    project = campaign.project / "project.yaml"
+    project.write_text(project.read_text() + "site: site.yaml\n")
+    said, code = report(capsys, campaign)
+    assert said["used"]["gpu_hours"] == pytest.approx(plain["used"]["gpu_hours"])
+    assert said["forecast"]["p50"] == pytest.approx(plain["forecast"]["p50"])
+    assert "they count as allocated" in said["notes"][0]
+    assert said["batches"][-1]["cumulative"] == pytest.approx(said["used"]["gpu_hours"])
+    assert code == 0
+    money = sum(run["per_accepted_pair"]["money"] * run["accepted"] for run in said["runs"])
+    assert money == pytest.approx(0.4 * said["used"]["gpu_hours"])
+
+
+@pytest.mark.parametrize("budget", ["nan", "0", "-1", "inf", "many"])
+def test_a_budget_that_is_no_number_of_gpu_hours_is_refused(campaign, capsys, budget):
+    assert hpc_qa(["--project", str(campaign.project), "budget", "--budget-gpu-hours", budget]) == 2
+    assert "budget-gpu-hours" in capsys.readouterr().err
+
+
+def test_a_page_replaces_no_device_and_follows_a_link(campaign, capsys, tmp_path):
+    project = ["--project", str(campaign.project), "budget", "--html"]
+    assert hpc_qa([*project, "/dev/null"]) == 1
+    assert "the page cannot be written" in capsys.readouterr().err
+    (tmp_path / "link.html").symlink_to(tmp_path / "real.html")
+    assert hpc_qa([*project, str(tmp_path / "link.html")]) == 0
+    assert (tmp_path / "link.html").is_symlink()
+    assert (tmp_path / "real.html").read_text().startswith("<!DOCTYPE html>")

@@ -124,9 +124,9 @@ def test_the_whole_ledger_is_reconciled_and_what_is_not_known_is_a_gap_too(accou
     assert found.lines() == [
         "allocated  7 GPU-hours; attempts: 3",
         "charged    10.0 GPU-hours",
-        "           +1.00 time in suspension",
-        "           +3.00 GPUs of whole nodes that were not asked for",
-        "           -1.00 attempts whose charge is not known",
+        "           +1 time in suspension",
+        "           +3 GPUs of whole nodes that were not asked for",
+        "           -1 attempts whose charge is not known",
         "           of 1 attempts: accounting has no number of nodes",
         "busy       unknown",
     ]

@@ -26,7 +26,7 @@ def test_a_document_without_gpu_hours_is_not_done_yet(tmp_path):
         ("a,1,t,-1\n", "c.csv:2: gpu_hours -1 is below zero"),
         (",1,t,1\n", "c.csv:2: the document is not named"),
         ("a,1,,1\n", "c.csv:2: no task_id"),
-        ("a\n", "c.csv:2: the size is not known"),
+        ("a\n", "c.csv:2: not as many fields as the header has"),
         ("a,1,t,1\nb,1,t,1\na,1,t,1\n", "c.csv:4: a stands in line 2 as well"),
     ],
 )
