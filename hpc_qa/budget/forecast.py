@@ -28,7 +28,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit
 
 from hpc_qa.budget.costs import DocumentCost
 from hpc_qa.budget.overhead import Overhead
@@ -159,6 +158,8 @@ class _Outlook:
 
     def p_within(self, budget: float) -> float:
         """The probability that the total is at most this."""
+        from scipy.special import stdtr
+
         room = budget - self.spent
         half, df = self._half_width()
         if room <= 0 or not half:
@@ -263,4 +264,6 @@ def _scaled(residuals: _Residuals, size: float, df: float, more: float = 0.0) ->
 
 
 def _t(df: float) -> float:
+    from scipy.special import stdtrit  # a third of a second, which a report without a forecast need not wait for
+
     return float(stdtrit(df, (1 + LEVEL) / 2))
