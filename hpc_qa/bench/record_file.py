@@ -5,7 +5,9 @@ named with file, line and key, and that record is left out; a key that nobody kn
 """
 
 import json
+import os
 import re
+import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,8 +88,10 @@ def keep(record: Record, folder: Path, *, replace: bool = False) -> Path:
     path = folder / f"{name}.yaml"
     make_folder_if_missing(folder)
     if replace:
-        path.unlink(missing_ok=True)
-    if not write_once(path, record.to_yaml().encode()):
+        fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        write_once(fresh, record.to_yaml().encode())
+        os.replace(fresh, path)
+    elif not write_once(path, record.to_yaml().encode()):
         raise ConfigError(f"{path}: id: {record.id} is there with other content", hint="give the record another id")
     return path
 

@@ -161,6 +161,11 @@ def charged_column(site: Site | None, table: pa.Table) -> pa.ChunkedArray:
     return list(charged_levels(site, table).values())[-1]
 
 
+def counted_column(site: Site | None, table: pa.Table) -> pa.ChunkedArray:
+    """What counts of each attempt: its charge; where the rule cannot say, what was allocated, and never nothing."""
+    return pc.coalesce(charged_column(site, table), table.column("gpu_hours_allocated"))
+
+
 def _levels(site: Site, table: pa.Table) -> dict[str, pa.ChunkedArray]:
     rule, elapsed = site.charging, table.column("elapsed_s")
     gpus = pc.cast(table.column("gpu_count"), pa.float64())

@@ -103,16 +103,20 @@ def charged_gpus_of(run: RunDirectory, site: Site | None) -> float:
 
 def demanded_by(run: RunDirectory, shards: Iterable[int], site: Site | None) -> Demanded:
     """What these shards of a run may take, as its plan has it."""
-    facts, wanted = run.facts(), set(shards)
+    each = demanded_by_shard(run, site)
+    return sum_of([each[shard] for shard in shards])
+
+
+def demanded_by_shard(run: RunDirectory, site: Site | None) -> dict[int, Demanded]:
+    """The same of each shard."""
     gpus = charged_gpus_of(run, site)
-    worst = gpus * parse_clock(facts["config"]["slurm"]["time"]) / 3600
-    parts = []
+    worst = gpus * parse_clock(run.facts()["config"]["slurm"]["time"]) / 3600
+    found = {}
     for one in run.frozen_plan()["shards"]:
-        if one["index"] in wanted:
-            said: dict[str, Any] = one.get("predicted_s") or {}
-            hours = {name: None if said.get(name) is None else gpus * said[name] / 3600 for name in ("p50", "p90")}
-            parts.append(Demanded(hours["p50"], hours["p90"], worst))
-    return sum_of(parts)
+        said: dict[str, Any] = one.get("predicted_s") or {}
+        hours = {name: None if said.get(name) is None else gpus * said[name] / 3600 for name in ("p50", "p90")}
+        found[int(one["index"])] = Demanded(hours["p50"], hours["p90"], worst)
+    return found
 
 
 def demanded_of(plan: RunPlan, site: Site | None) -> Demanded:

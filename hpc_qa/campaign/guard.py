@@ -1,7 +1,7 @@
 """Drain runs that would cross the budget: array tasks that wait are cancelled, the newest run's last ones first.
 
 What runs is left to finish, until what is used is itself above the budget: then it is told to stop and writes what it
-has. A run that was submitted with --over-budget is left alone. What was drained is written down in the run's folder;
+has. A run that was started with --over-budget is left alone. What was drained is written down in the run's folder;
 `hpc-qa resume` starts it again when there is room.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hpc_qa.campaign import control, estimate
-from hpc_qa.campaign.admission import OPEN, charged_gpus_of, committed, demanded_by, is_over_budget, on_slurm
+from hpc_qa.campaign.admission import OPEN, charged_gpus_of, committed, demanded_by_shard, is_over_budget, on_slurm
 from hpc_qa.campaign.status import RunStatus, status, view_of_all
 from hpc_qa.config import Budget, Site
 from hpc_qa.config_file import load_site
@@ -105,10 +105,10 @@ def _open_runs(project: Path, site: Site | None) -> Iterator[_Open]:
             gpus_per_server=facts.get("gpus_per_server") or 0,
         )
         tokens = {one["index"]: one.get("predicted_tokens") for one in run.frozen_plan()["shards"]}
-        rest = {}
+        planned, rest = demanded_by_shard(run, site), {}
         for shard in shards:
             seconds = estimate.shard_seconds(tokens[shard], paces).p90 if tokens[shard] is not None else None
-            whole = demanded_by(run, [shard], site).counted if seconds is None else gpus * seconds / 3600
+            whole = planned[shard].counted if seconds is None else gpus * seconds / 3600
             rest[shard] = max(0.0, whole - so_far.get((run.run_id, shard), 0.0))
         yield _Open(run, now, rest)
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hpc_qa.budget.charging import charged_column, columns_for
+from hpc_qa.budget.charging import columns_for, counted_column
 from hpc_qa.budget.overhead import AttemptsSeen
 from hpc_qa.config import Config, Site
 from hpc_qa.errors import StoreError
@@ -104,8 +104,7 @@ def _attempts(project: Path, runs: Sequence[str], site: Site | None) -> list[dic
     """The attempts of these runs that have started, and of which it is known what is charged for them."""
     table = current(project, tuple(dict.fromkeys((*COLUMNS, *columns_for(site))))).table
     ours = table.filter(pc.is_in(table.column("run_id"), value_set=pa.array(runs, pa.string())))
-    hours = pc.coalesce(charged_column(site, ours), ours.column("gpu_hours_allocated"))
-    rows = ours.append_column("hours", hours).to_pylist()
+    rows = ours.append_column("hours", counted_column(site, ours)).to_pylist()
     return [row | {"work": _work(row)} for row in rows if row["hours"] is not None and row["start"]]
 
 

@@ -52,8 +52,10 @@ def project_forecast(
     """
     limit = settings.budget.gpu_hours if budget_gpu_hours is None else budget_gpu_hours
     manifest = corpus or (project / settings.corpus if settings.corpus else None)
+    skipped: tuple[str, ...] = ()
     if used is None:
-        used = charged(project, settings.budget.clusters, site)[0].gpu_hours
+        found_used, skipped = charged(project, settings.budget.clusters, site)
+        used = found_used.gpu_hours
     seen = measured(project, site)
     if seen is None or not (manifest or settings.budget.corpus_documents):
         return _nothing_yet(project, settings, limit, manifest, seen, used)
@@ -68,7 +70,8 @@ def project_forecast(
         made = replace(made, status="over")
     made = with_naive(made, _mean(seen))
     made = replace(made, wall_hours=_wall_hours(made, seen), qa_pairs=_pairs(found))
-    notes = (*found.notes, *_doubtful(seen, used))
+    left_out = [f"left out, so that less is known than the ledger had: {one}" for one in (*skipped, *seen.skipped)]
+    notes = (*found.notes, *_doubtful(seen, used), *left_out)
     return Projection(made, found.costs, _inputs(found, seen, used, overhead), notes, seen, manifest)
 
 

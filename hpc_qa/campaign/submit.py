@@ -56,30 +56,10 @@ def freeze(
     write_once(run.plan, json_parts(plan.to_json()))
     templates = json_bytes({"sha256": chosen.sha256, "templates": dict(chosen.templates)})
     write_once(run.prompts, templates)
-    facts: dict[str, Any] = {
-        "run": run.run_id,
+    prompts_facts = {"source": chosen.source, "sha256": chosen.sha256, "file_sha256": _sha256([templates])}
+    facts = _facts(plan, run, project, prompts_facts) | {
         "created_at": iso(now),
-        "project": str(project),
-        "config_file": config._source,
-        "config": config.model_dump(),
         "limit": limit,
-        "manifest_sha256": file_sha256(run.manifest),
-        "plan_sha256": file_sha256(run.plan),
-        "commit_sha": provenance.commit_sha(Path(__file__).parent),
-        "versions": provenance.versions(),
-        "hardware": provenance.hardware(),
-        "model": {
-            "name": config.model,
-            "revision": config.vllm.revision,
-            "tokenizer_sha256": file_sha256(tokenizer_file(config, project)),
-        },
-        "prompts": {
-            "source": chosen.source,
-            "sha256": chosen.sha256,
-            "file_sha256": hashlib.sha256(templates).hexdigest(),
-        },
-        "executor": config.executor,
-        "gpus_per_server": plan.gpus_per_server,
         "admission": dict(admission) if admission else None,
         "gate": dict(gate) if gate else None,
     }
@@ -91,6 +71,30 @@ def freeze(
         )  # fmt: skip
     run.freeze(facts)
     return run
+
+
+def _facts(plan: RunPlan, run: RunDirectory, project: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a run comes from: settings, hashes of what is frozen, versions, the machine."""
+    config = plan.config
+    return {
+        "run": run.run_id,
+        "project": str(project),
+        "config_file": config._source,
+        "config": config.model_dump(),
+        "manifest_sha256": file_sha256(run.manifest),
+        "plan_sha256": file_sha256(run.plan),
+        "commit_sha": provenance.commit_sha(Path(__file__).parent),
+        "versions": provenance.versions(),
+        "hardware": provenance.hardware(),
+        "model": {
+            "name": config.model,
+            "revision": config.vllm.revision,
+            "tokenizer_sha256": file_sha256(tokenizer_file(config, project)),
+        },
+        "prompts": dict(asked),
+        "executor": config.executor,
+        "gpus_per_server": plan.gpus_per_server,
+    }
 
 
 def check_startable(config: Config, project: Path) -> None:

@@ -31,6 +31,15 @@ def current(project: Path, columns: Sequence[str] | None = None) -> Parts:
     return replace(parts, table=_known_since(latest(parts.table, KEY, ORDER)).select(wanted))
 
 
+def of_budget(table: pa.Table, clusters: Sequence[str]) -> pa.ChunkedArray:
+    """Which rows are charged: on these clusters, or on any where none is named, and never of this machine."""
+    counts = pc.invert(pc.equal(table.column("source"), "local"))
+    if clusters:
+        cluster = table.column("cluster")
+        counts = pc.and_(counts, pc.or_(pc.is_null(cluster), pc.is_in(cluster, value_set=pa.array(clusters))))
+    return counts
+
+
 def _known_since(table: pa.Table) -> pa.Table:
     """Without folders that accounting did not know when they were written down, and does by now."""
     folders, ids = table.column("folder"), table.column("attempt_id")

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from hpc_qa.budget.charging import charged_column, columns_for
+from hpc_qa.budget.charging import columns_for, counted_column
 from hpc_qa.config import Site
-from hpc_qa.ledger.attempts import current
+from hpc_qa.ledger.attempts import current, of_budget
 from hpc_qa.units import utc_now
 
 Floats = NDArray[np.float64]
@@ -56,15 +56,11 @@ def history(project: Path, clusters: Sequence[str] = (), site: Site | None = Non
         StoreError: the folder of the ledger cannot be listed.
     """
     table = current(project, tuple(dict.fromkeys((*COLUMNS, *columns_for(site))))).table
-    counts = pc.invert(pc.equal(table.column("source"), "local"))
-    if clusters:
-        cluster = table.column("cluster")
-        counts = pc.and_(counts, pc.or_(pc.is_null(cluster), pc.is_in(cluster, value_set=pa.array(clusters))))
     captured_at = pc.max(table.column("observed_at")).as_py()
-    table = table.filter(counts)
+    table = table.filter(of_budget(table, clusters))
     start, end = _seconds(table, "start"), _seconds(table, "end")
     end = np.where(np.isnan(end), start + _numbers(table.column("elapsed_s")), end)  # it still runs
-    times_s, charged, undated = cumulative(start, end, _numbers(charged_column(site, table)))
+    times_s, charged, undated = cumulative(start, end, _numbers(counted_column(site, table)))
     return History(
         read_at=utc_now(),
         captured_at=captured_at and captured_at.astimezone(UTC),

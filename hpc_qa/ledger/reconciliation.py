@@ -23,7 +23,7 @@ from hpc_qa.budget.charging import (
 )
 from hpc_qa.budget.reconciliation import NOT_SAMPLED, START_UP, WORK, Reconciliation, reconcile_attempt
 from hpc_qa.config import Site
-from hpc_qa.ledger.attempts import current
+from hpc_qa.ledger.attempts import current, of_budget
 from hpc_qa.ledger.schema import ATTEMPT
 
 # GPU-seconds in which a kernel ran, the share of the GPU-time that was looked at, GPU-milliseconds by stage
@@ -43,11 +43,7 @@ def reconcile(project: Path, site: Site | None, clusters: Sequence[str] = ()) ->
         StoreError: the folder of the ledger cannot be listed.
     """
     table = current(project, ("cluster", *columns(site))).table
-    counts = pc.invert(pc.equal(table.column("source"), "local"))
-    if clusters:
-        cluster = table.column("cluster")
-        counts = pc.and_(counts, pc.or_(pc.is_null(cluster), pc.is_in(cluster, value_set=pa.array(clusters))))
-    return reconcile_table(site, table.filter(counts))
+    return reconcile_table(site, table.filter(of_budget(table, clusters)))
 
 
 def reconcile_table(site: Site | None, table: pa.Table) -> Reconciliation:

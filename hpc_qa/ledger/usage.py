@@ -14,11 +14,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hpc_qa.budget.charging import charged_column, columns_for, is_plain
+from hpc_qa.budget.charging import charged_column, columns_for, counted_column, is_plain
 from hpc_qa.budget.reconciliation import Reconciliation
 from hpc_qa.config import Site
 from hpc_qa.ledger import reconciliation, stages
-from hpc_qa.ledger.attempts import current
+from hpc_qa.ledger.attempts import current, of_budget
 from hpc_qa.units import iso
 
 HOURS, CHARGED = "gpu_hours_allocated", "gpu_hours_charged"
@@ -105,13 +105,13 @@ def usage(project: Path, clusters: Sequence[str] = (), site: Site | None = None)
     found = current(project, tuple(dict.fromkeys((*COLUMNS, *reconciliation.columns(site)))))
     table = found.table
     local = pc.equal(table.column("source"), "local")
-    counts = _counted(table, clusters)
+    counts = of_budget(table, clusters)
     ours = _where(table, counts)
     by_state = _by("state", ours)
     hours = stages.by_stage(ours)
     joules = ours.column("gpu_energy_j")
     return Usage(
-        charged=_used(_hours(site, ours)),
+        charged=_used(counted_column(site, ours)),
         charged_by_run=_charged_by_run(site, ours),
         not_charged=_not_charged(site, ours),
         allocated=_used(ours.column(HOURS)),
@@ -135,8 +135,8 @@ def charged(project: Path, clusters: Sequence[str] = (), site: Site | None = Non
         StoreError: the folder of the ledger cannot be listed.
     """
     found = current(project, tuple(dict.fromkeys(("cluster", *columns_for(site)))))
-    ours = _where(found.table, _counted(found.table, clusters))
-    return _used(_hours(site, ours)), (*found.skipped, *(words_of(_not_charged(site, ours))))
+    ours = _where(found.table, of_budget(found.table, clusters))
+    return _used(counted_column(site, ours)), (*found.skipped, *(words_of(_not_charged(site, ours))))
 
 
 def used_by_living(project: Path, site: Site | None = None) -> dict[tuple[str, int], float]:
@@ -148,7 +148,7 @@ def used_by_living(project: Path, site: Site | None = None) -> dict[tuple[str, i
     names = ("run_id", "shard", "is_final", *columns_for(site))
     table = current(project, tuple(dict.fromkeys(names))).table
     living = table.filter(pc.invert(pc.fill_null(table.column("is_final"), True)))
-    rows = living.append_column(CHARGED, _hours(site, living)).to_pylist()
+    rows = living.append_column(CHARGED, counted_column(site, living)).to_pylist()
     used: Counter[tuple[str, int]] = Counter()
     for row in rows:
         if row["run_id"] is not None and row[CHARGED] is not None:
@@ -164,11 +164,6 @@ def words_of(not_charged: Mapping[str, int]) -> list[str]:
     ]
 
 
-def _hours(site: Site | None, table: pa.Table) -> pa.ChunkedArray:
-    """What counts of each attempt: its charge; where the rule cannot say, what was allocated, and never nothing."""
-    return pc.coalesce(charged_column(site, table), table.column(HOURS))
-
-
 def _not_charged(site: Site | None, table: pa.Table) -> dict[str, int]:
     unknown = pc.and_(pc.is_null(charged_column(site, table)), pc.is_valid(table.column(HOURS)))
     if is_plain(site) or not pc.any(unknown).as_py():
@@ -177,18 +172,9 @@ def _not_charged(site: Site | None, table: pa.Table) -> dict[str, int]:
 
 
 def _charged_by_run(site: Site | None, table: pa.Table) -> dict[str, float]:
-    named = pa.table({"run": table.column("run_id"), "hours": _hours(site, table)}).group_by("run")
+    named = pa.table({"run": table.column("run_id"), "hours": counted_column(site, table)}).group_by("run")
     sums = named.aggregate([("hours", "sum")]).to_pylist()
     return {row["run"]: row["hours_sum"] or 0.0 for row in sums if row["run"] is not None}
-
-
-def _counted(table: pa.Table, clusters: Sequence[str]) -> pa.ChunkedArray:
-    """Which rows are of the budget."""
-    counts = pc.invert(pc.equal(table.column("source"), "local"))
-    if clusters:
-        cluster = table.column("cluster")
-        counts = pc.and_(counts, pc.or_(pc.is_null(cluster), pc.is_in(cluster, value_set=pa.array(clusters))))
-    return counts
 
 
 def _where(table: pa.Table, mask: pa.ChunkedArray) -> pa.Table:

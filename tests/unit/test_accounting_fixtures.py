@@ -1,7 +1,5 @@
 """Accounting as clusters print it in their odd hours: every case has a typed row, and what is not known is null."""
 
-from dataclasses import asdict
-
 import pytest
 
 from hpc_qa.slurm.allocation import Allocation, allocations
@@ -105,4 +103,3 @@ def test_pending_ranges_components_and_typed_gpus_are_rows_like_others(row, job,
     (one,) = read(row)
     assert (one.job_id, one.state, one.elapsed_s) == (job, state, elapsed)
     assert one.data_quality == []
-    assert asdict(one)
