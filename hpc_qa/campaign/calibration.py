@@ -92,6 +92,16 @@ class Calibration:
             "corrected_acceptance_rate": self.corrected.to_json(),
         }
 
+    def of_record(self) -> dict[str, float | None] | None:
+        """Under the names of a benchmark record; None where no control was judged."""
+        if not self.controls:
+            return None
+        return {
+            "sensitivity": self.sensitivity.value,
+            "specificity": self.specificity.value,
+            "corrected_acceptance_rate": self.corrected.value,
+        }
+
     def words(self) -> str:
         """For the card."""
         lines = [SAME_MODEL, ""]
