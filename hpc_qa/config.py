@@ -159,7 +159,7 @@ class Qa(Section):
 
     answer_style: Literal["abstractive", "extractive"] = "abstractive"
     questions_per_chunk: int = Field(5, ge=1, le=50)
-    question_types: list[QuestionType] = Field(list(QUESTION_TYPES), min_length=1)
+    question_types: list[QuestionType] = list(QUESTION_TYPES)
     difficulty: list[Difficulty] = []  # empty: the model is not asked for it
     max_pairs_per_document: int | None = Field(None, ge=1, le=MANY)
     chunk_size: int = Field(1_500, ge=64, le=10_000_000)  # tokens of the served model's tokenizer
@@ -177,6 +177,12 @@ class Qa(Section):
 
     @model_validator(mode="after")
     def _can_be_asked(self) -> Self:
+        if not self.question_types:
+            raise ValueError("question_types is empty; leave it out for all types")
+        for name in ("question_types", "difficulty"):
+            listed = getattr(self, name)
+            if len(set(listed)) < len(listed):
+                raise ValueError(f"{name} names one of them twice")
         if self.judge_repeats % 2 == 0:
             raise ValueError(f"judge_repeats {self.judge_repeats} has no middle; use an odd number")
         if self.answer_style == "extractive":
