@@ -28,7 +28,7 @@ MOST_SUPPORTED = 0.5  # of an answer's content words in a chunk that does not pr
 
 _INTEGER = re.compile(r"(?<![\w.,:/-])\d{1,6}(?![\w:/-]|[.,]\d)")
 _NOT = re.compile(r"\s+not\b(?!\s+(?:only|later|less|more|earlier|fewer))", re.IGNORECASE)
-_AUXILIARY = re.compile(r"\b(?:shall|must|may|should|can|will|is|are|was|were)\b(?!\s+not\b)", re.IGNORECASE)
+_AUXILIARY = re.compile(r"\b(?:shall|must|may|should|can|will|is|are|was|were)\b(?!\s+not\b)")  # May is a month
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def number_changed(ask: Ask, draft: Draft, _near: Neighbourhood, drawn: float) -
     if not places:
         return None
     place = places[int(drawn * len(places))]
-    known = supported_numbers(f"{ask.chunk.text} {draft.question} {draft.answer}")
+    known = {code.rstrip("%") for code in supported_numbers(f"{ask.chunk.text} {draft.question} {draft.answer}")}
     old = int(place.group())
     new = next(str(old + step) for step in range(2 + int(drawn * 7), 10_000) if str(old + step) not in known)
     return ask, replace(draft, answer=draft.answer[: place.start()] + new + draft.answer[place.end() :])

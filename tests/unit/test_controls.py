@@ -78,7 +78,7 @@ def test_a_negation_is_put_in_or_left_out():
         _, made = negation(ASK, Draft("What?", answer, (1,), (answer,), None), NEAR, 0.0)
         assert made.answer == spoilt
         assert ("not" in modality(made.answer)) != ("not" in modality(answer))
-    for answer in ("45 days.", "It must not do so without a form.", "No later than in May."):
+    for answer in ("45 days.", "In May 2024.", "It must not do so without a form.", "No later than in May."):
         assert negation(ASK, Draft("What?", answer, (1,), (answer,), None), NEAR, 0.0) is None
 
 
