@@ -130,7 +130,7 @@ class Cluster:
         return found
 
     def describe(self) -> str:
-        """What a failed test wants to see: nodes, queue, accounting, and what the two controllers complained of last."""
+        """What a failed test wants to see: nodes, queue, accounting, and the last errors of the controllers."""
         commands = (
             ["sinfo", "-N", "-o", "%N %T %E"],
             ["squeue", "-r", "-o", "%i %j %T %r %M %N"],
