@@ -18,6 +18,7 @@ BENCHES = (
     "ledger",
     "regression",
     "corpus",
+    "judge",
 )
 
 
