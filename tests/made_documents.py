@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import docx
 import pikepdf
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import getSampleStyleSheet
@@ -83,6 +84,30 @@ def plain_pdf(lines: Sequence[str]) -> bytes:
     return target.getvalue()
 
 
+def letter(*, hidden: str = "", header: str = "", chapters: int = 2) -> bytes:
+    """A Word document with headings of two levels, lists, a table, a merged cell and a title in its properties."""
+    document = docx.Document()
+    document.core_properties.title = "Made letter"
+    document.sections[0].header.paragraphs[0].text = header
+    document.add_heading("Made letter", 0)
+    for chapter in range(1, chapters + 1):
+        document.add_heading(f"Chapter {chapter}", 1)
+        document.add_paragraph(SENTENCES).add_run(hidden).font.hidden = True
+        document.add_heading(f"Limits of chapter {chapter}", 2)
+        document.add_paragraph("First point.", style="List Bullet")
+        document.add_paragraph("First step.", style="List Number")
+        table = document.add_table(rows=len(ROWS), cols=len(ROWS[0]))
+        for place, row in enumerate(ROWS):
+            for cell, text in zip(table.rows[place].cells, row, strict=True):
+                cell.text = text
+    merged = document.add_table(rows=2, cols=2)
+    merged.cell(0, 0).merge(merged.cell(0, 1)).text = "Over both columns"
+    merged.cell(1, 0).text, merged.cell(1, 1).text = "Left", "Right"
+    target = io.BytesIO()
+    document.save(target)
+    return target.getvalue()
+
+
 def scan() -> bytes:
     """A page that is nothing but a picture."""
     document = pikepdf.new()
@@ -128,11 +153,18 @@ def _saved(document: pikepdf.Pdf) -> bytes:
     return target.getvalue()
 
 
-def write_zip(path: Path, members: dict[str, bytes]) -> Path:
+def zipped(members: dict[str, bytes]) -> bytes:
     """A ZIP archive with these members."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in members.items():
             archive.writestr(name, data)
+    return target.getvalue()
+
+
+def write_zip(path: Path, members: dict[str, bytes]) -> Path:
+    """A ZIP archive with these members, in a file."""
+    path.write_bytes(zipped(members))
     return path
 
 

@@ -1,8 +1,9 @@
 """Conversions by content: a file is converted once per converter and kind, whatever it is called.
 
-`<2 hex>/<sha256>/<key>-<kind>/` holds document.md, pages.json, chunks.jsonl and facts.json; the kind is pdf, html,
-markdown or text, as the same bytes can be read in two ways. The folder is renamed into place when it is complete; of
-two that convert the same file the first wins. Failures are kept as well, except those that may pass by themselves.
+`<2 hex>/<sha256>/<key>-<kind>/` holds document.md, pages.json, chunks.jsonl and facts.json; the kind is pdf, docx,
+html, markdown or text, as the same bytes can be read in two ways. The folder is renamed into place when it is
+complete; of two that convert the same file the first wins. Failures are kept as well, except those that may pass by
+themselves.
 """
 
 import hashlib
@@ -25,7 +26,7 @@ from hpc_qa.documents.tokens import file_sha256, tokenizer_file
 from hpc_qa.errors import StoreError
 
 CONVERTER = "2"  # raise it whenever the same file would give other Markdown, chunks or sentences
-ENGINES = ("liteparse", "pypdfium2", "pikepdf", "html-to-markdown", "tokenizers")
+ENGINES = ("liteparse", "pypdfium2", "pikepdf", "html-to-markdown", "mammoth", "tokenizers")
 STAGING = "staging"
 STALE_S = 24 * 3600
 

@@ -16,6 +16,7 @@ from hpc_qa.documents import chunks as chunk_json
 from hpc_qa.documents import facts as facts_json
 from hpc_qa.documents.blocks import Block, parse_blocks
 from hpc_qa.documents.chunks import Chunk
+from hpc_qa.documents.docx import read_docx
 from hpc_qa.documents.extracted import Extracted
 from hpc_qa.documents.facts import Facts
 from hpc_qa.documents.fidelity import count_words, words
@@ -25,6 +26,7 @@ from hpc_qa.documents.pdf import read_pdf
 from hpc_qa.documents.pieces import CountTokens
 from hpc_qa.documents.text import read_markdown, read_text
 from hpc_qa.errors import DocumentError
+from hpc_qa.manifest.entry import DOCX
 
 FACTS, MARKDOWN, PAGES, CHUNKS = "facts.json", "document.md", "pages.json", "chunks.jsonl"
 MAX_DETAIL = 500
@@ -32,6 +34,7 @@ MAX_TITLE = 300
 CUT_OFF = "the file is cut off: pages may be missing; compare it with where it came from"
 KINDS = {
     "application/pdf": "pdf",
+    DOCX: "docx",
     "text/html": "html",
     "text/markdown": "markdown",
     "text/plain": "text",
@@ -138,6 +141,8 @@ def _converted(data: bytes, job: Job, settings: Settings, count: CountTokens, be
 def _extract(data: bytes, media_type: str, settings: Settings) -> Extracted:
     if media_type == "application/pdf":
         return read_pdf(data, max_pages=settings.max_pages, min_word_coverage=settings.min_word_coverage)
+    if media_type == DOCX:
+        return read_docx(data, min_word_coverage=settings.min_word_coverage)
     if media_type == "text/html":
         return read_html(data, min_word_coverage=settings.min_word_coverage)
     if media_type == "text/markdown":

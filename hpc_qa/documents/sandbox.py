@@ -286,6 +286,7 @@ def _preload(tokenizer: Path) -> CountTokens:
     """Import what children need, and the tokenizer; nothing here may start a thread."""
     import html_to_markdown  # noqa: F401 - loaded once, before any fork
     import liteparse  # noqa: F401 - loaded once, before any fork
+    import mammoth  # noqa: F401 - loaded once, before any fork
     import pikepdf  # noqa: F401 - loaded once, before any fork
     import pypdfium2  # noqa: F401 - loaded once, before any fork
 
