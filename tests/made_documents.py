@@ -8,6 +8,7 @@ from pathlib import Path
 
 import docx
 import pikepdf
+import pypdfium2
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import getSampleStyleSheet
 from reportlab.pdfgen import canvas
@@ -117,6 +118,30 @@ def scan() -> bytes:
                   "/ColorSpace": pikepdf.Name.DeviceGray, "/BitsPerComponent": 8})  # fmt: skip
     page.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(Scan=image))
     page.Contents = document.make_stream(b"600 0 0 800 0 0 cm /Scan Do")
+    return _saved(document)
+
+
+def scanned(pages: Sequence[bytes]) -> bytes:
+    """A PDF like that of a scanner: its pages are grey pictures of the first pages of these PDFs, a bit askew."""
+    document = pikepdf.new()
+    for data in pages:
+        drawn = (
+            pypdfium2.PdfDocument(data)[0].render(scale=200 / 72, grayscale=True).to_pil().rotate(0.4, fillcolor=255)
+        )
+        page = document.add_blank_page(page_size=A4)
+        image = pikepdf.Stream(document, zlib.compress(drawn.tobytes()))
+        image.update({"/Type": pikepdf.Name.XObject, "/Subtype": pikepdf.Name.Image, "/Width": drawn.width,
+                      "/Height": drawn.height, "/ColorSpace": pikepdf.Name.DeviceGray, "/BitsPerComponent": 8,
+                      "/Filter": pikepdf.Name.FlateDecode})  # fmt: skip
+        page.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(Scan=image))
+        page.Contents = document.make_stream(b"%f 0 0 %f 0 0 cm /Scan Do" % A4)
+    return _saved(document)
+
+
+def appended(first: bytes, second: bytes) -> bytes:
+    """The pages of one PDF and behind them those of another."""
+    document = pikepdf.open(io.BytesIO(first))
+    document.pages.extend(pikepdf.open(io.BytesIO(second)).pages)
     return _saved(document)
 
 

@@ -18,9 +18,10 @@ from pathlib import Path
 from hpc_qa import ownership
 from hpc_qa.config import Config
 from hpc_qa.documents import chunks as chunk_json
+from hpc_qa.documents import converters, ocr
 from hpc_qa.documents import facts as facts_json
 from hpc_qa.documents.chunks import Chunk
-from hpc_qa.documents.conversion import CHUNKS, FACTS, KINDS, MARKDOWN
+from hpc_qa.documents.conversion import CHUNKS, FACTS, MARKDOWN, kind_of
 from hpc_qa.documents.facts import MAX_JSON_BYTES, Facts
 from hpc_qa.documents.tokens import file_sha256, tokenizer_file
 from hpc_qa.errors import StoreError
@@ -35,11 +36,11 @@ def converter_key(config: Config, project: Path) -> str:
     """Names everything that the result of a conversion depends on, beside the file itself.
 
     Raises:
-        ConfigError: the tokenizer is missing.
+        ConfigError: the tokenizer is missing, or the converters of the site are in each other's way.
     """
     parts = {
         "converter": CONVERTER,
-        "versions": engine_versions(),
+        "versions": engine_versions(config),
         "chunk_size": config.qa.chunk_size,
         "min_word_coverage": config.documents.limits.min_word_coverage,
         "tokenizer": tokenizer_sha256(config, project),
@@ -56,9 +57,17 @@ def tokenizer_sha256(config: Config, project: Path) -> str:
     return file_sha256(tokenizer_file(config, project))
 
 
-def engine_versions() -> dict[str, str]:
-    """The libraries that conversions go through, without importing them."""
-    return {name: version(name) for name in ENGINES}
+def engine_versions(config: Config) -> dict[str, str]:
+    """What conversions go through, without importing it: libraries, converters of the site, OCR where it is wanted.
+
+    Raises:
+        ConfigError: the converters of the site are in each other's way.
+    """
+    versions = {name: version(name) for name in ENGINES}
+    versions |= {media_type: each.name for media_type, each in converters.registered().items()}
+    if config.documents.ocr == "auto":
+        versions["tesseract"] = ocr.look_for(config.documents.ocr_language).description
+    return versions
 
 
 class DocumentCache:
@@ -70,7 +79,7 @@ class DocumentCache:
 
     def folder(self, sha256: str, media_type: str) -> Path:
         """Where a file's conversion is, or would be."""
-        return self.root / sha256[:2] / sha256 / f"{self.key}-{KINDS.get(media_type, 'other')}"
+        return self.root / sha256[:2] / sha256 / f"{self.key}-{kind_of(media_type)}"
 
     def facts(self, sha256: str, media_type: str) -> Facts | None:
         """What is known; None when the file was not converted, or what is there cannot be read."""

@@ -8,21 +8,24 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from hpc_qa.documents import chunks as chunk_json
 from hpc_qa.documents import facts as facts_json
 from hpc_qa.documents.blocks import Block, parse_blocks
 from hpc_qa.documents.chunks import Chunk
+from hpc_qa.documents.converters import SiteConverter, read_with
 from hpc_qa.documents.docx import read_docx
 from hpc_qa.documents.extracted import Extracted
 from hpc_qa.documents.facts import Facts
-from hpc_qa.documents.fidelity import count_words, words
+from hpc_qa.documents.fidelity import count_words, coverage, words
 from hpc_qa.documents.html import read_html
+from hpc_qa.documents.ocr import Ocr
 from hpc_qa.documents.packing import chunk_blocks
-from hpc_qa.documents.pdf import read_pdf
+from hpc_qa.documents.pdf import read_bodies, read_pdf
 from hpc_qa.documents.pieces import CountTokens
 from hpc_qa.documents.text import read_markdown, read_text
 from hpc_qa.errors import DocumentError
@@ -52,6 +55,15 @@ class Settings:
     min_word_coverage: float
     versions: dict[str, str]
     limits: dict[str, float]
+    ocr: Ocr | None = None  # None: pages that are pictures are only counted
+    converters: dict[str, SiteConverter] = field(default_factory=dict)  # of the site, by media type
+
+
+def settings_from(fields: Mapping[str, Any]) -> Settings:
+    """The settings that `dataclasses.asdict` took apart."""
+    ocr, converters = fields["ocr"], fields["converters"]
+    of_site = {media_type: SiteConverter(**each) for media_type, each in converters.items()}
+    return Settings(**{**fields, "ocr": ocr and Ocr(**ocr), "converters": of_site})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +84,7 @@ def convert_document(job: Job, settings: Settings, count: CountTokens) -> None:
         facts = _converted(data, job, settings, count, began)
     except DocumentError as exc:
         facts = failed(job.sha256, job.media_type, len(data), exc.reason, exc.detail, settings)
+        facts = replace(facts, pages=exc.pages, scanned_pages=list(exc.scanned_pages))
     (job.out / FACTS).write_text(facts_json.to_json(facts), encoding="ascii")
 
 
@@ -112,7 +125,7 @@ def _converted(data: bytes, job: Job, settings: Settings, count: CountTokens, be
         sha256=job.sha256,
         media_type=job.media_type,
         size_bytes=len(data),
-        detail=CUT_OFF if found.truncated else "",
+        detail=CUT_OFF if found.truncated else found.note,
         engine=found.engine,
         versions=settings.versions,
         title=(_title(found, blocks) or "")[:MAX_TITLE] or None,
@@ -126,6 +139,7 @@ def _converted(data: bytes, job: Job, settings: Settings, count: CountTokens, be
         word_coverage=found.word_coverage,
         low_pages=found.low_pages or [],
         scanned_pages=found.scanned_pages or [],
+        ocr_pages=found.ocr_pages or [],
         structure=found.structure,
         repaired=found.repaired,
         truncated=found.truncated,
@@ -138,9 +152,34 @@ def _converted(data: bytes, job: Job, settings: Settings, count: CountTokens, be
     )
 
 
+def kind_of(media_type: str) -> str:
+    """The short name of what a document is read as, which is part of the name of its folder.
+
+    >>> kind_of("text/x-rst"), kind_of("application/epub+zip")
+    ('text', 'application-epub-zip')
+    """
+    return KINDS.get(media_type) or re.sub(r"[^a-z0-9]+", "-", media_type.lower())[:60]
+
+
 def _extract(data: bytes, media_type: str, settings: Settings) -> Extracted:
+    site = settings.converters.get(media_type)
+    if site is None:
+        return _read(data, media_type, settings)
+    found = read_with(site, data)
+    if media_type != "application/pdf" or (bodies := read_bodies(data, settings.max_pages)) is None:
+        return found
+    found.word_coverage = round(coverage(bodies, found.markdown), 4)
+    if found.word_coverage >= settings.min_word_coverage:
+        return found
+    lost = f"{site.name} kept {found.word_coverage:.2f} of the words: converted without it"
+    return replace(_read(data, media_type, settings), note=lost)
+
+
+def _read(data: bytes, media_type: str, settings: Settings) -> Extracted:
     if media_type == "application/pdf":
-        return read_pdf(data, max_pages=settings.max_pages, min_word_coverage=settings.min_word_coverage)
+        return read_pdf(
+            data, max_pages=settings.max_pages, min_word_coverage=settings.min_word_coverage, ocr=settings.ocr
+        )
     if media_type == DOCX:
         return read_docx(data, min_word_coverage=settings.min_word_coverage)
     if media_type == "text/html":
@@ -176,8 +215,10 @@ def _write(out: Path, found: Extracted, chunks: Iterable[Chunk]) -> int:
         for chunk in chunks:
             stream.write(chunk_json.to_json(chunk) + "\n")
             sentences += len(chunk.sentences)
+    read_by_ocr = {number: {"ocr": True} for number in found.ocr_pages or ()}
     pages = None if found.page_starts is None else [
-        {"page": number, "char_start": start} for number, start in enumerate(found.page_starts, start=1)
+        {"page": number, "char_start": start} | read_by_ocr.get(number, {})
+        for number, start in enumerate(found.page_starts, start=1)
     ]  # fmt: skip
     (out / PAGES).write_text(json.dumps({"pages": pages}) + "\n", encoding="ascii")
     return sentences

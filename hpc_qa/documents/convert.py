@@ -14,14 +14,20 @@ from pathlib import Path
 from hpc_qa.config import Config
 from hpc_qa.documents import facts as facts_json
 from hpc_qa.documents.cache import DocumentCache, converter_key, engine_versions, read_facts
-from hpc_qa.documents.conversion import FACTS, KINDS, MARKDOWN, Job, Settings, failed
+from hpc_qa.documents.conversion import FACTS, MARKDOWN, Job, Settings, failed, kind_of
+from hpc_qa.documents.converters import registered
 from hpc_qa.documents.facts import Facts, counts
+from hpc_qa.documents.ocr import look_for
 from hpc_qa.documents.sandbox import Ended, Limits, Sandbox
 from hpc_qa.documents.tokens import tokenizer_file
 from hpc_qa.errors import DocumentError, StoreError
 from hpc_qa.manifest import Entry, open_bytes
 from hpc_qa.units import parse_clock
 
+ADVICE = {
+    "malformed": "; saving it anew from a program that shows it may help",
+    "timeout": "; documents.limits.timeout allows more, and OCR of a long scan needs it",
+}
 PASSING = frozenset({"timeout", "not_found", "changed", "denied"})  # may be otherwise next time: not kept
 
 
@@ -45,7 +51,7 @@ class Conversion:
 
 def _content(entry: Entry) -> tuple[str, str]:
     """What a conversion depends on: the bytes, and what they are read as."""
-    return entry.sha256, KINDS.get(entry.media_type, entry.media_type)
+    return entry.sha256, kind_of(entry.media_type)
 
 
 OnDone = Callable[[Conversion], None]
@@ -87,8 +93,10 @@ class _Work:
             chunk_size=config.qa.chunk_size,
             max_pages=limits.max_pages,
             min_word_coverage=limits.min_word_coverage,
-            versions=engine_versions(),
+            versions=engine_versions(config),
             limits=limits_of(config),
+            ocr=look_for(config.documents.ocr_language) if config.documents.ocr == "auto" else None,
+            converters=registered(),
         )
         self._cache = DocumentCache(project / config.documents.cache, converter_key(config, project))
         self._running: dict[int, tuple[Entry, Path]] = {}
@@ -145,8 +153,7 @@ class _Work:
         entry, staged = self._running.pop(ended.job_id)
         if ended.outcome != "done":
             reason = "malformed" if ended.outcome == "crashed" else ended.outcome
-            advice = "; saving it anew from a program that shows it may help" if reason == "malformed" else ""
-            self._fail(entry, staged, reason, ended.detail + advice)
+            self._fail(entry, staged, reason, ended.detail + ADVICE.get(reason, ""))
             return
         try:
             facts = read_facts(staged / "out" / FACTS)

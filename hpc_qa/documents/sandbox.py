@@ -26,7 +26,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal, Self
 
-from hpc_qa.documents.conversion import Job, Settings, convert_document
+from hpc_qa.documents.conversion import Job, Settings, convert_document, settings_from
+from hpc_qa.documents.converters import preload
 from hpc_qa.documents.pieces import CountTokens
 from hpc_qa.errors import SandboxError
 
@@ -163,7 +164,8 @@ def serve() -> None:
     for number in (signal.SIGTERM, signal.SIGUSR2):  # Slurm sends them to every process of a job step; we end with the
         signal.signal(number, signal.SIG_IGN)  # client, and no document is to be blamed for a child that died of them
     _leave_network()
-    settings, limits = Settings(**hello["settings"]), Limits(**hello["limits"])
+    settings, limits = settings_from(hello["settings"]), Limits(**hello["limits"])
+    preload(settings.converters.values())
     count = _preload(Path(hello["tokenizer"]))
     _Server(channel, settings, limits, count).run(rest)
 
