@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 import time
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -143,7 +144,8 @@ class DocumentCache:
             target.parent.mkdir(parents=True, exist_ok=True)
             if replace and target.exists():
                 old = self.stage()
-                target.rename(old / "replaced")
+                with suppress(FileNotFoundError):  # another process is replacing it as well
+                    target.rename(old / "replaced")
                 shutil.rmtree(old, ignore_errors=True)
             staged.rename(target)
         except OSError as exc:
@@ -156,8 +158,9 @@ class DocumentCache:
         staging = self.root / STAGING
         if staging.is_dir():
             for folder in staging.iterdir():
-                if time.time() - folder.stat().st_mtime > STALE_S:
-                    shutil.rmtree(folder, ignore_errors=True)
+                with suppress(FileNotFoundError):  # another process has just published or removed it
+                    if time.time() - folder.stat().st_mtime > STALE_S:
+                        shutil.rmtree(folder, ignore_errors=True)
 
 
 def read_facts(path: Path) -> Facts:

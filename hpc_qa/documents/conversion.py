@@ -28,10 +28,12 @@ from hpc_qa.documents.packing import chunk_blocks
 from hpc_qa.documents.pdf import read_bodies, read_pdf
 from hpc_qa.documents.pieces import CountTokens
 from hpc_qa.documents.text import read_markdown, read_text
+from hpc_qa.documents.usage import Meter
 from hpc_qa.errors import DocumentError
 from hpc_qa.manifest.entry import DOCX
 
 FACTS, MARKDOWN, PAGES, CHUNKS = "facts.json", "document.md", "pages.json", "chunks.jsonl"
+USAGES = "usages.json"  # what each stage took; beside the bytes of the document, not in the cache
 MAX_DETAIL = 500
 MAX_TITLE = 300
 CUT_OFF = "the file is cut off: pages may be missing; compare it with where it came from"
@@ -78,14 +80,16 @@ class Job:
 
 def convert_document(job: Job, settings: Settings, count: CountTokens) -> None:
     """Write facts.json last, beside the other files when the conversion went well."""
-    began = time.monotonic()
-    data = job.source.read_bytes()
+    began, meter = time.monotonic(), Meter()
+    with meter.stage("raw_input"):
+        data = job.source.read_bytes()
     try:
-        facts = _converted(data, job, settings, count, began)
+        facts = _converted(data, job, settings, count, began, meter)
     except DocumentError as exc:
         facts = failed(job.sha256, job.media_type, len(data), exc.reason, exc.detail, settings)
         facts = replace(facts, pages=exc.pages, scanned_pages=list(exc.scanned_pages))
     (job.out / FACTS).write_text(facts_json.to_json(facts), encoding="ascii")
+    meter.write(job.source.with_name(USAGES))
 
 
 def failed(sha256: str, media_type: str, size_bytes: int, reason: str, detail: str, settings: Settings) -> Facts:
@@ -102,24 +106,26 @@ def failed(sha256: str, media_type: str, size_bytes: int, reason: str, detail: s
     )
 
 
-def _converted(data: bytes, job: Job, settings: Settings, count: CountTokens, began: float) -> Facts:
-    found = _extract(data, job.media_type, settings)
+def _converted(data: bytes, job: Job, settings: Settings, count: CountTokens, began: float, meter: Meter) -> Facts:
+    with meter.stage("conversion"):
+        found = _extract(data, job.media_type, settings)
     if not any(character.isalnum() for character in found.markdown):
         raise DocumentError("empty", "no text in it")
-    blocks = parse_blocks(found.markdown)
-    chunks = chunk_blocks(
-        found.markdown,
-        blocks,
-        document_sha256=job.sha256,
-        page_starts=found.page_starts,
-        chunk_size=settings.chunk_size,
-        count=count,
-    )
-    if not chunks:
-        raise DocumentError("empty", "nothing but headings in it")
-    if not chunks.tokens:
-        raise DocumentError("empty", "the tokenizer of the served model knows none of its characters")
-    sentences = _write(job.out, found, chunks)
+    with meter.stage("preprocessing"):
+        blocks = parse_blocks(found.markdown)
+        chunks = chunk_blocks(
+            found.markdown,
+            blocks,
+            document_sha256=job.sha256,
+            page_starts=found.page_starts,
+            chunk_size=settings.chunk_size,
+            count=count,
+        )
+        if not chunks:
+            raise DocumentError("empty", "nothing but headings in it")
+        if not chunks.tokens:
+            raise DocumentError("empty", "the tokenizer of the served model knows none of its characters")
+        sentences = _write(job.out, found, chunks)
     return Facts(
         status="ok",
         sha256=job.sha256,

@@ -69,6 +69,8 @@ class Ended:
     outcome: Outcome
     detail: str
     seconds: float
+    cpu_s: float
+    memory_peak_bytes: int
 
 
 class Sandbox:
@@ -262,7 +264,8 @@ class _Server:
             _, status, usage = os.wait4(found.si_pid, 0)
             child = self._children.pop(found.si_pid)
             outcome, detail = self._judge(child, status, usage)
-            yield Ended(child.job_id, outcome, detail, time.monotonic() - child.began)
+            cpu_s, peak = usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+            yield Ended(child.job_id, outcome, detail, time.monotonic() - child.began, cpu_s, peak)
 
     def _judge(self, child: _Child, status: int, usage: resource.struct_rusage) -> tuple[Outcome, str]:
         code = os.waitstatus_to_exitcode(status)
