@@ -11,7 +11,7 @@ from tests import made_documents as made
 W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
 OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 PACKAGE = "http://schemas.openxmlformats.org/package/2006"
-TEXT = "The agency must decide within 45 days of the request."
+TEXT = made.PDF_LINE
 GOOD = made.letter()
 LAUGHS = "".join(f'<!ENTITY {chr(98 + n)} "{f"&{chr(97 + n)};" * 20}">' for n in range(8))
 
