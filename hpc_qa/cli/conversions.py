@@ -54,6 +54,6 @@ def _scan_lines(results: Sequence[Conversion]) -> Iterator[str]:
     pages = sum(result.pages or 0 for result in results)
     documents = sum(bool(result.scanned_pages) for result in results)
     read = sum(result.ocr_pages for result in results)
-    yield f"pages: {scanned:,} of {pages:,} are pictures, in {documents:,} documents; {read:,} of them were read by OCR"
+    yield f"pages: {scanned:,} of {pages:,} are pictures, in {documents:,} documents; {read:,} of them read by OCR"
     if not read:
         yield "  try: documents.ocr: auto, with tesseract installed (hpc-qa doctor looks for it), to read them"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from hpc_qa.documents.extracted import Extracted
 from hpc_qa.documents.fidelity import (
     LOW_ASSOCIATION,
+    RunningLines,
     association,
     coverage,
     running_lines,
@@ -59,8 +60,7 @@ def read_pdf(data: bytes, *, max_pages: int, min_word_coverage: float, ocr: Ocr 
     for number, text in by_ocr.items():
         raw.pages[number - 1] = text
     _check_text(raw, ocr, truncated=truncated)
-    running = running_lines(raw.pages)
-    bodies = [without_running_lines(page, place, running) for place, page in enumerate(raw.pages, start=1)]
+    bodies, running = _without_running_lines(raw.pages)
     markdown_pages = _parse(data, max_pages)
     if markdown_pages is None and not repaired:
         data, repaired = _repair(data), True
@@ -86,10 +86,14 @@ def read_bodies(data: bytes, max_pages: int) -> list[str] | None:
         DocumentError: `encrypted` or `too_many_pages`.
     """
     raw = _read_raw(data, max_pages)
-    if raw is None:
-        return None
-    running = running_lines(raw.pages)
-    return [without_running_lines(page, place, running) for place, page in enumerate(raw.pages, start=1)]
+    return None if raw is None else _without_running_lines(raw.pages)[0]
+
+
+def _without_running_lines(pages: Sequence[str]) -> tuple[list[str], RunningLines]:
+    """The raw pages without headers and footers, and these; a form in three copies is text, though its lines repeat."""
+    running = running_lines(pages)
+    bodies = [without_running_lines(page, place, running) for place, page in enumerate(pages, start=1)]
+    return (bodies, running) if any(map(words, bodies)) else (list(pages), RunningLines(frozenset(), {}))
 
 
 def is_cut_off(data: bytes) -> bool:

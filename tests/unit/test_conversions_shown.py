@@ -39,7 +39,7 @@ def test_convert_says_what_the_cache_spared_and_which_pages_are_pictures(
     assert (rows["scan"]["reason"], rows["scan"]["pages"], rows["scan"]["scanned_pages"]) == ("needs_ocr", 1, 1)
     assert (rows["mixed"]["scanned_pages"], rows["mixed"]["ocr_pages"]) == (1, 0)
     assert "cache: 0 of 3 documents were there, hit rate 0.0 %" in err
-    assert f"pages: 2 of {1 + rows['mixed']['pages']} are pictures, in 2 documents; 0 of them were read by OCR" in err
+    assert f"pages: 2 of {1 + rows['mixed']['pages']} are pictures, in 2 documents; 0 of them read by OCR" in err
     assert "try: documents.ocr: auto" in err
     assert "preprocessing: " in err
     assert run(["convert", "config.yaml"]) == 0
