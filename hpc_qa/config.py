@@ -112,6 +112,8 @@ class Documents(Section):
     max_chunks: int | None = Field(None, ge=1, le=MANY)  # documents with more are skipped(too_many_chunks)
     sample_chunks: int | None = Field(None, ge=1, le=MANY)  # a seeded sample over the whole manifest
     convert_on_submit_mb: float = Field(200, ge=0, le=1e9)
+    ocr: Literal["off", "auto"] = "off"  # auto: pages that are pictures are read by Tesseract, where it is installed
+    ocr_language: str = Field("eng", pattern=r"^[A-Za-z_]{3,20}(\+[A-Za-z_]{3,20}){0,9}$")  # in Tesseract's words
 
 
 class Accept(Section):
