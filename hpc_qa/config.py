@@ -122,7 +122,7 @@ class Checks(Section):
     max_question_chars: int = Field(300, ge=10, le=MANY)
     min_answer_chars: int = Field(2, ge=1, le=MANY)
     max_answer_chars: int = Field(1_500, ge=10, le=MANY)
-    near_duplicate: float = Field(0.8, gt=0, le=1)  # Jaccard similarity of character 5-shingles
+    near_duplicate: float = Field(0.7, gt=0, le=1)  # Jaccard similarity of character 5-shingles
 
 
 class Qa(Section):
