@@ -141,6 +141,12 @@ class Qa(Section):
     accept: Accept = Accept()
 
 
+class Dataset(Section):
+    """What a published dataset says of itself."""
+
+    license: str | None = Field(None, min_length=1, max_length=200)  # an SPDX identifier or a name; None: not known
+
+
 class Vllm(Section):
     """The server: options of `vllm serve` with underscores, and how it is started and watched."""
 
@@ -315,6 +321,7 @@ class Config(Section):
     seed: int = Field(0, ge=0, le=LONGEST)
     documents: Documents = Documents()
     qa: Qa = Qa()
+    dataset: Dataset = Dataset()
     vllm: Vllm
     client: Client = Client()
     slurm: Slurm = Slurm()

@@ -18,7 +18,8 @@ _OPENERS = frozenset(
     " which who whom whose when where why how it its they their them he she his her we our us you your my this that"
     " these those there here one any some all each every other such same only also more most after before during since"
     " until through within against besides according given per upon between among while because whether both either"
-    " neither please kindly tell explain describe list name give say hello hi".split()
+    " neither please kindly tell explain describe list name give say hello hi quick question next now just"
+    " finally".split()
 )
 
 
