@@ -341,5 +341,5 @@ def _states(merged: Merged) -> dict[str, str]:
     """The documents of a shard that are done: "ok", or their state and why."""
     states = {}
     for doc_id, state in merged.done.items():
-        states[doc_id] = state if state == "ok" else f"{state}: {merged.documents[doc_id]['reason']}"
+        states[doc_id] = state if state == "ok" else f"{state}: {merged.reason_of(doc_id)}"
     return states

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hpc_qa.errors import StoreError
+from hpc_qa.store.dataset import is_published
 from hpc_qa.store.exports import CLOSED_BOOK, GROUNDED
 from hpc_qa.store.files import (
     FILE_MODE,
@@ -134,4 +135,6 @@ def publications_of(runs: Iterable[RunDirectory]) -> list[Publication]:
                 found[path] = Publication(path, runs_of, Options.from_json(content["options"]))
             except (KeyError, TypeError) as exc:
                 raise StoreError(f"{entry.path}: was written by another version: {exc}") from exc
+        if is_published(run.dataset) and run.dataset not in found:  # published before runs kept notes
+            found[run.dataset] = Publication(run.dataset, (run.path,), Options(partial=True))
     return [found[path] for path in sorted(found)]

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from hpc_qa.qa.facts import modality, numbers
+from hpc_qa.qa.facts import DUTY_WORDS, NUMBER_WORDS, modality, numbers
 from hpc_qa.qa.names import names
 
 SHINGLE = 5
@@ -28,6 +28,7 @@ BATCH = 20_000  # questions whose signatures are made at once
 SEED = 1
 
 Facts = tuple[object, ...]
+_LETTERS, _DIGIT, _ALPHANUMERIC = re.compile(r"[^\W\d_]+"), re.compile(r"\d"), re.compile(r"[^\W_]+")
 _SIGNS = re.compile(r"[<>=≤≥±+#%$€£§]")
 # Politeness in front of the question that is asked, after normalisation.
 _ASKING = re.compile(
@@ -83,13 +84,13 @@ class _Distinct:
 
 
 def _said(question: str) -> Facts:
-    """What makes two questions different although their letters are the same."""
-    duties = modality(question) - {"may"}  # "can you tell me" permits nothing
-    return (
-        frozenset(numbers(question).items()),
-        frozenset(duties),
-        tuple(sorted(_SIGNS.findall(question))),
-    )
+    """What makes two questions different although their letters are the same; most say nothing of the kind."""
+    folded = set(_LETTERS.findall(question.casefold()))
+    counts = not (question.isascii() and folded.isdisjoint(NUMBER_WORDS) and not _DIGIT.search(question))
+    found = frozenset(numbers(question).items()) if counts else frozenset()
+    # "can you tell me" permits nothing
+    duties = frozenset() if folded.isdisjoint(DUTY_WORDS) else frozenset(modality(question) - {"may"})
+    return found, duties, tuple(sorted(_SIGNS.findall(question)))
 
 
 def _near(distinct: _Distinct, threshold: float) -> Iterator[tuple[int, int]]:
@@ -208,7 +209,7 @@ def normalised(question: str) -> str:
     >>> normalised("Can you tell me: what IS a plan?")
     'what is a plan'
     """
-    text = " ".join(re.findall(r"[^\W_]+", question.casefold()))
+    text = " ".join(_ALPHANUMERIC.findall(question.casefold()))
     return text[polite.end() :] if (polite := _ASKING.match(text)) else text
 
 

@@ -41,12 +41,11 @@ def names(text: str) -> frozenset[str]:
     (['ohio'], ['dakota', 'north', 'ohio'])
     """
     words = _WORD.findall(text)
+    found = {low for word in words if word[0].isupper() and (low := word.casefold()) not in _OPENERS}
     folded = [word.casefold() for word in words]
-    found = set()
-    for position, (word, low) in enumerate(zip(words, folded, strict=True)):
-        if word[0].isupper() and low not in _OPENERS:
-            found.add(low)
-        for place in _PLACES.get(low, ()):
-            if tuple(folded[position : position + len(place)]) == place:
-                found.update(place)
+    if not _PLACES.keys().isdisjoint(folded):
+        for position, low in enumerate(folded):
+            for place in _PLACES.get(low, ()):
+                if tuple(folded[position : position + len(place)]) == place:
+                    found.update(place)
     return frozenset(found)
