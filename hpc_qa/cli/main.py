@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "budget": ("budget", "budget", "Whether the corpus fits into the budget."),
     "bench": ("bench", "bench", "Records of runs: compare, regression, targets."),
     "metrics": ("live", "metrics", "Prometheus text of what runs now."),
+    "dashboard": ("live", "dashboard", "The live page of the project, and its API."),
     "gate": ("gate", "gate", "Go or no-go to the next batch."),
 }
 

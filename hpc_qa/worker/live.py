@@ -171,14 +171,15 @@ class LiveMetrics:
             self.write(running=False)
 
     def _keep(self, stop: threading.Event) -> None:
-        due_s = float("-inf")
+        due_s, serving = float("-inf"), False
         while not stop.is_set():
             self._note_stage()
-            refresh = self._clock() >= due_s
-            if refresh:
+            before, serving = serving, self._stage() in SERVING
+            if self._clock() >= due_s or serving != before:
                 self.write_server()
+                self.write()
                 due_s = self._clock() + REFRESH_S
-            if refresh or self._changed:
+            elif self._changed:
                 self.write()
             stop.wait(LOOK_S)
 
