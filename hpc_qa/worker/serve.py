@@ -24,7 +24,7 @@ from hpc_qa.qa import prompts
 from hpc_qa.qa.control_tokens import control_tokens
 from hpc_qa.serving.attached import AttachedServer
 from hpc_qa.serving.memory import concurrency
-from hpc_qa.serving.metrics import ServerMetrics
+from hpc_qa.serving.metrics import ServerMetrics, scrape_text
 from hpc_qa.serving.phases import Phase
 from hpc_qa.serving.server import VllmServer
 from hpc_qa.serving.watch import ServerWatch
@@ -36,6 +36,7 @@ from hpc_qa.units import iso, parse_clock, utc_now
 from hpc_qa.worker import nodes
 from hpc_qa.worker.intents import NAME as INTENTS
 from hpc_qa.worker.intents import Intents, Suspicion, suspicion
+from hpc_qa.worker.live import LiveMetrics
 from hpc_qa.worker.pipeline import Pipeline
 from hpc_qa.worker.progress import ProgressFile
 from hpc_qa.worker.prompt_size import tokens_per_request
@@ -84,11 +85,20 @@ def serve_documents(
     writer = SegmentWriter(attempt.directory.path)
     suspects = suspicion(attempt.shard)
     intents = Intents(attempt.directory.path / INTENTS)
-    pipeline = _pipeline(attempt, todo, done_chunks, sampled, writer, intents, suspects)
-    serving = _Serving(attempt, pipeline, writer, stages, stopping)
+    live = LiveMetrics(
+        attempt.directory, run=attempt.run.run_id, shard=attempt.shard.index, documents=len(todo) + len(settled),
+        stage=lambda: stages.current,
+    )  # fmt: skip
+
+    def write(records: list[dict[str, Any]]) -> None:
+        writer.add(records)
+        live.take(records)
+
+    pipeline = _pipeline(attempt, todo, done_chunks, sampled, write, intents, suspects)
+    serving = _Serving(attempt, pipeline, writer, live, stages, stopping)
     try:
-        pipeline.settle(settled)
-        with scratch() as folder:
+        with live.kept(), scratch() as folder:
+            pipeline.settle(settled)
             if todo:
                 serving.hold(folder)
             else:
@@ -118,11 +128,13 @@ class _Serving:
     """One server, one Ray session, one pipeline; from start to teardown."""
 
     def __init__(
-        self, attempt: Attempt, pipeline: Pipeline, writer: SegmentWriter, stages: Stages, stopping: Stopping
-    ) -> None:
+        self, attempt: Attempt, pipeline: Pipeline, writer: SegmentWriter, live: LiveMetrics, stages: Stages,
+        stopping: Stopping,
+    ) -> None:  # fmt: skip
         self._attempt = attempt
         self._pipeline = pipeline
         self._writer = writer
+        self._live = live
         self._stages = stages
         self._stopping = stopping
         self._progress = ProgressFile(attempt.directory.path / "progress.json", clock=time.monotonic)
@@ -140,6 +152,7 @@ class _Serving:
         joined = nodes.join(config, self._attempt.directory.path, folder, self._stopping.requested)
         with joined as span, self._server(folder, span) as server:
             server.start()
+            self._live.server = lambda: scrape_text(server.socket, server.key)
             self._begin("model_load")
             cpus, ended = len(os.sched_getaffinity(0)), self._stopping.everything_ends
             with RaySession(folder / RAY, num_cpus=cpus, ended=ended) as session:
@@ -321,7 +334,8 @@ def _log_conservation(result: Conservation) -> None:
 
 def _pipeline(
     attempt: Attempt, todo: Sequence[Entry], done_chunks: Mapping[str, ChunkDone],
-    sampled: Mapping[str, Sequence[int]], writer: SegmentWriter, intents: Intents, suspects: Suspicion,
+    sampled: Mapping[str, Sequence[int]], write: Callable[[list[dict[str, Any]]], None], intents: Intents,
+    suspects: Suspicion,
 ) -> Pipeline:  # fmt: skip
     config, project = attempt.config, attempt.project
     cache = DocumentCache(project / config.documents.cache, attempt.converter_key)
@@ -342,7 +356,7 @@ def _pipeline(
         seed=config.seed,
     )
     return Pipeline(
-        config, todo, chunks_of=chunks_of, done_chunks=done_chunks, prompts=templates, make=maker, write=writer.add,
+        config, todo, chunks_of=chunks_of, done_chunks=done_chunks, prompts=templates, make=maker, write=write,
         request_timeout_s=parse_clock(config.client.request_timeout), clock=time.monotonic,
         intents=intents, suspicion=suspects,
     )  # fmt: skip
