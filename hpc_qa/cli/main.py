@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "budget": ("budget", "budget", "Whether the corpus fits into the budget."),
     "bench": ("bench", "bench", "Records of runs: compare, regression, targets."),
     "gate": ("gate", "gate", "Go or no-go to the next batch."),
+    "report": ("report", "report", "Everything for people; the benchmark document, filled."),
 }
 
 
