@@ -40,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "metrics": ("live", "metrics", "Prometheus text of what runs now."),
     "dashboard": ("live", "dashboard", "The live page of the project, and its API."),
     "gate": ("gate", "gate", "Go or no-go to the next batch."),
+    "report": ("report", "report", "Everything for people; the benchmark document, filled."),
 }
 
 
