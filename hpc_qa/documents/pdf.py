@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 from hpc_qa.documents.extracted import Extracted
 from hpc_qa.documents.fidelity import (
     LOW_ASSOCIATION,
-    association,
-    coverage,
+    PageByPage,
+    count_words,
     running_lines,
     without_running_lines,
-    words,
 )
 from hpc_qa.documents.signatures import format_of
 from hpc_qa.documents.text import clean, squeezed, without_escapes, without_padding
@@ -39,6 +38,7 @@ class _Raw:
     """What PDFium says about a file."""
 
     pages: list[str]
+    words: int  # on all pages
     scanned: list[int]  # pages, from 1, with few words and a large picture
     marks: int  # objects drawn on all pages
     title: str | None
@@ -62,8 +62,7 @@ def read_pdf(data: bytes, *, max_pages: int, min_word_coverage: float) -> Extrac
         markdown_pages = _parse(data, max_pages)
     if markdown_pages is not None and len(markdown_pages) == len(bodies):
         cleaned = [without_running_lines(page, place, running) for place, page in enumerate(markdown_pages, start=1)]
-        pages, low = _checked_pages(bodies, cleaned)
-        covered = coverage(bodies, "\n".join(pages))
+        pages, low, covered = _checked_pages(bodies, cleaned)
         if covered >= min_word_coverage:
             return replace(_joined(pages, "liteparse", raw, covered, low, repaired), truncated=truncated)
     plain = _joined([_as_paragraphs(body) for body in bodies], "pypdfium2", raw, 1.0, [], repaired)
@@ -116,7 +115,7 @@ def _read_raw(data: bytes, max_pages: int) -> _Raw | None:
         raise DocumentError("too_many_pages", f"{len(document)} pages, the limit is {max_pages}")
     if len(document) == 0:
         return None
-    raw = _Raw([], [], 0, document.get_metadata_value("Title").strip() or None)
+    raw = _Raw([], 0, [], 0, document.get_metadata_value("Title").strip() or None)
     for index in range(len(document)):
         try:
             _read_raw_page(document, index, raw)
@@ -130,7 +129,9 @@ def _read_raw_page(document: "PdfDocument", index: int, raw: _Raw) -> None:
     text_page = page.get_textpage()
     text = text_page.get_text_range()
     text_page.close()
-    if len(words(text)) < MIN_WORDS_A_PAGE:  # a full page needs no look at its pictures
+    found = count_words(text)
+    raw.words += found
+    if found < MIN_WORDS_A_PAGE:  # a full page needs no look at its pictures
         marks, share = _pictures(page)
         raw.marks += marks
         if share >= PICTURE_SHARE:
@@ -154,8 +155,7 @@ def _pictures(page: "PdfPage") -> tuple[int, float]:
 
 
 def _check_text(raw: _Raw, *, truncated: bool) -> None:
-    found = sum(len(words(page)) for page in raw.pages)
-    pages = len(raw.pages)
+    found, pages = raw.words, len(raw.pages)
     if found == 0 and truncated:
         raise DocumentError("malformed", "the file is cut off, and nothing of its text is left; get it again")
     if found == 0 and raw.marks == 0:
@@ -204,15 +204,15 @@ def _repair(data: bytes) -> bytes:
     return target.getvalue()
 
 
-def _checked_pages(raw_pages: Sequence[str], markdown_pages: Sequence[str]) -> tuple[list[str], list[int]]:
-    """The pages, lost ones filled with raw text, and the numbers of those whose lines did not stay together."""
-    pages, low = [], []
+def _checked_pages(raw_pages: Sequence[str], markdown_pages: Sequence[str]) -> tuple[list[str], list[int], float]:
+    """The pages, lost ones filled with raw text; the numbers of those whose lines did not stay together; coverage."""
+    gate, pages, low = PageByPage(), [], []
     for number, (raw, markdown) in enumerate(zip(raw_pages, markdown_pages, strict=True), start=1):
-        lost = not words(markdown) and len(words(raw)) >= LOST_PAGE_WORDS
-        if lost or association(raw, markdown) < LOW_ASSOCIATION:
-            low.append(number)
+        lost = not any(character.isalnum() for character in markdown) and count_words(raw) >= LOST_PAGE_WORDS
         pages.append(_as_paragraphs(raw) if lost else markdown)
-    return pages, low
+        if gate.add(raw, pages[-1]) < LOW_ASSOCIATION or lost:
+            low.append(number)
+    return pages, low, gate.coverage()
 
 
 def _as_paragraphs(raw_page: str) -> str:
