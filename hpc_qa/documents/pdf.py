@@ -19,11 +19,13 @@ from hpc_qa.documents.fidelity import (
     running_lines,
     without_running_lines,
 )
+from hpc_qa.documents.ruled import Page, mended
 from hpc_qa.documents.signatures import format_of
 from hpc_qa.documents.text import clean, squeezed, without_escapes, without_padding
 from hpc_qa.errors import DocumentError
 
 if TYPE_CHECKING:
+    from liteparse import ParsedPage
     from pypdfium2 import PdfDocument, PdfPage
 
 MIN_WORDS_A_PAGE = 50  # fewer on average, and pictures on the pages: a scan
@@ -56,10 +58,11 @@ def read_pdf(data: bytes, *, max_pages: int, min_word_coverage: float) -> Extrac
     _check_text(raw, truncated=truncated)
     running = running_lines(raw.pages)
     bodies = [without_running_lines(page, place, running) for place, page in enumerate(raw.pages, start=1)]
-    markdown_pages = _parse(data, max_pages)
-    if markdown_pages is None and not repaired:
+    parsed = _parse(data, max_pages)
+    if parsed is None and not repaired:
         data, repaired = _repair(data), True
-        markdown_pages = _parse(data, max_pages)
+        parsed = _parse(data, max_pages)
+    markdown_pages = None if parsed is None else mended(data, parsed, lambda file: _parse(file, max_pages))
     if markdown_pages is not None and len(markdown_pages) == len(bodies):
         cleaned = [without_running_lines(page, place, running) for place, page in enumerate(markdown_pages, start=1)]
         pages, low, covered = _checked_pages(bodies, cleaned)
@@ -165,14 +168,15 @@ def _check_text(raw: _Raw, *, truncated: bool) -> None:
         raise DocumentError("needs_ocr", f"{said}; recognise the text first, with ocrmypdf for example")
 
 
-def _parse(data: bytes, max_pages: int) -> list[str] | None:
-    """Markdown of each page, None when liteparse cannot read the file."""
+def _parse(data: bytes, max_pages: int) -> list[Page] | None:
+    """Markdown, lines and words of each page, None when liteparse cannot read the file."""
     import liteparse
 
     parser = liteparse.LiteParse(
         ocr_enabled=False,
         image_mode="off",
         extract_links=False,
+        extract_vector_graphics=True,
         quiet=True,
         max_pages=max_pages,
         num_workers=1,
@@ -182,7 +186,15 @@ def _parse(data: bytes, max_pages: int) -> list[str] | None:
         result = parser.parse(data)
     except liteparse.ParseError:
         return None
-    return [page.markdown for page in result.pages]
+    return [_page(page) for page in result.pages]
+
+
+def _page(page: "ParsedPage") -> Page:
+    """A page with the words of its lines; without the lines that no table is made of."""
+    graphics = page.vector_graphics
+    lines = [(line.x1, line.y1, line.x2, line.y2) for line in graphics.lines] if graphics else []
+    words = [word for item in page.text_items for word in item.words] if lines else []
+    return Page(page.markdown, page.height, lines, words)
 
 
 def _repair(data: bytes) -> bytes:
