@@ -9,9 +9,10 @@ candidates come from datasketch's LSH, and every one is verified by the two sket
 import base64
 import hashlib
 import heapq
+import re
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cache
 
 from hpc_qa.documents.fidelity import words
@@ -20,6 +21,7 @@ SHINGLE = 3  # words
 SKETCH = 256  # hashes; the standard error of a similarity of 0.7 is 0.03
 PERMUTATIONS = 128
 MIN_SHINGLES = 30  # shorter texts say too little to be called alike
+_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)(?:[-_. ]?(0[1-9]|1[0-2])(?:[-_. ]?(0[1-9]|[12]\d|3[01]))?)?(?!\d)")
 _MASK = (1 << 64) - 1
 _FACTORS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)  # odd, of 64 bits: one for each word
 
@@ -111,6 +113,11 @@ def _near(sketches: Mapping[str, str], threshold: float) -> Iterator[tuple[str, 
         seen[name] = hashes
 
 
-def members_of(grouped: Sequence[Sequence[str]]) -> dict[str, str]:
-    """The first document of its group, by document; absent where it is in none."""
-    return {name: group[0] for group in grouped for name in group}
+def edition(path: str, title: str | None) -> tuple[int, int, int]:
+    """The latest date in a path and a title, as far as they say one: year, month, day, each 0 where it is not said.
+
+    >>> edition("manuals/2024/provider-2025-07.pdf", "Provider Manual 2023"), edition("guide.pdf", None)
+    ((2025, 7, 0), (0, 0, 0))
+    """
+    dates = (tuple(int(part or 0) for part in match.groups()) for match in _DATE.finditer(f"{path} {title or ''}"))
+    return max(((year, month, day) for year, month, day in dates), default=(0, 0, 0))

@@ -8,17 +8,19 @@ documents of its manifest; that is decided in `campaign.chunk_choice`.
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hpc_qa.documents.chunks import Chunk
-from hpc_qa.documents.languages import language_of
+from hpc_qa.config import Documents
+from hpc_qa.documents.chunks import Chunk, Sentence
+from hpc_qa.documents.languages import LANGUAGES, language_of
 from hpc_qa.documents.suspicion import HIDDEN_CHARACTERS, flags_of, has_place, ordered
 from hpc_qa.documents.worthiness import unworthy
 
 SCREENING = "screening.jsonl"
+LANGUAGE = "language"  # the reason for a chunk in another one
 MAX_BYTES = 256_000_000
 MIN_PARAGRAPH_WORDS = 8  # a shorter one repeats by chance
 
@@ -45,6 +47,13 @@ class Screened:
     chars: int
     paragraphs: tuple[tuple[str, int], ...]  # digest and characters
 
+    def reason(self, settings: Documents, language: str | None) -> str | None:
+        """Why the chunk is left out for what it is by itself, None when it is not; `language` is the one asked for."""
+        if self.kind is not None and self.kind in settings.skip:
+            return self.kind
+        foreign = language is not None and self.language not in (None, language)
+        return LANGUAGE if foreign and language in LANGUAGES and LANGUAGE in settings.skip else None
+
 
 def screen(chunk: Chunk, hidden_places: Sequence[str] = ()) -> Screened:
     """Look at one chunk; `hidden_places` are those of its document where invisible characters were taken out."""
@@ -66,6 +75,16 @@ def paragraphs(text: str) -> Iterator[Paragraph]:
         block = match.group()
         if not block.startswith("#") and len(block.split()) >= MIN_PARAGRAPH_WORDS:
             yield Paragraph(_digest(block), match.start(), match.end())
+
+
+def without_paragraphs(chunk: Chunk, digests: Collection[str]) -> Chunk:
+    """The chunk without the sentences of these paragraphs; its text stays as it is, what is left is numbered anew."""
+    spans = [(one.start, one.end) for one in paragraphs(chunk.text) if one.digest in digests]
+    if not spans:
+        return chunk
+    left = (s for s in chunk.sentences if not any(start <= s.start and s.end <= end for start, end in spans))
+    sentences = tuple(Sentence(number, s.start, s.end) for number, s in enumerate(left, start=1))
+    return replace(chunk, sentences=sentences)
 
 
 def _digest(text: str) -> str:

@@ -7,7 +7,7 @@ plain JSON objects, typed here so that writer and readers agree. How they get on
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 Record = dict[str, Any]  # a record as read: one of the three below
 TERMINAL_STATES = ("ok", "failed", "skipped")
@@ -59,6 +59,7 @@ class ChunkRecord(TypedDict):
     prompt_tokens: int
     cached_tokens: int | None
     completion_tokens: int
+    flags: NotRequired[list[str]]  # what is suspicious about its text
 
 
 class DocumentRecord(TypedDict):
@@ -73,6 +74,12 @@ class DocumentRecord(TypedDict):
     pairs: int  # as its attempt saw them; what counts is in the chunks
     accepted: int
     seconds: float
+    all_chunks: NotRequired[int]  # of the document: those with a record, and those that were left out
+    left_out: NotRequired[dict[str, int]]  # chunks without a record, by reason
+    boilerplate_sentences: NotRequired[int]  # in chunks that were asked about otherwise
+    suspicious: NotRequired[dict[str, int]]  # chunks by flag, of all of the document
+    language: NotRequired[str | None]
+    sketch: NotRequired[str | None]  # by which near-identical documents are found
 
 
 FIELDS = {
