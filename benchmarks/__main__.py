@@ -17,6 +17,8 @@ BENCHES = (
     "forecast",
     "ledger",
     "regression",
+    "corpus",
+    "judge",
 )
 
 

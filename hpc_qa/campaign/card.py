@@ -42,9 +42,10 @@ class RunFacts:
 
 
 def render(
-    *, runs: Sequence[RunFacts], counts: Mapping[str, int], funnel: Funnel, sources: Sequence[Source], left: int
-) -> str:
-    """The whole card."""
+    *, runs: Sequence[RunFacts], counts: Mapping[str, int], funnel: Funnel, sources: Sequence[Source], left: int,
+    calibration: str | None = None,
+) -> str:  # fmt: skip
+    """The whole card; `calibration` is what the controls say of the judge, None where there was none."""
     name = runs[0].name
     parts = [
         "---\n" + yaml.safe_dump(_front_matter(name, runs, counts), sort_keys=False, allow_unicode=True) + "---",
@@ -53,6 +54,7 @@ def render(
         _summary(counts),
         "## Load it\n\n" + _loading(counts),
         "## Yield\n\n" + _yield(funnel),
+        *(["## Judge calibration\n\n" + calibration] if calibration else []),
         "## How it was made\n\n" + _runs(runs),
         *(["## Read by people\n\n" + _reviews(runs)] if any(run.review for run in runs) else []),
         "## Sources\n\nThe documents keep their own licences.\n\n" + _sources(sources),
@@ -139,6 +141,8 @@ def _yield(funnel: Funnel) -> str:
         "| --- | ---: | --- |",
     ]
     lines += [f"| {step.name} | {step.left} | {_counted(step.lost) if step.lost else ''} |" for step in funnel.steps()]
+    if funnel.asked_again:
+        lines += ["", f"{funnel.asked_again} of those asked for were asked for in place of rejected ones."]
     if funnel.unjudged:
         lines += ["", f"{funnel.unjudged} of the published pairs have no verdict of a judge, as the config allows."]
     return "\n".join(lines)

@@ -15,10 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hpc_qa.campaign.calibration import Calibration
 from hpc_qa.campaign.card import RunFacts, Source, render
 from hpc_qa.campaign.funnel import Funnel
 from hpc_qa.campaign.review import review_of
 from hpc_qa.campaign.verify import verify
+from hpc_qa.config import BINARIES
 from hpc_qa.errors import ConfigError, ExitCode, StoreError
 from hpc_qa.qa.duplicates import near_duplicates
 from hpc_qa.store.dataset import REJECTED, TRAIN, VALIDATION, DatasetWriter
@@ -43,6 +45,7 @@ class Collected:
     funnel: Funnel
     documents_left: int
     exit_code: ExitCode
+    calibration: Calibration = field(default_factory=Calibration)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -50,6 +53,7 @@ class Collected:
             "runs": self.runs,
             "rows": self.rows,
             "funnel": self.funnel.to_json(),
+            "judge_calibration": self.calibration.to_json(),
             "documents_left": self.documents_left,
             "exit_code": int(self.exit_code),
         }
@@ -119,7 +123,7 @@ def collect(run_directories: Sequence[RunDirectory], *, out: Path | None = None,
     collection = _Collection(runs)
     target = (out or runs[0].dataset).absolute()
     rows = collection.publish(target, left)
-    return Collected(target, ids, rows, collection.funnel, left, ExitCode.DONE)
+    return Collected(target, ids, rows, collection.funnel, left, ExitCode.DONE, collection.calibration)
 
 
 def _check(runs: Sequence[RunDirectory]) -> tuple[int, bool]:
@@ -144,6 +148,7 @@ class _Collection:
         self._checks: dict[str, None] = {}  # names of the checks, in the order of the records
         self._parts = [_read_part(run) for run in runs]
         self.funnel = Funnel(judge=any(part.judge for part in self._parts))
+        self.calibration = Calibration()
         for number, run in enumerate(runs):
             self._find(number, run)
         items = [item for accepted in self._accepted.values() for item in accepted]
@@ -163,8 +168,12 @@ class _Collection:
             self.funnel.documents.update(self._documents())
             facts = [part.facts for part in self._parts]
             sources = self._sources(published)
-            card = render(runs=facts, counts=writer.counts, funnel=self.funnel, sources=sources, left=left)
-            writer.publish(card, {"runs": [fact.run_id for fact in facts], "funnel": self.funnel.to_json()})
+            card = render(
+                runs=facts, counts=writer.counts, funnel=self.funnel, sources=sources, left=left,
+                calibration=self.calibration.words() if self.funnel.judge else None,
+            )  # fmt: skip
+            found = {"funnel": self.funnel.to_json(), "judge_calibration": self.calibration.to_json()}
+            writer.publish(card, {"runs": [fact.run_id for fact in facts], **found})
             return dict(writer.counts)
 
     def _find(self, number: int, run: RunDirectory) -> None:
@@ -210,6 +219,7 @@ class _Collection:
             chunk = next(record for record in records if record["key"] == place.key)
             pairs = _pairs_of(chunk, records)
             self.funnel.add_chunk(chunk, len(pairs))
+            self.calibration.add(chunk, records)
             for pair in sorted(pairs, key=lambda pair: (pair["item"], pair["key"])):
                 yield _row(self._parts[place.run], chunk, pair, self._reject_reason(place, pair))
 
@@ -287,10 +297,13 @@ def _row(part: RunPart, chunk: Record, pair: Record, reject_reason: str | None) 
         "pages": chunk["pages"],
         "headings": chunk["headings"],
         "question_type": pair["question_type"],
+        "difficulty": pair.get("difficulty"),
         "clarity": pair["clarity"],
         "accuracy": pair["accuracy"],
         "relevance": pair["relevance"],
+        **{name: pair.get(name) for name in BINARIES},
         "quality_score": pair["quality_score"],
+        "round_trip_answer": (pair.get("round_trip") or {}).get("answer"),
         "checks": pair["checks"],
         "reject_reason": reject_reason,
         "model": part.facts.model,

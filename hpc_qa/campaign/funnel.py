@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hpc_qa.qa.examination import ROUND_TRIP_REASONS
+
 UNACCOUNTED = "unaccounted"  # asked, not parsed, and no reason on record
 
 
@@ -31,11 +33,13 @@ class Funnel:
     documents: Counter[str] = field(default_factory=Counter)  # "ok", "failed: poison", "unfinished"
     chunks: Counter[str] = field(default_factory=Counter)  # by outcome
     asked: int = 0
+    asked_again: int = 0  # of them, in place of rejected pairs
     parsed: int = 0
     published: int = 0
     unjudged: int = 0  # published without a verdict, because the config says so
     not_parsed: Counter[str] = field(default_factory=Counter)
     failed_check: Counter[str] = field(default_factory=Counter)
+    failed_round_trip: Counter[str] = field(default_factory=Counter)
     not_judged: Counter[str] = field(default_factory=Counter)
     below_scores: Counter[str] = field(default_factory=Counter)
     document_lost: Counter[str] = field(default_factory=Counter)
@@ -48,6 +52,7 @@ class Funnel:
         """Count one chunk that has so many pairs."""
         self.chunks[chunk["outcome"]] += 1
         self.asked += chunk["asked"]
+        self.asked_again += chunk.get("asked_again", 0)
         self.parsed += pairs
         self.not_parsed.update(chunk["lost"])
         self.prompt_tokens += chunk["prompt_tokens"]
@@ -65,6 +70,8 @@ class Funnel:
         reason = pair["reject_reason"] or "unknown"
         if not all(pair["checks"].values()):
             self.failed_check[reason] += 1
+        elif reason in ROUND_TRIP_REASONS:
+            self.failed_round_trip[reason] += 1
         elif pair["clarity"] is None:
             self.not_judged[reason] += 1
         else:
@@ -76,6 +83,7 @@ class Funnel:
         losses = [
             ("parsed", self.not_parsed + Counter({UNACCOUNTED: unaccounted})),
             ("passed the checks", self.failed_check),
+            *([("answered the same again", self.failed_round_trip)] if self.failed_round_trip else []),
             *([("judged", self.not_judged)] if self.judge or self.not_judged else []),
             ("accepted", self.below_scores),
             ("in documents that ended ok", self.document_lost),
@@ -92,6 +100,7 @@ class Funnel:
             "documents": dict(sorted(self.documents.items())),
             "chunks": dict(sorted(self.chunks.items())),
             "pairs": [step.to_json() for step in self.steps()],
+            "asked_again": self.asked_again,
             "accepted_without_verdict": self.unjudged,
             "prompt_tokens": self.prompt_tokens,
             "cached_tokens": self.cached_tokens,

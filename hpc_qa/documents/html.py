@@ -41,19 +41,14 @@ def read_html(data: bytes, *, min_word_coverage: float) -> Extracted:
     Raises:
         DocumentError: `empty`, `not_text`, or `malformed`.
     """
-    import html_to_markdown
-
     decoded = _decode(data)
     cleaned, removed, places = clean(decoded.text)
     cleaned = _without_traps(cleaned)
     raw, hidden_words = _page_text(cleaned)
-    try:
-        content = html_to_markdown.convert(_LINK_TAG.sub("", cleaned), _options()).content
-    except html_to_markdown.ConversionError as exc:
-        raise DocumentError("malformed", f"the HTML cannot be read: {exc}") from exc
-    covered = coverage([raw], content or "")
+    content = _converted(cleaned)
+    covered = coverage([raw], content)
     kept = covered >= min_word_coverage
-    text, written, more = clean(content or "")  # characters that were written as entities
+    text, written, more = clean(content)  # characters that were written as entities
     return Extracted(
         markdown=squeezed(without_padding(without_escapes(text)) if kept else raw),
         engine="html-to-markdown" if kept else "html.parser",
@@ -67,6 +62,24 @@ def read_html(data: bytes, *, min_word_coverage: float) -> Extracted:
         hidden_places=[*places, *more],
         hidden_words=hidden_words,
     )
+
+
+def markdown_of(cleaned: str) -> str:
+    """The Markdown of the source of a page that is clean text already.
+
+    Raises:
+        DocumentError: `malformed`.
+    """
+    return squeezed(without_padding(without_escapes(clean(_converted(cleaned))[0])))
+
+
+def _converted(html: str) -> str:
+    import html_to_markdown
+
+    try:
+        return html_to_markdown.convert(_LINK_TAG.sub("", html), _options()).content or ""
+    except html_to_markdown.ConversionError as exc:
+        raise DocumentError("malformed", f"the HTML cannot be read: {exc}") from exc
 
 
 def _title(html: str) -> str | None:

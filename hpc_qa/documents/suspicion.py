@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 INSTRUCTIONS, ROLE_MARKERS, CONTROL_TOKENS = "instructions", "role_markers", "control_tokens"
-HIDDEN_CHARACTERS, HIDDEN_TEXT = "hidden_characters", "hidden_text"
-FLAGS = (INSTRUCTIONS, ROLE_MARKERS, CONTROL_TOKENS, HIDDEN_CHARACTERS, HIDDEN_TEXT)
+HIDDEN_CHARACTERS = "hidden_characters"
+FLAGS = (INSTRUCTIONS, ROLE_MARKERS, CONTROL_TOKENS, HIDDEN_CHARACTERS)
 PLACE = 24  # letters and digits that a hidden place is found again by
 
 _INSTRUCTION = re.compile(

@@ -127,6 +127,7 @@ class ChunkSource:
             "left_out": dict(sorted(left_out.items())),
             "boilerplate_sentences": known.boilerplate_sentences,
             "suspicious": facts.suspicious if facts else {},
+            "hidden_words": facts.hidden_words if facts else 0,
             "language": facts.language if facts else None,
             "sketch": facts.sketch if facts else None,
         }
