@@ -272,14 +272,15 @@ def _as_paragraphs(raw_page: str) -> str:
 
 def _joined(pages: Sequence[str], engine: str, raw: _Raw, covered: float, low: list[int], repaired: bool) -> Extracted:
     """One Markdown text; a sentence that runs over a page end is not cut by an empty line."""
-    text, starts, removed, suspicious = "", [], 0, False
+    text, starts, removed, places = "", [], 0, list[str]()
     parts: list[str] = []
     position = 0
     previous = ""
     for page in pages:
-        cleaned, count, hiding = clean(page)
+        cleaned, count, hidden = clean(page)
         body = squeezed(without_padding(without_escapes(cleaned))).strip("\n")
-        removed, suspicious = removed + count, suspicious or hiding
+        removed += count
+        places += hidden
         glue = "" if not previous else ("\n" if _runs_on(previous, body) else "\n\n")
         starts.append(position + (len(glue) if body else 0))
         if body:
@@ -298,7 +299,8 @@ def _joined(pages: Sequence[str], engine: str, raw: _Raw, covered: float, low: l
         repaired=repaired,
         title=raw.title,
         removed_characters=removed,
-        suspicious_unicode=suspicious,
+        suspicious_unicode=bool(places),
+        hidden_places=places,
     )
 
 
