@@ -17,7 +17,9 @@ BENCHES = (
     "forecast",
     "ledger",
     "regression",
+    "corpus",
     "judge",
+    "duplicates",
 )
 
 
