@@ -24,6 +24,8 @@ def made(run: RunDirectory) -> dict[str, tuple[str, str]]:
     return {one["key"]: (one["kind"], one.get("question", "")) for one in records(run) if one["kind"] != "document"}
 
 
+@pytest.mark.long
+@pytest.mark.covers("worker", "qa", "store", "campaign")
 @pytest.mark.timeout(600)
 def test_a_killed_run_with_every_step_switched_on_is_resumed_to_the_same_records(
     tmp_path: Path, model_folder: Path
