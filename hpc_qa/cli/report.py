@@ -1,4 +1,4 @@
-"""report: everything for people, on a terminal and as the benchmark document."""
+"""report: everything for people, on a terminal, as the benchmark document, as a page and as plots."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,8 +22,12 @@ COLUMNS = {
 
 @click.command()
 @click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Fill the benchmark document there.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write one page with plots there.")
+@click.option(
+    "--plots", type=click.Path(file_okay=False, path_type=Path), help="Also write each plot into that folder."
+)
 @common
-def report(markdown: Path | None, *, project: Path, as_json: bool) -> int:
+def report(markdown: Path | None, html: Path | None, plots: Path | None, *, project: Path, as_json: bool) -> int:
     """Everything that is known of the runs, in short; --markdown fills the benchmark document, section by section.
 
     The document is made of all records and the ledger. What people wrote between the marks of its places stays, byte
@@ -39,6 +43,16 @@ def report(markdown: Path | None, *, project: Path, as_json: bool) -> int:
     if markdown:
         fill(markdown, found)
         say(f"{'document':<11}{markdown}", err=True)
+    if html:
+        from hpc_qa.report.performance.page import write_page
+
+        write_page(html, found)
+        say(f"{'page':<11}{html}", err=True)
+    if plots:
+        from hpc_qa.report.performance.files import write_plots
+
+        for path in write_plots(plots, found):
+            say(f"{'plot':<11}{path}", err=True)
     if as_json:
         print_json(_as_json(found))
     else:
