@@ -13,7 +13,18 @@ import pyarrow.compute as pc
 
 from hpc_qa.bench.anomalies import anomalies
 from hpc_qa.bench.document_costs import by_size_class, document_costs, markdown_mb, slowest
-from hpc_qa.bench.record import Configuration, Dataset, Hardware, Issue, Model, Quality, Record, Results, Scores
+from hpc_qa.bench.record import (
+    Configuration,
+    Dataset,
+    Hardware,
+    Issue,
+    JudgeScores,
+    Model,
+    Quality,
+    Record,
+    Results,
+    Scores,
+)
 from hpc_qa.bench.stage_list import judge_share, stages_of
 from hpc_qa.bench.stage_use import UseByStage, lines_of
 from hpc_qa.campaign.attempts import Attempt, attempts_of
@@ -201,7 +212,7 @@ def _quality(found: RunFigures) -> Quality:
     said = found.quality_of_record()
     judge = said.pop("judge", None)
     known = {name: said.get(name) for name in (*Scores.model_fields, "rated_by")}
-    return Quality(**known, judge=Scores(**judge) if judge else None)
+    return Quality(**known, judge=JudgeScores(**judge) if judge else None)
 
 
 def _spent_ms(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:

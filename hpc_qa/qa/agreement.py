@@ -39,7 +39,7 @@ def mean_score(scores: Sequence[float]) -> Estimate:
     n, mean = len(scores), statistics.fmean(scores)
     if n == 1:
         return Estimate(mean, None, None, 1)
-    from scipy.special import stdtrit  # a third of a second, which nobody need wait for who has no interval to make
+    from scipy.special import stdtrit  # half a second, which a command without ratings need not wait for
 
     half = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * statistics.stdev(scores) / math.sqrt(n)
     return Estimate(mean, max(LOWEST, mean - half), min(HIGHEST, mean + half), n)
