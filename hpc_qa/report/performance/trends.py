@@ -55,10 +55,9 @@ def _over_runs(
     material: Material, name: str, title: str, key: str, unit: str, about: str, lines: "Callable[[Axes], None]"
 ) -> Chart:
     records = [record for record in material.single if record.value(key) is not None]
-    source = SOURCE.format(material.profile)
-    chart = Chart(name, title, f"{READ} {about}".strip(), source)
+    source, about = SOURCE.format(material.profile), f"{READ} {about}".strip()
     if not records:
-        return Chart(name, title, chart.about, source, missing=f"{title}: of no run it is known ({key}).")
+        return Chart(name, title, about, source, missing=f"{title}: of no run it is known ({key}).")
     values = [float(record.value(key)) for record in records]
     said = f"{title} of {len(records)} runs, from {rounded(min(values))} to {rounded(max(values))} {unit}"
 
@@ -71,7 +70,7 @@ def _over_runs(
             axes.set_ylim(bottom=0)
         date_axis(axes, records, is_narrow)
 
-    return Chart(name, title, chart.about, source, said, draw)
+    return Chart(name, title, about, source, said, draw)
 
 
 def _line(axes: "Axes", values: Sequence[float], records: Sequence[Record]) -> None:
