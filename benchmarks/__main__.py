@@ -20,6 +20,7 @@ BENCHES = (
     "corpus",
     "judge",
     "duplicates",
+    "report",
 )
 
 
