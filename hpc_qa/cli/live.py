@@ -33,7 +33,7 @@ def metrics(run: str | None, ended: bool, *, project: Path, as_json: bool) -> in
     from hpc_qa.campaign.live_metrics import LiveTasks
     from hpc_qa.store.run_directory import find
 
-    found = LiveTasks(project).read(None if run is None else [find(project, run)], ended=ended, servers=True)
+    found = LiveTasks(project).read(None if run is None else [find(project, run)], ended=ended, servers=not as_json)
     for note in found.notes:
         say(f"note: {note}", err=True)
     if as_json:
