@@ -18,6 +18,9 @@ BENCHES = (
     "ledger",
     "regression",
     "live",
+    "corpus",
+    "judge",
+    "duplicates",
 )
 
 

@@ -34,13 +34,14 @@ from hpc_qa.store.run_directory import AttemptDirectory, RunDirectory, ShardDire
 from hpc_qa.store.segments import SegmentWriter
 from hpc_qa.units import iso, parse_clock, utc_now
 from hpc_qa.worker import nodes
+from hpc_qa.worker.chunk_source import ChunkSource, PlannedChoice
 from hpc_qa.worker.intents import NAME as INTENTS
 from hpc_qa.worker.intents import Intents, Suspicion, suspicion
 from hpc_qa.worker.live import LiveMetrics
 from hpc_qa.worker.pipeline import Pipeline
 from hpc_qa.worker.progress import ProgressFile
 from hpc_qa.worker.prompt_size import tokens_per_request
-from hpc_qa.worker.records import RecordMaker
+from hpc_qa.worker.records import RecordMaker, sampling_of
 from hpc_qa.worker.scratch import RAY, scratch
 from hpc_qa.worker.settle import Settled
 from hpc_qa.worker.stages import Stages
@@ -70,12 +71,12 @@ class Attempt:
 
 def serve_documents(
     attempt: Attempt, todo: Sequence[Entry], settled: Sequence[Settled], done_chunks: Mapping[str, ChunkDone],
-    sampled: Mapping[str, Sequence[int]], stages: Stages, stopping: Stopping,
+    choice: PlannedChoice, stages: Stages, stopping: Stopping,
 ) -> None:  # fmt: skip
     """Ask about these documents until they are done or a stop is asked for; records are on disk when this returns.
 
-    `settled` are written down and not asked about; where nothing else is left, no server is started. `sampled` names
-    the chunks of documents of which not all are asked about.
+    `settled` are written down and not asked about; where nothing else is left, no server is started. `choice` says
+    which chunks are asked about.
 
     Raises:
         ServerError: the server did not start or could not be kept alive.
@@ -85,16 +86,19 @@ def serve_documents(
     writer = SegmentWriter(attempt.directory.path)
     suspects = suspicion(attempt.shard)
     intents = Intents(attempt.directory.path / INTENTS)
+    cache = DocumentCache(attempt.project / attempt.config.documents.cache, attempt.converter_key)
+    source = ChunkSource(cache, [*todo, *(one.entry for one in settled)], choice, attempt.config)
     live = LiveMetrics(
         attempt.directory, run=attempt.run.run_id, shard=attempt.shard.index, documents=len(todo) + len(settled),
         stage=lambda: stages.current,
     )  # fmt: skip
 
     def write(records: list[dict[str, Any]]) -> None:
-        writer.add(records)
-        live.take(records)
+        whole = source.complete(records)
+        writer.add(whole)
+        live.take(whole)
 
-    pipeline = _pipeline(attempt, todo, done_chunks, sampled, write, intents, suspects)
+    pipeline = _pipeline(attempt, todo, done_chunks, source, write, intents, suspects)
     serving = _Serving(attempt, pipeline, writer, live, stages, stopping)
     try:
         with live.kept(), scratch() as folder:
@@ -334,29 +338,22 @@ def _log_conservation(result: Conservation) -> None:
 
 def _pipeline(
     attempt: Attempt, todo: Sequence[Entry], done_chunks: Mapping[str, ChunkDone],
-    sampled: Mapping[str, Sequence[int]], write: Callable[[list[dict[str, Any]]], None], intents: Intents,
-    suspects: Suspicion,
+    source: ChunkSource, write: Callable[[list[dict[str, Any]]], None], intents: Intents, suspects: Suspicion,
 ) -> Pipeline:  # fmt: skip
     config, project = attempt.config, attempt.project
-    cache = DocumentCache(project / config.documents.cache, attempt.converter_key)
     frozen = attempt.run.prompts
     tokens = control_tokens(project / (config.vllm.tokenizer or config.model))
     templates = prompts.of(read_json(frozen)["templates"], source=str(frozen), control_tokens=tokens)
-
-    def chunks_of(entry: Entry) -> list[Any]:
-        chunks = cache.chunks(entry.sha256, entry.media_type)
-        wanted = sampled.get(entry.doc_id)
-        return chunks if wanted is None else [chunks[index] for index in wanted]
 
     maker = RecordMaker(
         model=config.model,
         revision=config.vllm.revision,
         prompts_sha256=templates.sha256,
-        sampling={"temperature": config.qa.temperature, "max_tokens": config.qa.max_tokens},
+        sampling=sampling_of(config.qa),
         seed=config.seed,
     )
     return Pipeline(
-        config, todo, chunks_of=chunks_of, done_chunks=done_chunks, prompts=templates, make=maker, write=write,
+        config, todo, chunks_of=source.chunks_of, done_chunks=done_chunks, prompts=templates, make=maker, write=write,
         request_timeout_s=parse_clock(config.client.request_timeout), clock=time.monotonic,
         intents=intents, suspicion=suspects,
     )  # fmt: skip
