@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpc_qa.cli.options import common, print_json, say
+from hpc_qa.cli.options import common, print_json, printable, say
 from hpc_qa.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -39,8 +39,7 @@ def metrics(run: str | None, ended: bool, *, project: Path, as_json: bool) -> in
     if as_json:
         print_json(found.to_json())
     else:
-        for line in found.text().splitlines():
-            say(line)
+        click.echo("".join(f"{printable(line)}\n" for line in found.text().splitlines()), nl=False)
     return ExitCode.DONE
 
 
