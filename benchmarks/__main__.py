@@ -17,6 +17,7 @@ BENCHES = (
     "forecast",
     "ledger",
     "regression",
+    "live",
     "corpus",
     "judge",
     "duplicates",
