@@ -163,6 +163,7 @@ def convert(
 
     Example: hpc-qa convert configs/demo_cpu.yaml
     """
+    from hpc_qa.campaign.known import without_revoked
     from hpc_qa.campaign.places import place_faults
     from hpc_qa.documents.convert import convert_all
     from hpc_qa.manifest import read
@@ -170,12 +171,16 @@ def convert(
     settings = load_config(config, project, manifest=manifest_option(manifest))
     if faults := place_faults(settings, project):
         raise ConfigError(*faults, hint=f"hpc-qa doctor {config} looks at everything")
-    entries = read(project / settings.manifest, project=project)[:limit]
+    entries, revoked = without_revoked(read(project / settings.manifest, project=project)[:limit], project)
     if executor == "slurm" and not _convert_on_cluster(settings, entries, project, wait=wait, as_json=as_json):
         return ExitCode.DONE
     with conversion_progress() as show:
         results = convert_all(entries, settings, project=project, on_done=show)
     rows = [_conversion_row(result) for result in results]
+    unknown = dict.fromkeys(("pages", "tokens", "chunks", "word_coverage", "markdown_path"))
+    rows += [
+        {"doc_id": one.doc_id, "status": "skipped", "reason": "revoked", **unknown, "cached": False} for one in revoked
+    ]
     if as_json:
         print_json(rows)
     else:

@@ -21,6 +21,7 @@ from hpc_qa.store import redaction
 from hpc_qa.store.dataset import FILES
 from hpc_qa.store.merge import commit_shard, merge_shard
 from hpc_qa.store.run_directory import RunDirectory
+from tests import made_documents
 from tests.made_runs import attempt, chunk, document, key, leave_traces, pair, planned_run, submission
 
 DOCUMENTS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta"]
@@ -273,6 +274,30 @@ def test_a_dataset_that_cannot_be_published_anew_is_named_and_the_command_fails(
     exam.write_text("Who?")
     assert revoked(tmp_path, "beta").datasets == [str(run.dataset)]
     assert holding(tmp_path) == []
+
+
+def test_a_source_is_found_by_its_path_and_not_converted_again(tmp_path, capsys, monkeypatch):
+    made_documents.write_tokenizer(tmp_path / "model")
+    (tmp_path / "in").mkdir()
+    for name, word in (("beta.txt", SECRET), ("alpha.txt", "Alpha")):
+        (tmp_path / "in" / name).write_text(f"# Rules\n\n{word} is the rule that a provider must keep.\n" * 9)
+    (tmp_path / "c.yaml").write_text(
+        "name: x\nmanifest: m.jsonl\nexecutor: local\nvllm: {model: model}\nqa: {chunk_size: 200}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert hpc_qa(["manifest", "build", "in", "-o", "manifests/m.jsonl"]) == 0
+    (tmp_path / "m.jsonl").write_bytes((tmp_path / "manifests" / "m.jsonl").read_bytes())
+    assert hpc_qa(["convert", "c.yaml"]) == 0
+    assert len(holding(tmp_path / "cache")) > 0
+    assert hpc_qa(["revoke", "in/beta.txt", "--yes"]) == 0
+    assert holding(tmp_path) == ["in/beta.txt"]  # the source is the user's own
+    capsys.readouterr()
+    assert hpc_qa(["convert", "c.yaml", "--json"]) == 0
+    rows = {row["doc_id"].partition("-")[0]: row for row in json.loads(capsys.readouterr().out)}
+    assert (rows["beta"]["status"], rows["beta"]["reason"]) == ("skipped", "revoked")
+    assert rows["alpha"].keys() == rows["beta"].keys()
+    assert hpc_qa(["prompt", "show", "c.yaml", "beta"]) == 2
+    assert holding(tmp_path) == ["in/beta.txt"]
 
 
 def manifest_of(project: Path, name: str, lines: list[dict]) -> None:
