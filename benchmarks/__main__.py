@@ -18,6 +18,8 @@ BENCHES = (
     "ledger",
     "regression",
     "duplicates",
+    "corpus",
+    "judge",
 )
 
 

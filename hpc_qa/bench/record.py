@@ -95,12 +95,20 @@ class Scores(Section):
 S = TypeVar("S", bound=Scores)
 
 
+class JudgeScores(Scores):
+    """Those of the judge, and what controls say of it."""
+
+    sensitivity: Share | None = None
+    specificity: Share | None = None
+    corrected_acceptance_rate: Share | None = None
+
+
 class Quality(Scores):
     """The human review when there is one, else the judge's."""
 
     rated_by: Literal["human", "judge"] | None = None
     ok: bool | None = None  # of the quick template, which says no more
-    judge: Scores | None = None
+    judge: JudgeScores | None = None
 
 
 class SizeClass(Section):

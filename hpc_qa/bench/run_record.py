@@ -15,6 +15,7 @@ from hpc_qa.bench.record import (
     Dataset,
     Hardware,
     Issue,
+    JudgeScores,
     Model,
     Quality,
     Record,
@@ -170,7 +171,7 @@ def _quality(found: RunFigures) -> Quality:
     said = found.quality_of_record()
     judge = said.pop("judge", None)
     known = {name: said.get(name) for name in (*Scores.model_fields, "rated_by")}
-    return Quality(**known, judge=Scores(**judge) if judge else None)
+    return Quality(**known, judge=JudgeScores(**judge) if judge else None)
 
 
 def _stages(rows: Iterable[Mapping[str, Any]]) -> list[Stage]:

@@ -66,6 +66,7 @@ class Card:
     has_csv: bool
     funnel: Funnel
     scores: JudgeScores
+    calibration: str | None  # what the controls say of the judge; None: there was no judge
     sources: Sequence[Source]
     license: str
     benchmarks: Sequence[Decontamination]

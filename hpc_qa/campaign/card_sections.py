@@ -81,6 +81,8 @@ def yields(card: Card) -> str:
         "",
         *_steps("chunks", funnel.of_chunks.steps()),
     ]
+    if funnel.asked_again:
+        lines += ["", f"{funnel.asked_again} of those asked for were asked for in place of rejected ones."]
     if funnel.unjudged:
         lines += ["", f"{funnel.unjudged} of the published pairs have no verdict of a judge, as the config allows."]
     return "\n".join(lines)
@@ -105,8 +107,12 @@ def judged(card: Card) -> str:
             if value is not None:
                 cells = " | ".join(str(counts[score]) for score in SCALE)
                 lines.append(f"| {name}, {side} pairs | {value:.2f} | {cells} |")
-    same = "The judge is the model that wrote the pairs, which is known to be lenient with itself."
-    return "\n".join([*lines, "", same])
+    return "\n".join(lines)
+
+
+def calibrated(card: Card) -> str:
+    """What the controls say of the judge."""
+    return card.calibration or ""
 
 
 def made(card: Card) -> str:
@@ -214,6 +220,7 @@ SECTIONS: tuple[tuple[str, Callable[[Card], str]], ...] = (
     ("Yield", yields),
     ("How it was made", made),
     ("Judge", judged),
+    ("Judge calibration", calibrated),
     ("Read by people", reviews),
     ("Split", split),
     ("Decontamination", decontamination),

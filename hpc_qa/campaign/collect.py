@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hpc_qa.campaign.calibration import Calibration
 from hpc_qa.campaign.card import Card, Decontamination, Source
 from hpc_qa.campaign.card_sections import render
 from hpc_qa.campaign.collected import Collected
@@ -84,7 +85,7 @@ def collect(
     target = (out or runs[0].dataset).absolute()
     notes = _note(Publication(target, tuple(run.path for run in runs), options)) if keep_note else []
     rows = collection.publish(target, left)
-    return Collected(target, ids, rows, collection.funnel, left, ExitCode.DONE, notes)
+    return Collected(target, ids, rows, collection.funnel, left, ExitCode.DONE, notes, collection.calibration)
 
 
 def _note(publication: Publication) -> list[str]:
@@ -124,6 +125,7 @@ class _Collection:
         self._parts = [read_part(run) for run in runs]
         self._scores = JudgeScores()
         self.funnel = Funnel(judge=any(part.facts.judge for part in self._parts), benchmarks=bool(benchmarks))
+        self.calibration = Calibration()
         for number, run in enumerate(runs):
             self._find(number, run)
         items = [item for accepted in self._accepted.values() for item in accepted]
@@ -181,6 +183,7 @@ class _Collection:
             has_csv=self._options.csv,
             funnel=self.funnel,
             scores=self._scores,
+            calibration=self.calibration.words() if self.funnel.judge else None,
             sources=self._sources(states, published),
             license=license_of(self._options.license, {fact.license for fact in facts}),
             benchmarks=[
@@ -199,6 +202,7 @@ class _Collection:
             "decontaminated": [one.to_json() for one in card.benchmarks],
             "revoked_documents": card.revoked,
             "funnel": card.funnel.to_json(),
+            "judge_calibration": self.calibration.to_json(),
         }
 
     def _stats(self, card: Card) -> dict[str, Any]:
@@ -256,6 +260,7 @@ class _Collection:
             chunk = next(record for record in records if record["key"] == place.key)
             pairs = _pairs_of(chunk, records)
             self.funnel.add_chunk(chunk, len(pairs))
+            self.calibration.add(chunk, records)
             before = self.funnel.published
             for pair in sorted(pairs, key=lambda pair: (pair["item"], pair["key"])):
                 reason = self._reject_reason(place, pair)

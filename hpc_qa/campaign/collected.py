@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hpc_qa.campaign.calibration import Calibration
 from hpc_qa.campaign.funnel import Funnel
 from hpc_qa.errors import ExitCode
 from hpc_qa.store.dataset import TRAIN, VALIDATION
@@ -20,6 +21,7 @@ class Collected:
     documents_left: int
     exit_code: ExitCode
     notes: list[str] = field(default_factory=list)
+    calibration: Calibration = field(default_factory=Calibration)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -27,6 +29,7 @@ class Collected:
             "runs": self.runs,
             "rows": self.rows,
             "funnel": self.funnel.to_json(),
+            "judge_calibration": self.calibration.to_json(),
             "documents_left": self.documents_left,
             "notes": self.notes,
             "exit_code": int(self.exit_code),

@@ -9,9 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hpc_qa.qa.examination import ROUND_TRIP_REASONS
+
 UNACCOUNTED = "unaccounted"  # asked, not parsed, and no reason on record
 
 PARSED, CHECKED, JUDGED, ACCEPTED = "parsed", "passed the checks", "judged", "accepted"
+SAME_AGAIN = "answered the same again"
 IN_OK_DOCUMENTS = "in documents that ended ok"
 CLEAN = "not in a benchmark"
 PUBLISHED = "published, no near-duplicates"
@@ -20,7 +23,7 @@ WITH_A_PAIR = "with a published pair"
 
 DOCUMENT_STEPS = (ENDED_OK, WITH_A_PAIR)
 CHUNK_STEPS = (ANSWERED, WITH_A_PAIR)
-PAIR_STEPS = (PARSED, CHECKED, JUDGED, ACCEPTED, IN_OK_DOCUMENTS, CLEAN, PUBLISHED)
+PAIR_STEPS = (PARSED, CHECKED, SAME_AGAIN, JUDGED, ACCEPTED, IN_OK_DOCUMENTS, CLEAN, PUBLISHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,7 @@ class Funnel:
     benchmarks: bool = False  # whether pairs were compared with benchmarks
     documents: Counter[str] = field(default_factory=Counter)  # "ok", "failed: poison", "unfinished"
     chunks: Counter[str] = field(default_factory=Counter)  # by outcome
+    asked_again: int = 0  # pairs, in place of rejected ones
     of_documents: Ladder = field(default_factory=lambda: Ladder("in the manifest", DOCUMENT_STEPS))
     of_chunks: Ladder = field(default_factory=lambda: Ladder("asked about", CHUNK_STEPS))
     of_pairs: Ladder = field(default_factory=lambda: Ladder("asked for", PAIR_STEPS))
@@ -99,6 +103,7 @@ class Funnel:
             self.of_chunks.lose(ANSWERED, chunk["outcome"] if chunk["outcome"] != "ok" else "no_pair")
         not_parsed = sum(chunk["lost"].values())
         asked = max(chunk["asked"], pairs + not_parsed)  # a record that says less than it holds
+        self.asked_again += chunk.get("asked_again", 0)
         self.of_pairs.total += asked
         for reason, count in chunk["lost"].items():
             self.of_pairs.lose(PARSED, reason, count)
@@ -119,9 +124,14 @@ class Funnel:
 
     def add_rejected(self, pair: Mapping[str, Any]) -> None:
         """Count a pair that its own record rejects, at the step that its checks and scores say."""
-        unchecked = not all(pair["checks"].values())
-        step = CHECKED if unchecked else JUDGED if pair["clarity"] is None else ACCEPTED
-        self.of_pairs.lose(step, pair["reject_reason"] or "unknown")
+        reason = pair["reject_reason"] or "unknown"
+        if not all(pair["checks"].values()):
+            step = CHECKED
+        elif reason in ROUND_TRIP_REASONS:
+            step = SAME_AGAIN
+        else:
+            step = JUDGED if pair["clarity"] is None else ACCEPTED
+        self.of_pairs.lose(step, reason)
 
     @property
     def parsed(self) -> int:
@@ -130,7 +140,7 @@ class Funnel:
 
     def steps(self) -> list[Step]:
         """The steps of the pairs, from those asked for to those published."""
-        without = [*([] if self.judge else [JUDGED]), *([] if self.benchmarks else [CLEAN])]
+        without = [SAME_AGAIN, *([] if self.judge else [JUDGED]), *([] if self.benchmarks else [CLEAN])]
         return self.of_pairs.steps(without)
 
     def to_json(self) -> dict[str, Any]:
@@ -140,6 +150,7 @@ class Funnel:
             "document_steps": [step.to_json() for step in self.of_documents.steps()],
             "chunk_steps": [step.to_json() for step in self.of_chunks.steps()],
             "pairs": [step.to_json() for step in self.steps()],
+            "asked_again": self.asked_again,
             "accepted_without_verdict": self.unjudged,
             "prompt_tokens": self.prompt_tokens,
             "cached_tokens": self.cached_tokens,

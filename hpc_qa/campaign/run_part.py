@@ -9,6 +9,7 @@ from typing import Any
 
 from hpc_qa.campaign.card import RunFacts
 from hpc_qa.campaign.review import review_of
+from hpc_qa.config import BINARIES
 from hpc_qa.store.files import read_json, read_jsonl
 from hpc_qa.store.records import Record
 from hpc_qa.store.run_directory import RunDirectory
@@ -50,10 +51,13 @@ class RunPart:
             "pages": chunk["pages"],
             "headings": chunk["headings"],
             "question_type": pair["question_type"],
+            "difficulty": pair.get("difficulty"),
             "clarity": pair["clarity"],
             "accuracy": pair["accuracy"],
             "relevance": pair["relevance"],
+            **{name: pair.get(name) for name in BINARIES},
             "quality_score": pair["quality_score"],
+            "round_trip_answer": (pair.get("round_trip") or {}).get("answer"),
             "checks": pair["checks"],
             "reject_reason": reject_reason,
             "model": self.facts.model,

@@ -248,6 +248,7 @@ def _check_batch(found: Verification, shard: ShardDirectory, batch: Batch, docum
     where = f"{_name(shard)}/{batch.path.parent.name}/{batch.path.name}:{batch.line}"
     chunks = {record["chunk_id"]: record for record in batch.records if record["kind"] == "chunk"}
     pairs = [record for record in batch.records if record["kind"] == "pair"]
+    controls = [record for record in batch.records if record["kind"] == "control"]
     found.records += len(batch.records)
     found.pairs += len(pairs)
     found.accepted += sum(bool(pair["accepted"]) for pair in pairs)
@@ -260,6 +261,14 @@ def _check_batch(found: Verification, shard: ShardDirectory, batch: Batch, docum
             found.damage.append(
                 f"{where}: chunk {chunk['chunk_index']} says {chunk['parsed']} pairs, {there} are there"
             )
+        there = sum(control["chunk_id"] == chunk["chunk_id"] for control in controls)
+        if chunk.get("controls", 0) != there:
+            found.damage.append(
+                f"{where}: chunk {chunk['chunk_index']} says {chunk.get('controls', 0)} controls, {there} are there"
+            )
+    for control in controls:
+        if control["doc_id"] != chunks[control["chunk_id"]]["doc_id"]:
+            found.damage.append(f"{where}: control {control['key'][:12]} is of another document than its chunk")
     for pair in pairs:
         chunk = chunks[pair["chunk_id"]]
         if pair["doc_id"] != chunk["doc_id"]:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -165,7 +165,9 @@ def convert(
     """
     from hpc_qa.campaign.known import without_revoked
     from hpc_qa.campaign.places import place_faults
+    from hpc_qa.cli.conversions import revoked_conversion, show_conversions
     from hpc_qa.documents.convert import convert_all
+    from hpc_qa.documents.stage_record import StageRecord
     from hpc_qa.manifest import read
 
     settings = load_config(config, project, manifest=manifest_option(manifest))
@@ -174,21 +176,10 @@ def convert(
     entries, revoked = without_revoked(read(project / settings.manifest, project=project)[:limit], project)
     if executor == "slurm" and not _convert_on_cluster(settings, entries, project, wait=wait, as_json=as_json):
         return ExitCode.DONE
+    record = StageRecord()
     with conversion_progress() as show:
-        results = convert_all(entries, settings, project=project, on_done=show)
-    rows = [_conversion_row(result) for result in results]
-    unknown = dict.fromkeys(("pages", "tokens", "chunks", "word_coverage", "markdown_path"))
-    rows += [
-        {"doc_id": one.doc_id, "status": "skipped", "reason": "revoked", **unknown, "cached": False} for one in revoked
-    ]
-    if as_json:
-        print_json(rows)
-    else:
-        columns = ("doc_id", "status", "reason", "pages", "tokens", "chunks", "word_coverage", "cached")
-        print_table(rows, {column: column for column in columns})
-        for result in results:
-            if result.detail:
-                say(f"{result.doc_id}: {result.reason or 'note'}: {result.detail}", err=True)
+        results = convert_all(entries, settings, project=project, on_done=show, record=record)
+    show_conversions([*results, *map(revoked_conversion, revoked)], record, as_json=as_json)
     return ExitCode.DONE if any(result.status == "ok" for result in results) else ExitCode.OUTSIDE
 
 
@@ -216,20 +207,6 @@ def _convert_on_cluster(
     if last.count("done") < len(last.tasks):
         say(f"  logs of the array tasks: {started.directory.logs}; what is left is converted here", err=True)
     return True
-
-
-def _conversion_row(result: "Conversion") -> dict[str, Any]:
-    return {
-        "doc_id": result.doc_id,
-        "status": result.status,
-        "reason": result.reason,
-        "pages": result.pages,
-        "tokens": result.tokens,
-        "chunks": result.chunks,
-        "word_coverage": result.word_coverage,
-        "markdown_path": str(result.markdown_path) if result.markdown_path else None,
-        "cached": result.cached,
-    }
 
 
 @click.group()

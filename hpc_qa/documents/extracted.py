@@ -13,6 +13,8 @@ class Extracted:
     word_coverage: float | None = None  # share of the words of the page text that are in the Markdown
     low_pages: list[int] | None = None  # pages, from 1, whose lines did not stay together
     scanned_pages: list[int] | None = None  # pages that are pictures, with hardly any text
+    ocr_pages: list[int] | None = None  # those of them whose text was recognised
+    note: str = ""  # what people should know of the reading
     structure: bool = True  # false: no headings and tables could be told apart
     repaired: bool = False
     title: str | None = None

@@ -32,6 +32,7 @@ class Facts:
     word_coverage: float | None = None
     low_pages: list[int] = field(default_factory=list)
     scanned_pages: list[int] = field(default_factory=list)
+    ocr_pages: list[int] = field(default_factory=list)
     structure: bool = True
     repaired: bool = False
     encoding: str | None = None

@@ -61,6 +61,21 @@ def read_html(data: bytes, *, min_word_coverage: float) -> Extracted:
     )
 
 
+def markdown_of(cleaned: str) -> str:
+    """The Markdown of the source of a page that is clean text already.
+
+    Raises:
+        DocumentError: `malformed`.
+    """
+    import html_to_markdown
+
+    try:
+        content = html_to_markdown.convert(_LINK_TAG.sub("", cleaned), _options()).content
+    except html_to_markdown.ConversionError as exc:
+        raise DocumentError("malformed", f"the HTML cannot be read: {exc}") from exc
+    return squeezed(without_padding(without_escapes(clean(content or "")[0])))
+
+
 def _title(html: str) -> str | None:
     match = _TITLE.search(html[:100_000])
     return " ".join(unescape(match.group(1)).split()) or None if match else None

@@ -22,8 +22,10 @@ _DOC_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
+DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 MEDIA_TYPES = {
     ".pdf": "application/pdf",
+    ".docx": DOCX,
     ".html": "text/html",
     ".htm": "text/html",
     ".xhtml": "text/html",

@@ -210,35 +210,36 @@ class _Attempt:
         self._seen: set[str] = set()  # keys that this attempt has written
 
     def counting(self, batch: Batch) -> list[Record]:
-        pairs: dict[str, list[Record]] = defaultdict(list)
+        parts: dict[str, list[Record]] = defaultdict(list)  # pairs and controls
         for record in batch.records:
-            if record["kind"] == "pair":
-                pairs[record["chunk_id"]].append(record)
+            if record["kind"] in ("pair", "control"):
+                parts[record["chunk_id"]].append(record)
         counting: list[Record] = []
         for record in batch.records:
             if record["kind"] == "chunk":
-                counting += self._chunk(batch, record, pairs.pop(record["chunk_id"], []))
+                counting += self._chunk(batch, record, parts.pop(record["chunk_id"], []))
             elif record["kind"] == "document" and self._is_new(batch, record):
                 counting += self._document(record)
-        for chunk_id in pairs:
+        for chunk_id in parts:
             self._merged.doubles.append(f"{self._line(batch)}: pairs of chunk {chunk_id} without their chunk")
         return counting
 
-    def _chunk(self, batch: Batch, chunk: Record, pairs: list[Record]) -> list[Record]:
+    def _chunk(self, batch: Batch, chunk: Record, parts: list[Record]) -> list[Record]:
         if not self._is_new(batch, chunk):
             return []
         if chunk["key"] in self._merged.chunks:
-            self._merged.recomputed += 1 + len(pairs)
+            self._merged.recomputed += 1 + len(parts)
             return []
-        unique = {pair["key"]: pair for pair in reversed(pairs)}
-        if len(unique) != len(pairs):
+        unique = {part["key"]: part for part in reversed(parts)}
+        if len(unique) != len(parts):
             self._merged.doubles.append(f"{self._line(batch)}: a pair stands twice in its batch")
-            pairs = list(reversed(unique.values()))
+            parts = list(reversed(unique.values()))
+        pairs = [part for part in parts if part["kind"] == "pair"]
         accepted = sum(bool(pair["accepted"]) for pair in pairs)
         self._merged.chunks[chunk["key"]] = ChunkDone(chunk["doc_id"], chunk["outcome"], len(pairs), accepted)
         for record in (chunk, *pairs):
             self._merged.counts.add(record)
-        return [*pairs, chunk]
+        return [*parts, chunk]
 
     def _document(self, document: Record) -> list[Record]:
         self._found[document["doc_id"]].append(document)

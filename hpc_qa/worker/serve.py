@@ -39,7 +39,7 @@ from hpc_qa.worker.intents import Intents, Suspicion, suspicion
 from hpc_qa.worker.pipeline import Pipeline
 from hpc_qa.worker.progress import ProgressFile
 from hpc_qa.worker.prompt_size import tokens_per_request
-from hpc_qa.worker.records import RecordMaker
+from hpc_qa.worker.records import RecordMaker, sampling_of
 from hpc_qa.worker.scratch import RAY, scratch
 from hpc_qa.worker.settle import Settled
 from hpc_qa.worker.stages import Stages
@@ -338,7 +338,7 @@ def _pipeline(
         model=config.model,
         revision=config.vllm.revision,
         prompts_sha256=templates.sha256,
-        sampling={"temperature": config.qa.temperature, "max_tokens": config.qa.max_tokens},
+        sampling=sampling_of(config.qa),
         seed=config.seed,
     )
     return Pipeline(

@@ -67,9 +67,9 @@ def test_the_model_keeps_to_the_opening_and_most_questions_pass(complete, templa
 def test_a_judge_finds_its_document_in_the_prefix_cache_and_gives_scores(complete, templates):
     [ask, *_] = asks(CHUNK, Qa(answer_style="extractive", temperature=0.0))
     [draft] = parse(ask, *text_of(complete(ask.messages(templates), ask.schema, ask.max_tokens)))
-    reply = complete(judge.messages(templates, ask, draft), judge.SCHEMA, judge.MAX_TOKENS)
+    reply = complete(judge.messages(templates, ask, draft), judge.schema(), judge.MAX_TOKENS)
     assert cached(reply) >= 100
-    assert judge.parse(text_of(reply)[0]) is not None
+    assert judge.parse(text_of(reply)[0], judge.asked(templates)) is not None
 
 
 def test_the_server_takes_the_abstractive_schema(complete, templates):
