@@ -32,13 +32,26 @@ AT = "2026-01-02T03:04:05.000Z"
 def texts(doc_id: str, index: int) -> list[dict]:
     """One batch of a document whose texts all hold a word of its own."""
     word = SECRET if doc_id == "beta" else doc_id.title()
+    again = {"answer": f"{word} once more.", "token_f1": 0.5, "differs": []}
     pairs = [
-        pair(doc_id, index, item, question=f"What does {word} rule {item} of {key(doc_id, index)[:9]} ask for?",
+        pair(doc_id, index, item, round_trip=again,
+             question=f"What does {word} rule {item} of {key(doc_id, index)[:9]} ask for?",
              answer=f"{word} says so.", evidence=[f"{word} is the rule {item}."], judge={"reason": f"{word} is clear"})
         for item in range(2)
     ]  # fmt: skip
+    shared = ("doc_id", "chunk_id", "chunk_index", "evidence_numbers", "clarity", "accuracy", "relevance", "created_at")
+    control = {name: pairs[0][name] for name in (*shared, "question", "answer", "evidence", "quality_score", "judge")}
+    control |= {
+        "kind": "control",
+        "key": key("control", doc_id, index),
+        "item": 0,
+        "control": "negation",
+        "good": False,
+    }
+    control |= {"shown_chunk_id": f"{doc_id}-{index}", "accepted": False, "reject_reason": "grounded"}
+    control |= dict.fromkeys(("grounded", "answerable", "self_contained"), False)
     context = " ".join(f"{word} is the rule {item}." for item in range(2))
-    return chunk(doc_id, index, pairs, context=context, headings=[f"On {word}"])
+    return [control, *chunk(doc_id, index, pairs, context=context, headings=[f"On {word}"], controls=1)]
 
 
 def made_run(
