@@ -62,7 +62,7 @@ def loading(card: Card) -> str:
         calls.append('rejected = load_dataset("PATH/TO/THIS/FOLDER", "rejected")')
     code = "\n".join(["from datasets import load_dataset", "", *calls])
     shown = f"```python\n{code}\n```\n\n" if calls else "There is nothing to load.\n\n"
-    csv = f" `{CSV_FILE}` has them for spreadsheets: a cell that looks like a formula begins with an apostrophe."
+    csv = f" `{CSV_FILE}` has the same rows for spreadsheets: what looks like a formula begins with an apostrophe."
     return (
         f"{shown}`qa.jsonl` has the rows of all splits, `manifest.json` the SHA-256, rows and bytes of every file."
         + (csv if card.has_csv else "")
