@@ -17,9 +17,9 @@ BENCHES = (
     "forecast",
     "ledger",
     "regression",
-    "duplicates",
     "corpus",
     "judge",
+    "duplicates",
 )
 
 

@@ -74,6 +74,10 @@ def _is_free(name: str) -> str:
 
 
 FreeOption = Annotated[OptionName, AfterValidator(_is_free)]
+SkipRule = Literal[
+    "no_sentences", "contents", "index", "bibliography", "form", "navigation", "numbers", "little_text", "language",
+    "boilerplate", "duplicate",
+]  # fmt: skip
 QuestionType = Literal[
     "factual", "definition", "numeric", "requirement", "condition", "procedure", "comparison", "exception", "scenario"
 ]
@@ -103,6 +107,14 @@ class DocumentLimits(Section):
     min_word_coverage: float = Field(0.90, ge=0, le=1)
 
 
+class Boilerplate(Section):
+    """When a paragraph is taken for boilerplate: it stands word for word in many documents of the manifest."""
+
+    min_documents: int = Field(5, ge=2, le=MANY)  # re-issues of one document count as one
+    min_share: float = Field(0.05, ge=0, le=1)  # of the documents, re-issues counted as one
+    chunk_share: Share = 0.8  # of the characters of a chunk: with as much boilerplate it is left out
+
+
 class Documents(Section):
     """How files become Markdown and chunks, on CPU, before any GPU is held."""
 
@@ -112,6 +124,10 @@ class Documents(Section):
     max_chunks: int | None = Field(None, ge=1, le=MANY)  # documents with more are skipped(too_many_chunks)
     sample_chunks: int | None = Field(None, ge=1, le=MANY)  # a seeded sample over the whole manifest
     convert_on_submit_mb: float = Field(200, ge=0, le=1e9)
+    skip: list[SkipRule] = list(get_args(SkipRule))  # chunks that are left out, and for what
+    boilerplate: Boilerplate = Boilerplate()
+    reissues: Literal["keep", "newest"] = "keep"  # newest: of near-identical documents only that with the latest date
+    reissue_similarity: float = Field(0.7, ge=0.5, le=1)  # Jaccard similarity of word 3-shingles
     ocr: Literal["off", "auto"] = "off"  # auto: pages that are pictures are read by Tesseract, where it is installed
     ocr_language: str = Field("eng", pattern=r"^[A-Za-z_]{3,20}(\+[A-Za-z_]{3,20}){0,9}$")  # in Tesseract's words
 

@@ -66,7 +66,7 @@ class Card:
     has_csv: bool
     funnel: Funnel
     scores: JudgeScores
-    calibration: str | None  # what the controls say of the judge; None: there was no judge
+    calibration: str | None  # what the controls say of the judge; None where there was none
     sources: Sequence[Source]
     license: str
     benchmarks: Sequence[Decontamination]

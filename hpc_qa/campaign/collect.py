@@ -85,7 +85,7 @@ def collect(
     target = (out or runs[0].dataset).absolute()
     notes = _note(Publication(target, tuple(run.path for run in runs), options)) if keep_note else []
     rows = collection.publish(target, left)
-    return Collected(target, ids, rows, collection.funnel, left, ExitCode.DONE, notes, collection.calibration)
+    return Collected(target, ids, rows, collection.funnel, left, ExitCode.DONE, collection.calibration, notes)
 
 
 def _note(publication: Publication) -> list[str]:
@@ -124,8 +124,8 @@ class _Collection:
         self._checks: dict[str, None] = {}  # names of the checks, in the order of the records
         self._parts = [read_part(run) for run in runs]
         self._scores = JudgeScores()
-        self.funnel = Funnel(judge=any(part.facts.judge for part in self._parts), benchmarks=bool(benchmarks))
         self.calibration = Calibration()
+        self.funnel = Funnel(judge=any(part.facts.judge for part in self._parts), benchmarks=bool(benchmarks))
         for number, run in enumerate(runs):
             self._find(number, run)
         items = [item for accepted in self._accepted.values() for item in accepted]

@@ -20,8 +20,8 @@ class Collected:
     funnel: Funnel
     documents_left: int
     exit_code: ExitCode
-    notes: list[str] = field(default_factory=list)
     calibration: Calibration = field(default_factory=Calibration)
+    notes: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         return {

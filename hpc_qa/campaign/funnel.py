@@ -76,10 +76,10 @@ class Funnel:
     benchmarks: bool = False  # whether pairs were compared with benchmarks
     documents: Counter[str] = field(default_factory=Counter)  # "ok", "failed: poison", "unfinished"
     chunks: Counter[str] = field(default_factory=Counter)  # by outcome
-    asked_again: int = 0  # pairs, in place of rejected ones
     of_documents: Ladder = field(default_factory=lambda: Ladder("in the manifest", DOCUMENT_STEPS))
     of_chunks: Ladder = field(default_factory=lambda: Ladder("asked about", CHUNK_STEPS))
     of_pairs: Ladder = field(default_factory=lambda: Ladder("asked for", PAIR_STEPS))
+    asked_again: int = 0  # pairs asked for in place of rejected ones
     published: int = 0
     unjudged: int = 0  # published without a verdict, because the config says so
     prompt_tokens: int = 0
@@ -98,12 +98,12 @@ class Funnel:
     def add_chunk(self, chunk: Mapping[str, Any], pairs: int) -> None:
         """Count one chunk that has so many pairs."""
         self.chunks[chunk["outcome"]] += 1
+        self.asked_again += chunk.get("asked_again", 0)
         self.of_chunks.total += 1
         if not pairs:
             self.of_chunks.lose(ANSWERED, chunk["outcome"] if chunk["outcome"] != "ok" else "no_pair")
         not_parsed = sum(chunk["lost"].values())
         asked = max(chunk["asked"], pairs + not_parsed)  # a record that says less than it holds
-        self.asked_again += chunk.get("asked_again", 0)
         self.of_pairs.total += asked
         for reason, count in chunk["lost"].items():
             self.of_pairs.lose(PARSED, reason, count)

@@ -37,7 +37,10 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "ledger": ("ledger", "ledger", "What was used: accounting in, attempts out."),
     "budget": ("budget", "budget", "Whether the corpus fits into the budget."),
     "bench": ("bench", "bench", "Records of runs: compare, regression, targets."),
+    "metrics": ("live", "metrics", "Prometheus text of what runs now."),
+    "dashboard": ("live", "dashboard", "The live page of the project, and its API."),
     "gate": ("gate", "gate", "Go or no-go to the next batch."),
+    "report": ("report", "report", "Everything for people; the benchmark document, filled."),
 }
 
 

@@ -1,9 +1,9 @@
 """Conversions by content: a file is converted once per converter and kind, whatever it is called.
 
-`<2 hex>/<sha256>/<key>-<kind>/` holds document.md, pages.json, chunks.jsonl and facts.json; the kind is pdf, docx,
-html, markdown or text, as the same bytes can be read in two ways. The folder is renamed into place when it is
-complete; of two that convert the same file the first wins. Failures are kept as well, except those that may pass by
-themselves.
+`<2 hex>/<sha256>/<key>-<kind>/` holds document.md, pages.json, chunks.jsonl, screening.jsonl and facts.json; the kind
+is pdf, docx, html, markdown or text, as the same bytes can be read in two ways. The folder is renamed into place when
+it is complete; of two that convert the same file the first wins. Failures are kept as well, except those that may pass
+by themselves.
 """
 
 import hashlib
@@ -19,16 +19,17 @@ from pathlib import Path
 from hpc_qa import ownership
 from hpc_qa.config import Config
 from hpc_qa.documents import chunks as chunk_json
-from hpc_qa.documents import converters, ocr
+from hpc_qa.documents import converters, ocr, screening
 from hpc_qa.documents import facts as facts_json
 from hpc_qa.documents.chunks import Chunk
 from hpc_qa.documents.conversion import CHUNKS, FACTS, MARKDOWN, kind_of
 from hpc_qa.documents.facts import MAX_JSON_BYTES, Facts
+from hpc_qa.documents.screening import Screened
 from hpc_qa.documents.tokens import file_sha256, tokenizer_file
 from hpc_qa.errors import StoreError
 
-CONVERTER = "2"  # raise it whenever the same file would give other Markdown, chunks or sentences
-ENGINES = ("liteparse", "pypdfium2", "pikepdf", "html-to-markdown", "mammoth", "tokenizers")
+CONVERTER = "3"  # raise it whenever the same file would give other Markdown, chunks or sentences
+ENGINES = ("liteparse", "pypdfium2", "pikepdf", "html-to-markdown", "mammoth", "tokenizers", "py3langid")
 STAGING = "staging"
 STALE_S = 24 * 3600
 
@@ -109,6 +110,13 @@ class DocumentCache:
         if facts is None or len(found) != facts.chunks:
             raise StoreError(f"{path}: {len(found)} chunks, not as many as its facts say")
         return found
+
+    def screening(self, sha256: str, media_type: str) -> list[Screened] | None:
+        """What is known of each chunk of a converted file, in their order; None when it cannot be read."""
+        try:
+            return screening.read(self.folder(sha256, media_type) / screening.SCREENING)
+        except (OSError, ValueError):
+            return None
 
     def markdown(self, sha256: str, media_type: str) -> str:
         """The Markdown of a converted file.

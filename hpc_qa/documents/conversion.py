@@ -15,6 +15,7 @@ from typing import Any
 
 from hpc_qa.documents import chunks as chunk_json
 from hpc_qa.documents import facts as facts_json
+from hpc_qa.documents import screening
 from hpc_qa.documents.blocks import Block, parse_blocks
 from hpc_qa.documents.chunks import Chunk
 from hpc_qa.documents.converters import SiteConverter, read_with
@@ -23,10 +24,12 @@ from hpc_qa.documents.extracted import Extracted
 from hpc_qa.documents.facts import Facts
 from hpc_qa.documents.fidelity import count_words, coverage, words
 from hpc_qa.documents.html import read_html
+from hpc_qa.documents.languages import dominant
 from hpc_qa.documents.ocr import Ocr
 from hpc_qa.documents.packing import chunk_blocks
 from hpc_qa.documents.pdf import read_bodies, read_pdf
 from hpc_qa.documents.pieces import CountTokens
+from hpc_qa.documents.reissues import sketch
 from hpc_qa.documents.text import read_markdown, read_text
 from hpc_qa.documents.usage import Meter
 from hpc_qa.errors import DocumentError
@@ -125,7 +128,7 @@ def _converted(data: bytes, job: Job, settings: Settings, count: CountTokens, be
             raise DocumentError("empty", "nothing but headings in it")
         if not chunks.tokens:
             raise DocumentError("empty", "the tokenizer of the served model knows none of its characters")
-        sentences = _write(job.out, found, chunks)
+        seen = _write(job.out, found, chunks)
     return Facts(
         status="ok",
         sha256=job.sha256,
@@ -140,7 +143,7 @@ def _converted(data: bytes, job: Job, settings: Settings, count: CountTokens, be
         chars=len(found.markdown),
         tokens=chunks.tokens,
         chunks=len(chunks),
-        sentences=sentences,
+        sentences=seen.sentences,
         tables=Counter(block.kind for block in blocks)["table"],
         word_coverage=found.word_coverage,
         low_pages=found.low_pages or [],
@@ -153,6 +156,11 @@ def _converted(data: bytes, job: Job, settings: Settings, count: CountTokens, be
         encoding=found.encoding,
         removed_characters=found.removed_characters,
         suspicious_unicode=found.suspicious_unicode,
+        hidden_words=found.hidden_words,
+        language=dominant(seen.languages.items()),
+        suspicious=dict(sorted(seen.flags.items())),
+        unworthy=dict(sorted(seen.kinds.items())),
+        sketch=sketch(found.markdown),
         seconds=round(time.monotonic() - began, 3),
         limits=settings.limits,
     )
@@ -211,20 +219,39 @@ def _title(found: Extracted, blocks: Sequence[Block]) -> str | None:
     return next((block.title for block in headings if block.level == top), None if is_file_name else found.title)
 
 
-def _write(out: Path, found: Extracted, chunks: Iterable[Chunk]) -> int:
-    """Write text, chunks and pages; gives the number of sentences."""
-    sentences = 0
+@dataclass(slots=True)
+class _Seen:
+    """Counts over the chunks of a document, as they are written."""
+
+    sentences: int = 0
+    languages: Counter[str | None] = field(default_factory=Counter)  # tokens
+    flags: Counter[str] = field(default_factory=Counter)  # chunks
+    kinds: Counter[str] = field(default_factory=Counter)  # chunks
+
+
+def _write(out: Path, found: Extracted, chunks: Iterable[Chunk]) -> _Seen:
+    """Write text, chunks, what is known of each chunk, and pages."""
+    seen = _Seen()
     # newline="": offsets count characters of the file as it is.
     with (out / MARKDOWN).open("x", encoding="utf-8", newline="") as stream:
         stream.write(found.markdown)
-    with (out / CHUNKS).open("x", encoding="utf-8", newline="") as stream:
+    with (
+        (out / CHUNKS).open("x", encoding="utf-8", newline="") as stream,
+        (out / screening.SCREENING).open("x", encoding="ascii") as screened,
+    ):
         for chunk in chunks:
             stream.write(chunk_json.to_json(chunk) + "\n")
-            sentences += len(chunk.sentences)
+            known = screening.screen(chunk, found.hidden_places)
+            screened.write(screening.to_json(known) + "\n")
+            seen.sentences += len(chunk.sentences)
+            seen.languages[known.language] += chunk.tokens
+            seen.flags.update(known.flags)
+            if known.kind is not None:
+                seen.kinds[known.kind] += 1
     read_by_ocr = {number: {"ocr": True} for number in found.ocr_pages or ()}
     pages = None if found.page_starts is None else [
         {"page": number, "char_start": start} | read_by_ocr.get(number, {})
         for number, start in enumerate(found.page_starts, start=1)
     ]  # fmt: skip
     (out / PAGES).write_text(json.dumps({"pages": pages}) + "\n", encoding="ascii")
-    return sentences
+    return seen

@@ -111,11 +111,12 @@ def read_with(converter: SiteConverter, data: bytes) -> Extracted:
 
 def _joined(pages: Sequence[str], converter: SiteConverter, *, has_pages: bool) -> Extracted:
     parts: list[str] = []
-    starts, position, removed, suspicious = [], 0, 0, False
+    starts, position, removed, places = [], 0, 0, list[str]()
     for page in pages:
-        cleaned, count, hiding = clean(page)
+        cleaned, count, hidden = clean(page)
         body = squeezed(without_padding(cleaned)) + "\n"
-        removed, suspicious = removed + count, suspicious or hiding
+        removed += count
+        places += hidden
         starts.append(position)
         if body.strip():
             parts.append(body)
@@ -125,5 +126,6 @@ def _joined(pages: Sequence[str], converter: SiteConverter, *, has_pages: bool) 
         engine=converter.name,
         page_starts=starts if has_pages else None,
         removed_characters=removed,
-        suspicious_unicode=suspicious,
+        suspicious_unicode=bool(places),
+        hidden_places=places,
     )

@@ -58,7 +58,7 @@ def read_docx(data: bytes, *, min_word_coverage: float) -> Extracted:
     """
     _check_signature(data)
     package = _read_package(data)
-    plain, removed, suspicious = clean("\n\n".join(package.plain))
+    plain, removed, places = clean("\n\n".join(package.plain))
     markdown = markdown_of(clean(_html(package))[0])
     covered = coverage([plain], markdown)
     kept = covered >= min_word_coverage
@@ -69,7 +69,8 @@ def read_docx(data: bytes, *, min_word_coverage: float) -> Extracted:
         structure=kept,
         title=package.title,
         removed_characters=removed,
-        suspicious_unicode=suspicious,
+        suspicious_unicode=bool(places),
+        hidden_places=places,
     )
 
 

@@ -1,6 +1,6 @@
 """What a reader of one format hands on: Markdown, where its pages begin, and what is known about the reading."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
@@ -23,3 +23,5 @@ class Extracted:
     undecodable: int = 0  # places of a text file that are not in its encoding
     removed_characters: int = 0  # invisible and control characters
     suspicious_unicode: bool = False  # among them some that hide or reorder text
+    hidden_places: list[str] = field(default_factory=list)  # where those stood, see `suspicion.place_of`
+    hidden_words: int = 0  # that a reader of the page would not see

@@ -40,6 +40,11 @@ class Facts:
     undecodable: int = 0
     removed_characters: int = 0
     suspicious_unicode: bool = False
+    hidden_words: int = 0  # that a reader of the page would not see
+    language: str | None = None  # that most of its tokens are in; None: it does not show
+    suspicious: dict[str, int] = field(default_factory=dict)  # chunks by flag, see `suspicion`
+    unworthy: dict[str, int] = field(default_factory=dict)  # chunks by kind, see `worthiness`
+    sketch: str | None = None  # by which near-identical documents are found, see `reissues`
     seconds: float = 0.0
     limits: dict[str, float] = field(default_factory=dict)  # in force; a failure by a limit holds for these only
 

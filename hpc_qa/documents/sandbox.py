@@ -46,6 +46,7 @@ PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
 # each thread counts as address space, and a node with many cores would reach the memory limit by that alone.
 ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "2",
+    "OPENBLAS_NUM_THREADS": "1",
     "RAYON_NUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "LC_ALL": "C.UTF-8",
@@ -295,9 +296,11 @@ def _preload(tokenizer: Path) -> CountTokens:
     import pikepdf  # noqa: F401 - loaded once, before any fork
     import pypdfium2  # noqa: F401 - loaded once, before any fork
 
+    from hpc_qa.documents.languages import identifier
     from hpc_qa.documents.tokens import token_counter
 
     count = token_counter(tokenizer)
+    identifier()
     gc.collect()
     gc.freeze()  # a collection in a child would otherwise copy the pages that it shares with us
     return count

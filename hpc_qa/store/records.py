@@ -97,6 +97,7 @@ class ChunkRecord(TypedDict):
     prompt_tokens: int
     cached_tokens: int | None
     completion_tokens: int
+    flags: NotRequired[list[str]]  # what is suspicious about its text
 
 
 class DocumentRecord(TypedDict):
@@ -111,6 +112,13 @@ class DocumentRecord(TypedDict):
     pairs: int  # as its attempt saw them; what counts is in the chunks
     accepted: int
     seconds: float
+    all_chunks: NotRequired[int]  # of the document: those with a record, and those that were left out
+    left_out: NotRequired[dict[str, int]]  # chunks without a record, by reason
+    boilerplate_sentences: NotRequired[int]  # in chunks that were asked about otherwise
+    suspicious: NotRequired[dict[str, int]]  # chunks by flag, of all of the document
+    hidden_words: NotRequired[int]  # that a reader of the page would not see, and that were left out
+    language: NotRequired[str | None]
+    sketch: NotRequired[str | None]  # by which near-identical documents are found
 
 
 FIELDS = {
