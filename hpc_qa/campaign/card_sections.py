@@ -46,7 +46,8 @@ def warnings(card: Card) -> list[str]:
     if card.left:
         found.append(f"> **Partial:** {card.left} documents of the runs were not finished when this was published.")
     if card.revoked:
-        found.append(f"> **Revoked:** {card.revoked} documents were revoked; nothing that came from them is in here.")
+        what = "1 document was" if card.revoked == 1 else f"{card.revoked} documents were"
+        found.append(f"> **Revoked:** {what} revoked; nothing that came from there is in here.")
     return found
 
 

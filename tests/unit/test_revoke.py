@@ -111,7 +111,7 @@ def test_nothing_that_came_from_the_document_is_left_and_the_rest_is_proven(tmp_
     assert {row["doc_id"] for row in rows} == {*DOCUMENTS} - {"beta"}
     assert {path.name for path in run.dataset.iterdir()} >= {"qa.csv", "chat", "stats.json"}
     card = (run.dataset / "README.md").read_text()
-    assert "> **Revoked:** 1 documents were revoked" in card
+    assert "> **Revoked:** 1 document was revoked" in card
     assert "| ended ok | 5 | 1 skipped: revoked |" in card
     assert "in/beta.pdf" not in card
     assert json.loads((run.dataset / "manifest.json").read_text())["revoked_documents"] == 1
