@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpc_qa.campaign.known import without_revoked
 from hpc_qa.config import Config
 from hpc_qa.documents.cache import DocumentCache, converter_key
 from hpc_qa.documents.convert import convert_all
@@ -30,7 +31,7 @@ def first_prompt(config: Config, doc: str, *, project: Path) -> ShownPrompt:
     Raises:
         ConfigError: no document, or several, begin like this; it could not be converted; it has nothing to ask about.
     """
-    entry = _find(read(project / config.manifest, project=project), doc)
+    entry = _find(without_revoked(read(project / config.manifest, project=project), project)[0], doc)
     [converted] = convert_all([entry], config, project=project)
     if converted.status != "ok":
         raise ConfigError(f"{entry.doc_id}: {converted.reason}: {converted.detail}", hint="hpc-qa convert shows all")

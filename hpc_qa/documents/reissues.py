@@ -3,7 +3,7 @@
 A document keeps a sketch of its word 3-shingles: the smallest of their hashes, from which the Jaccard similarity of two
 documents follows (bottom-k MinHash: A. Broder, On the resemblance and containment of documents, 1997). Words are taken
 as they stand, numbers, dates and names of states too: two editions that differ in a rate are near, never equal. The
-candidates come from datasketch's LSH, and every one is verified by the two sketches.
+candidates come from rensa's LSH, and every one is verified by the two sketches.
 """
 
 import base64
@@ -94,23 +94,22 @@ def _near(sketches: Mapping[str, str], threshold: float) -> Iterator[tuple[str, 
     """Pairs of documents that are at least so similar."""
     if len(sketches) < 2:
         return
-    from datasketch import MinHash, MinHashLSH
+    from rensa import RMinHash, RMinHashLSH
 
-    # Candidates are looked for well below the threshold, so that no true one near it is missed; the bands are given,
-    # because the library takes seconds to find them.
+    # Candidates are looked for well below the threshold, so that no true one near it is missed.
     rows = 4 if threshold >= 0.6 else 2
-    index = MinHashLSH(num_perm=PERMUTATIONS, params=(PERMUTATIONS // rows, rows))
-    empty = MinHash(num_perm=PERMUTATIONS, seed=1, hashfunc=int)  # the hashes are hashed already
-    seen: dict[str, frozenset[int]] = {}
+    index = RMinHashLSH(threshold=threshold, num_perm=PERMUTATIONS, num_bands=PERMUTATIONS // rows)
+    seen: list[tuple[str, frozenset[int]]] = []
     for name, text in sketches.items():
         hashes = _hashes(text)
-        minhash = empty.copy()
-        minhash.update_batch(sorted(hashes))
-        for other in index.query(minhash):
-            if _similarity(hashes, seen[other]) >= threshold:
+        minhash = RMinHash(num_perm=PERMUTATIONS, seed=1)
+        minhash.update([one.to_bytes(4, "little") for one in sorted(hashes)])
+        for number in sorted(index.query(minhash)):
+            other, theirs = seen[number]
+            if _similarity(hashes, theirs) >= threshold:
                 yield name, other
-        index.insert(name, minhash)
-        seen[name] = hashes
+        index.insert(len(seen), minhash)
+        seen.append((name, hashes))
 
 
 def edition(path: str, title: str | None) -> tuple[int, int, int]:
