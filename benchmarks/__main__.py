@@ -21,6 +21,7 @@ BENCHES = (
     "corpus",
     "judge",
     "duplicates",
+    "report",
 )
 
 
