@@ -173,6 +173,8 @@ def _runs(attempt: AttemptDirectory, families: Sequence[Family]) -> bool:
 
 def _last_samples(path: Path) -> tuple[Sample, ...]:
     """The samples of the last seconds; none where the last one is old."""
+    if not path.is_file():
+        return ()
     with suppress(OSError), path.open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
         samples = [sample for line in file if (sample := from_line(line)) is not None]
@@ -200,10 +202,8 @@ def pipeline_of(tasks: Sequence[LiveTask]) -> dict[str, Any]:
     def total(name: str, **labels: str) -> float | None:
         return _sum(value(task.families, name, **labels) for task in tasks)
 
-    processed, failed = (
-        total("hpc_qa_documents_processed_total"),
-        total("hpc_qa_documents_processed_total", state="failed"),
-    )
+    processed = total("hpc_qa_documents_processed_total")
+    failed = total("hpc_qa_documents_processed_total", state="failed")
     weights = [
         (value(task.families, "hpc_qa_quality_score"), value(task.families, "hpc_qa_pairs_judged_total"))
         for task in tasks
@@ -231,12 +231,13 @@ def pipeline_of(tasks: Sequence[LiveTask]) -> dict[str, Any]:
 def system_of(tasks: Sequence[LiveTask]) -> dict[str, Any]:
     """What these tasks use, summed up; a sum of which a part is not known is None."""
     used = _all_of([task.memory_bytes for task in tasks])
+    gpu_used = _all_of([task.gpu_memory_bytes for task in tasks])
     gpus = [len(task.samples[-1].devices) for task in tasks if task.samples]
     return {
         "memory_used_gb": None if used is None else used / GB,
         "memory_allocated_gb": _allocated(tasks),
         "gpu_utilization_percent": _mean(task.gpu_utilization_percent for task in tasks),
-        "gpu_memory_used_gb": None if (gpu := _sum(task.gpu_memory_bytes for task in tasks)) is None else gpu / GB,
+        "gpu_memory_used_gb": None if gpu_used is None else gpu_used / GB,
         "gpus": sum(gpus) or None,  # that NVML tells of
     }
 

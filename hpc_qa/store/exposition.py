@@ -87,14 +87,14 @@ def read(path: Path) -> list[Family]:
     Raises:
         StoreError: it cannot be read, or is not what we write.
     """
+    if not path.is_file():  # nor do we wait for what somebody may put into a pipe of this name
+        return []
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
             raise ValueError(f"it is larger than {MOST_BYTES:,} bytes")
         return parse(content.decode())
-    except FileNotFoundError:
-        return []
     except OSError as exc:
         raise StoreError(f"{path}: cannot be read: {exc.strerror or exc}") from exc
     except ValueError as exc:

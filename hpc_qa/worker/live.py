@@ -174,9 +174,8 @@ class LiveMetrics:
             before, serving = serving, self._stage() in SERVING
             if self._clock() >= due_s or serving != before:
                 self.write_server()
-                self.write()
-                due_s = self._clock() + REFRESH_S
-            elif self._changed:
+                due_s, self._changed = self._clock() + REFRESH_S, True
+            if self._changed and not stop.is_set():  # the server may have taken longer than there was to live
                 self.write()
             stop.wait(LOOK_S)
 

@@ -1,6 +1,7 @@
 """The dashboard and its API answer who has the token and nobody else, and start nothing that was not asked for well."""
 
 import json
+import signal
 import socket
 import stat
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from hpc_qa.report.dashboard_server import DashboardServer
 from hpc_qa.store.run_directory import RunDirectory
 from tests.made_live import document, half_an_hour
 from tests.made_runs import planned_run
+from tests.projects import spawn, wait_for
 from tests.served_dashboard import served
 
 ROUTES = [("GET", "/api/v1/metrics"), ("GET", "/api/history"), ("GET", "/metrics"), ("GET", "/nothing")]
@@ -229,6 +231,31 @@ def test_a_project_whose_runs_others_can_write_gets_no_dashboard(run, tmp_path, 
     run.path.parent.chmod(0o777)
     assert hpc_qa(["--project", str(tmp_path), "dashboard"]) == 2
     assert "runs code as you" in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_the_dashboard_cleanly_and_its_token_is_in_no_file(run, tmp_path, tmp_path_factory):
+    out = tmp_path_factory.mktemp("said") / "out"
+    with out.open("wb") as said, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        program = spawn(tmp_path, "dashboard", "--json", "--port", str(port), stdout=said, stderr=said)
+    wait_for(lambda: program.poll() is not None or b"\n" in out.read_bytes(), 60)
+    found = json.loads(out.read_text())
+    assert found["page"] == f"http://127.0.0.1:{port}/?token={found['token']}"
+    connection = HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request("GET", "/api/v1/metrics", headers={"Authorization": f"Bearer {found['token']}"})
+    assert json.loads(connection.getresponse().read()).keys() == {"timestamp", "pipeline", "system"}
+    program.send_signal(signal.SIGINT)
+    assert program.wait(30) == 0
+    assert len(out.read_text().splitlines()) <= 2, "nothing but the document and the line of the ^C"
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path for path in files if found["token"].encode() in path.read_bytes()] == []
+
+
+def test_a_port_and_a_socket_are_two_ways_of_the_same(tmp_path, capsys):
+    assert hpc_qa(["--project", str(tmp_path), "dashboard", "--port", "8701", "--socket", str(tmp_path / "s")]) == 2
+    assert "leave one of them out" in capsys.readouterr().err
 
 
 def test_requests_that_are_no_http_get_a_typed_word(server):

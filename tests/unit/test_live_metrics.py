@@ -194,6 +194,7 @@ def test_a_hostile_file_cannot_break_the_format_nor_speak_for_another_task(run, 
             f'hpc_qa_pairs_total{{run="{run.run_id}",shard="1",attempt="1"}} 900\n'
             "node_load1 3\n"
         )
+    os.mkfifo(directory.server_metrics)
     text = exported(tmp_path, capsys=capsys)
     check_format(text)
     assert "node_load1" not in text
