@@ -17,9 +17,11 @@ BENCHES = (
     "forecast",
     "ledger",
     "regression",
+    "live",
     "corpus",
     "judge",
     "duplicates",
+    "report",
 )
 
 
