@@ -134,8 +134,12 @@ def _loading(counts: Mapping[str, int]) -> str:
 
 
 def _yield(funnel: Funnel) -> str:
+    suspicion = funnel.of_documents.suspicion()
     lines = [
-        f"Documents: {_counted(funnel.documents)}. Chunks that were asked about: {_counted(funnel.chunks)}.",
+        f"Documents: {_counted(funnel.documents)}.",
+        f"Chunks: {funnel.of_documents.words()}.",
+        f"Chunks that were asked about: {_counted(funnel.chunks)}.",
+        *([f"Suspicious: {suspicion}; they were asked about as text."] if suspicion else []),
         "",
         "| pairs | left | lost on the way |",
         "| --- | ---: | --- |",

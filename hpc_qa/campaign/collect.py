@@ -6,10 +6,9 @@ document at a time, so the passages of a run are never in memory together. How f
 """
 
 import functools
-import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +18,9 @@ from hpc_qa.campaign.calibration import Calibration
 from hpc_qa.campaign.card import RunFacts, Source, render
 from hpc_qa.campaign.funnel import Funnel
 from hpc_qa.campaign.review import review_of
+from hpc_qa.campaign.split import choose_validation, groups_of
 from hpc_qa.campaign.verify import verify
-from hpc_qa.config import BINARIES
+from hpc_qa.config import BINARIES, Documents
 from hpc_qa.errors import ConfigError, ExitCode, StoreError
 from hpc_qa.qa.duplicates import near_duplicates
 from hpc_qa.store.dataset import REJECTED, TRAIN, VALIDATION, DatasetWriter
@@ -30,9 +30,6 @@ from hpc_qa.store.records import Record
 from hpc_qa.store.run_directory import RunDirectory
 from hpc_qa.store.segments import Batch, read_batch
 from hpc_qa.store.trust import check_run
-
-VALIDATION_SHARE = 0.1
-DOCUMENTS_TO_SPLIT = 5  # below it every document is for training
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +67,9 @@ class Collected:
         shown = self.path.relative_to(here) if self.path.is_relative_to(here) else self.path
         lines = [f"dataset      {shown}"]
         lines += [f"{name:<12} {count} pairs" for name, count in self.rows.items()]
+        lines.append(f"chunks       {self.funnel.of_documents.words()}")
+        if suspicion := self.funnel.of_documents.suspicion():
+            lines.append(f"suspicious   {suspicion}; they were asked about as text")
         for step in self.funnel.steps():
             lost = ", ".join(f"{count} {reason}" for reason, count in step.lost.items())
             lines.append(f"{step.left:>12} {step.name}" + (f" (lost: {lost})" if lost else ""))
@@ -98,6 +98,7 @@ class RunPart:
 
     facts: RunFacts
     threshold: float
+    reissue_similarity: float
     judge: bool
     sources: dict[str, tuple[str, str]]  # path and sha256 by doc_id
     states: dict[str, str] = field(default_factory=dict)  # "ok", "failed: poison"; absent: unfinished
@@ -151,6 +152,8 @@ class _Collection:
         self.calibration = Calibration()
         for number, run in enumerate(runs):
             self._find(number, run)
+        self.funnel.of_documents.count_once(len(self._places))
+        self._groups = self._split_groups()
         items = [item for accepted in self._accepted.values() for item in accepted]
         self._repeated = near_duplicates(items, min(part.threshold for part in self._parts)) if items else {}
 
@@ -180,12 +183,14 @@ class _Collection:
         """First pass over one run: where its chunks stand, and the questions that may be published."""
         part = self._parts[number]
         plan = run.frozen_plan()
+        self.funnel.of_documents.add_settled(plan)
         for settled in plan["settled"]:
             part.states[settled["doc_id"]] = f"{settled['state']}: {settled['reason']}"
         for planned in plan["shards"]:
             found: list[tuple[Place, list[tuple[str, str]]]] = []
             merged = merge_shard(run.shard(planned["index"]), functools.partial(self._look, number, found))
             part.states.update(_states(merged))
+            self.funnel.of_documents.add_shard(plan, planned["documents"], merged)
             for place, accepted in found:
                 self._admit(place, accepted)
 
@@ -221,7 +226,9 @@ class _Collection:
             self.funnel.add_chunk(chunk, len(pairs))
             self.calibration.add(chunk, records)
             for pair in sorted(pairs, key=lambda pair: (pair["item"], pair["key"])):
-                yield _row(self._parts[place.run], chunk, pair, self._reject_reason(place, pair))
+                yield _row(self._parts[place.run], chunk, pair, self._reject_reason(place, pair)) | {
+                    "split_group": self._groups[place.doc_id]
+                }
 
     def _reject_reason(self, place: Place, pair: Record) -> str | None:
         """Why a pair is not published, None if it is; counts it on the way."""
@@ -241,7 +248,18 @@ class _Collection:
     def _validation_documents(self) -> set[str]:
         """Chosen among the documents that have a pair to publish."""
         return choose_validation(
-            [doc_id for doc_id, items in self._accepted.items() if any(key not in self._repeated for key, _ in items)]
+            [doc_id for doc_id, items in self._accepted.items() if any(key not in self._repeated for key, _ in items)],
+            self._groups,
+        )
+
+    def _split_groups(self) -> dict[str, str]:
+        """The group of each document of all runs that asked about some of it."""
+        asked = {place.doc_id for place in self._places.values()}
+        contents = {doc_id: sha256 for part in self._parts for doc_id, (_, sha256) in part.sources.items()}
+        return groups_of(
+            {doc_id: contents[doc_id] for doc_id in asked},
+            {doc_id: sketch for doc_id, sketch in self.funnel.of_documents.sketches.items() if doc_id in asked},
+            min(part.reissue_similarity for part in self._parts),
         )
 
     def _documents(self) -> Collection[str]:
@@ -258,14 +276,6 @@ class _Collection:
         for part in self._parts:
             found |= part.sources
         return [Source(path, sha256, published[doc_id]) for doc_id, (path, sha256) in sorted(found.items())]
-
-
-def choose_validation(documents: Iterable[str]) -> set[str]:
-    """One document in ten, at least one, none of fewer than five; which ones depends on nothing but their ids."""
-    ordered = sorted(documents, key=lambda doc_id: hashlib.sha256(doc_id.encode()).digest())
-    if len(ordered) < DOCUMENTS_TO_SPLIT:
-        return set()
-    return set(ordered[: max(1, round(len(ordered) * VALIDATION_SHARE))])
 
 
 def _pairs_of(chunk: Record, records: Sequence[Record]) -> list[Record]:
@@ -333,6 +343,7 @@ def _read_part(run: RunDirectory) -> RunPart:
             review=_review(run),
         ),
         threshold=config["qa"]["checks"]["near_duplicate"],
+        reissue_similarity=config["documents"].get("reissue_similarity", Documents().reissue_similarity),
         judge=config["qa"]["judge"],
         sources={entry["doc_id"]: (entry["path"], entry["sha256"]) for entry in read_jsonl(run.manifest)},
     )

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hpc_qa.campaign.chunk_funnel import ChunkFunnel
 from hpc_qa.qa.examination import ROUND_TRIP_REASONS
 
 UNACCOUNTED = "unaccounted"  # asked, not parsed, and no reason on record
@@ -31,7 +32,8 @@ class Funnel:
 
     judge: bool = True  # whether any run had one
     documents: Counter[str] = field(default_factory=Counter)  # "ok", "failed: poison", "unfinished"
-    chunks: Counter[str] = field(default_factory=Counter)  # by outcome
+    of_documents: ChunkFunnel = field(default_factory=ChunkFunnel)  # chunks that were asked about, and the others
+    chunks: Counter[str] = field(default_factory=Counter)  # that were asked about, by outcome
     asked: int = 0
     asked_again: int = 0  # of them, in place of rejected pairs
     parsed: int = 0
@@ -98,6 +100,7 @@ class Funnel:
     def to_json(self) -> dict[str, Any]:
         return {
             "documents": dict(sorted(self.documents.items())),
+            "chunks_of_documents": self.of_documents.to_json(),
             "chunks": dict(sorted(self.chunks.items())),
             "pairs": [step.to_json() for step in self.steps()],
             "asked_again": self.asked_again,

@@ -66,6 +66,7 @@ def schema(checks: Sequence[str]) -> pa.Schema:
             ("converter", pa.string()),
             ("run_id", pa.string()),
             ("created_at", pa.string()),
+            ("split_group", pa.string()),
         ]
     )
 
