@@ -115,7 +115,8 @@ def _warnings(counts: Mapping[str, int], left: int) -> list[str]:
 
 def _summary(counts: Mapping[str, int]) -> str:
     return (
-        f"{counts[TRAIN]} pairs to train on, {counts[VALIDATION]} to validate (split by document), and "
+        f"{counts[TRAIN]} pairs to train on, {counts[VALIDATION]} to validate (split by document, near-identical ones "
+        "together), and "
         f"{counts[REJECTED]} rejected ones with their reasons, with evidence and the passage that each came from."
     )
 

@@ -1,8 +1,9 @@
 """Publish the dataset of one run or several.
 
-Accepted pairs of documents that ended ok, without near-duplicates, split by document; everything else goes to
-`rejected.parquet` with its reason. Two passes: the first keeps keys, questions and places, the second reads one
-document at a time, so the passages of a run are never in memory together. How files are written is in `store.dataset`.
+Accepted pairs of documents that ended ok, without near-duplicates, split by groups of documents (`split`); everything
+else goes to `rejected.parquet` with its reason. Two passes: the first keeps keys, questions and places, the second
+reads one document at a time, so the passages of a run are never in memory together. How files are written is in
+`store.dataset`.
 """
 
 import functools
