@@ -149,7 +149,7 @@ class Checks(Section):
     max_question_chars: int = Field(300, ge=10, le=MANY)
     min_answer_chars: int = Field(2, ge=1, le=MANY)
     max_answer_chars: int = Field(1_500, ge=10, le=MANY)
-    near_duplicate: float = Field(0.8, gt=0, le=1)  # Jaccard similarity of character 5-shingles
+    near_duplicate: float = Field(0.7, gt=0, le=1)  # Jaccard similarity of character 5-shingles
 
 
 class RoundTrip(Section):
@@ -209,6 +209,12 @@ class Qa(Section):
             if OF_A_SENTENCE.isdisjoint(self.question_types):
                 raise ValueError(f"question_types: extractive knows only {', '.join(sorted(OF_A_SENTENCE))}")
         return self
+
+
+class Dataset(Section):
+    """What a published dataset says of itself."""
+
+    license: str | None = Field(None, min_length=1, max_length=200)  # an SPDX identifier or a name; None: not known
 
 
 class Vllm(Section):
@@ -385,6 +391,7 @@ class Config(Section):
     seed: int = Field(0, ge=0, le=LONGEST)
     documents: Documents = Documents()
     qa: Qa = Qa()
+    dataset: Dataset = Dataset()
     vllm: Vllm
     client: Client = Client()
     slurm: Slurm = Slurm()

@@ -13,6 +13,7 @@ from hpc_qa.store.merge import Merged
 from hpc_qa.store.records import Record
 
 UNFINISHED, FAILED, IN_ANOTHER_RUN = "document_unfinished", "document_failed", "in_another_run"
+REVOKED = "document_revoked"
 
 
 @dataclass(slots=True)
@@ -40,9 +41,14 @@ class ChunkFunnel:
         planned = _planned(plan)
         recorded = Counter(chunk.doc_id for chunk in merged.chunks.values())
         for doc_id in documents:
+            if doc_id in merged.revoked:  # what was asked about it is shown to nobody
+                self._add(0, None, planned.get(doc_id), ended=REVOKED)
+                continue
             self._add(recorded[doc_id], merged.documents.get(doc_id), planned.get(doc_id))
 
-    def _add(self, asked: int, record: Record | None, chosen: Mapping[str, Any] | None) -> None:
+    def _add(
+        self, asked: int, record: Record | None, chosen: Mapping[str, Any] | None, *, ended: str = UNFINISHED
+    ) -> None:
         self.asked += asked
         left_out: Counter[str]
         if record is not None and "all_chunks" in record:
@@ -54,7 +60,8 @@ class ChunkFunnel:
             self.chunks += asked
             self.unknown_documents += 1
             return
-        ended = UNFINISHED if record is None else FAILED
+        if record is not None:
+            ended = FAILED
         left_out[ended] = 0  # an attempt after that of the record may have asked about more of it
         left_out[ended] = max(0, total - asked - left_out.total())
         self.chunks += total

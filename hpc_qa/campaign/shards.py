@@ -19,7 +19,7 @@ from hpc_qa.manifest import Entry
 class Converted(NamedTuple):
     """What conversion left of one document."""
 
-    status: str  # ok | failed
+    status: str  # ok | failed | skipped
     reason: str | None
     chunks: int
     tokens: int  # of all chunks together

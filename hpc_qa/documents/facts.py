@@ -83,6 +83,8 @@ def settled_state(
     >>> settled_state("failed", "encrypted", 0, max_chunks=None), settled_state("ok", None, 9, max_chunks=8)
     (('failed', 'encrypted'), ('skipped', 'too_many_chunks'))
     """
+    if status == "skipped":  # it was never to be converted
+        return "skipped", reason or "unknown"
     if status != "ok":
         return "failed", reason or "conversion"
     if not chunks:

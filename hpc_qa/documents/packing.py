@@ -1,12 +1,14 @@
 """Pack the pieces of a document into chunks of at most so many tokens.
 
 Greedy and in order: a heading closes a chunk that is mostly full, a chunk never ends in a heading, a table stays whole
-when it fits. Token counts of pieces add up only roughly, so each finished chunk is counted again, and divided if it is
-over. Chunks do not overlap: one sentence is asked about once.
+when it fits. The tokens of a chunk are those of its pieces and of the places where they meet. That this adds up is
+checked on every chunk that is nearly full and on some of the others; where it does not, all are counted again, and one
+that is over is divided. Chunks do not overlap: one sentence is asked about once.
 """
 
 import bisect
 import hashlib
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +18,8 @@ from hpc_qa.documents.pieces import CountTokens, Piece, cut
 from hpc_qa.documents.sentences import sentence_spans
 
 HEADING_CLOSES_AT = 0.6  # of chunk_size
+CHECK_EVERY = 8  # chunks
+NEARLY_FULL = 8  # tokens from the limit
 
 Group = list[Piece]
 
@@ -65,33 +69,37 @@ def _pack(pieces: Sequence[Piece], chunk_size: int) -> list[Group]:
     group: Group = []
     used = 0
     for piece in pieces:
-        full = used + piece.tokens > chunk_size
+        full = used + piece.joined + piece.tokens > chunk_size
         new_part = piece.kind == "heading" and used >= HEADING_CLOSES_AT * chunk_size
         if group and (full or new_part):
             body, group = _without_last_headings(group)
             groups.append(body)
-            used = sum(heading.tokens for heading in group)
-            if used + piece.tokens > chunk_size:  # the headings stay in the path of what follows
+            used = _tokens(group)
+            if used + piece.joined + piece.tokens > chunk_size:  # the headings stay in the path of what follows
                 group, used = [], 0
+        used += piece.tokens + (piece.joined if group else 0)
         group.append(piece)
-        used += piece.tokens
     groups.append(_without_last_headings(group)[0])
     return [body for body in groups if body]
 
 
+def _tokens(group: Group) -> int:
+    """What the pieces and the places where they meet add up to."""
+    return sum(piece.tokens + piece.joined for piece in group) - (group[0].joined if group else 0)
+
+
 def _without_last_headings(group: Group) -> tuple[Group, Group]:
-    """The group up to its last piece that says something, and the headings and rules behind that."""
+    """The group up to its last piece that says something, and what stands behind that from the first heading on."""
     size = len(group)
     while size and group[size - 1].kind in ("heading", "rule"):
         size -= 1
-    return group[:size], [piece for piece in group[size:] if piece.kind == "heading"]
+    return group[:size], list(itertools.dropwhile(lambda piece: piece.kind == "rule", group[size:]))
 
 
 def _fitting(markdown: str, groups: list[Group], chunk_size: int, count: CountTokens) -> list[tuple[Group, int]]:
     """The groups with their token counts as one text; a group that is over is divided."""
     result: list[tuple[Group, int]] = []
-    counts = count([markdown[group[0].start : group[-1].end] for group in groups])
-    for group, tokens in zip(groups, counts, strict=True):
+    for group, tokens in zip(groups, _counted(markdown, groups, chunk_size, count), strict=True):
         if tokens <= chunk_size or len(group) == 1:
             result.append((group, tokens))
         else:
@@ -99,6 +107,18 @@ def _fitting(markdown: str, groups: list[Group], chunk_size: int, count: CountTo
             halves = [_without_last_headings(group[:middle])[0], group[middle:]]
             result += _fitting(markdown, [half for half in halves if half], chunk_size, count)
     return result
+
+
+def _counted(markdown: str, groups: Sequence[Group], chunk_size: int, count: CountTokens) -> list[int]:
+    """The tokens of each group as one text: the sums where they hold wherever they were checked, else all counted."""
+    texts = [markdown[group[0].start : group[-1].end] for group in groups]
+    sums = [_tokens(group) for group in groups]
+    joined = [index for index, group in enumerate(groups) if len(group) > 1]
+    nearly_full = (index for index in joined if sums[index] > chunk_size - NEARLY_FULL)
+    unknown = (index for index, group in enumerate(groups) if sums[index] <= len(group))  # a token each, or none
+    checked = sorted({*joined[::CHECK_EVERY], *nearly_full, *unknown})
+    right = count([texts[index] for index in checked]) == [sums[index] for index in checked]
+    return sums if right else count(texts)
 
 
 def _chunk(

@@ -15,19 +15,20 @@ from typing import TYPE_CHECKING
 from hpc_qa.documents.extracted import Extracted
 from hpc_qa.documents.fidelity import (
     LOW_ASSOCIATION,
+    PageByPage,
     RunningLines,
-    association,
-    coverage,
+    count_words,
     running_lines,
     without_running_lines,
-    words,
 )
 from hpc_qa.documents.ocr import Ocr, read_pages
+from hpc_qa.documents.ruled import Page, mended
 from hpc_qa.documents.signatures import format_of
 from hpc_qa.documents.text import clean, squeezed, without_escapes, without_padding
 from hpc_qa.errors import DocumentError
 
 if TYPE_CHECKING:
+    from liteparse import ParsedPage
     from pypdfium2 import PdfDocument, PdfPage
 
 MIN_WORDS_A_PAGE = 50  # fewer on average, and pictures on the pages: a scan
@@ -42,6 +43,7 @@ class _Raw:
     """What PDFium says about a file."""
 
     pages: list[str]
+    words: int  # on all pages
     scanned: list[int]  # pages, from 1, with few words and a large picture
     marks: int  # objects drawn on all pages
     title: str | None
@@ -58,20 +60,21 @@ def read_pdf(data: bytes, *, max_pages: int, min_word_coverage: float, ocr: Ocr 
     data, raw, repaired = _open(data, max_pages)
     by_ocr = read_pages(data, raw.scanned, ocr) if ocr and not ocr.fault and raw.scanned else {}
     for number, text in by_ocr.items():
+        raw.words += count_words(text) - count_words(raw.pages[number - 1])
         raw.pages[number - 1] = text
     _check_text(raw, ocr, truncated=truncated)
     bodies, running = _without_running_lines(raw.pages)
-    markdown_pages = _parse(data, max_pages)
-    if markdown_pages is None and not repaired:
+    parsed = _parse(data, max_pages)
+    if parsed is None and not repaired:
         data, repaired = _repair(data), True
-        markdown_pages = _parse(data, max_pages)
+        parsed = _parse(data, max_pages)
+    markdown_pages = None if parsed is None else mended(data, parsed, lambda file: _parse(file, max_pages))
     if markdown_pages is not None and len(markdown_pages) == len(bodies):
         cleaned = [
             without_running_lines(by_ocr.get(place, page), place, running)
             for place, page in enumerate(markdown_pages, start=1)
         ]
-        pages, low = _checked_pages(bodies, cleaned)
-        covered = coverage(bodies, "\n".join(pages))
+        pages, low, covered = _checked_pages(bodies, cleaned)
         if covered >= min_word_coverage:
             joined = _joined(pages, "liteparse", raw, covered, low, repaired)
             return replace(joined, truncated=truncated, ocr_pages=sorted(by_ocr))
@@ -93,7 +96,7 @@ def _without_running_lines(pages: Sequence[str]) -> tuple[list[str], RunningLine
     """The raw pages without headers and footers, and these; a form in three copies is text, though its lines repeat."""
     running = running_lines(pages)
     bodies = [without_running_lines(page, place, running) for place, page in enumerate(pages, start=1)]
-    return (bodies, running) if any(map(words, bodies)) else (list(pages), RunningLines(frozenset(), {}))
+    return (bodies, running) if any(map(count_words, bodies)) else (list(pages), RunningLines(frozenset(), {}))
 
 
 def is_cut_off(data: bytes) -> bool:
@@ -142,7 +145,7 @@ def _read_raw(data: bytes, max_pages: int) -> _Raw | None:
         raise DocumentError("too_many_pages", f"{len(document)} pages, the limit is {max_pages}")
     if len(document) == 0:
         return None
-    raw = _Raw([], [], 0, document.get_metadata_value("Title").strip() or None)
+    raw = _Raw([], 0, [], 0, document.get_metadata_value("Title").strip() or None)
     for index in range(len(document)):
         try:
             _read_raw_page(document, index, raw)
@@ -156,7 +159,9 @@ def _read_raw_page(document: "PdfDocument", index: int, raw: _Raw) -> None:
     text_page = page.get_textpage()
     text = text_page.get_text_range()
     text_page.close()
-    if len(words(text)) < MIN_WORDS_A_PAGE:  # a full page needs no look at its pictures
+    found = count_words(text)
+    raw.words += found
+    if found < MIN_WORDS_A_PAGE:  # a full page needs no look at its pictures
         marks, share = _pictures(page)
         raw.marks += marks
         if share >= PICTURE_SHARE:
@@ -180,8 +185,7 @@ def _pictures(page: "PdfPage") -> tuple[int, float]:
 
 
 def _check_text(raw: _Raw, ocr: Ocr | None, *, truncated: bool) -> None:
-    found = sum(len(words(page)) for page in raw.pages)
-    pages = len(raw.pages)
+    found, pages = raw.words, len(raw.pages)
     if found == 0 and truncated:
         raise DocumentError("malformed", "the file is cut off, and nothing of its text is left; get it again")
     if found == 0 and raw.marks == 0:
@@ -197,14 +201,15 @@ def _check_text(raw: _Raw, ocr: Ocr | None, *, truncated: bool) -> None:
         raise DocumentError("needs_ocr", detail, pages=pages, scanned_pages=raw.scanned)
 
 
-def _parse(data: bytes, max_pages: int) -> list[str] | None:
-    """Markdown of each page, None when liteparse cannot read the file."""
+def _parse(data: bytes, max_pages: int) -> list[Page] | None:
+    """Markdown, lines and words of each page, None when liteparse cannot read the file."""
     import liteparse
 
     parser = liteparse.LiteParse(
         ocr_enabled=False,
         image_mode="off",
         extract_links=False,
+        extract_vector_graphics=True,
         quiet=True,
         max_pages=max_pages,
         num_workers=1,
@@ -214,7 +219,15 @@ def _parse(data: bytes, max_pages: int) -> list[str] | None:
         result = parser.parse(data)
     except liteparse.ParseError:
         return None
-    return [page.markdown for page in result.pages]
+    return [_page(page) for page in result.pages]
+
+
+def _page(page: "ParsedPage") -> Page:
+    """A page with the words of its lines; without the lines that no table is made of."""
+    graphics = page.vector_graphics
+    lines = [(line.x1, line.y1, line.x2, line.y2) for line in graphics.lines] if graphics else []
+    words = [word for item in page.text_items for word in item.words] if lines else []
+    return Page(page.markdown, page.height, lines, words)
 
 
 def _repair(data: bytes) -> bytes:
@@ -236,15 +249,15 @@ def _repair(data: bytes) -> bytes:
     return target.getvalue()
 
 
-def _checked_pages(raw_pages: Sequence[str], markdown_pages: Sequence[str]) -> tuple[list[str], list[int]]:
-    """The pages, lost ones filled with raw text, and the numbers of those whose lines did not stay together."""
-    pages, low = [], []
+def _checked_pages(raw_pages: Sequence[str], markdown_pages: Sequence[str]) -> tuple[list[str], list[int], float]:
+    """The pages, lost ones filled with raw text; the numbers of those whose lines did not stay together; coverage."""
+    gate, pages, low = PageByPage(), [], []
     for number, (raw, markdown) in enumerate(zip(raw_pages, markdown_pages, strict=True), start=1):
-        lost = not words(markdown) and len(words(raw)) >= LOST_PAGE_WORDS
-        if lost or association(raw, markdown) < LOW_ASSOCIATION:
-            low.append(number)
+        lost = not any(character.isalnum() for character in markdown) and count_words(raw) >= LOST_PAGE_WORDS
         pages.append(_as_paragraphs(raw) if lost else markdown)
-    return pages, low
+        if gate.add(raw, pages[-1]) < LOW_ASSOCIATION or lost:
+            low.append(number)
+    return pages, low, gate.coverage()
 
 
 def _as_paragraphs(raw_page: str) -> str:

@@ -6,8 +6,9 @@ in `packing`.
 """
 
 import itertools
+import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from hpc_qa.documents.blocks import Block, Kind, is_separator, lines_between
 from hpc_qa.documents.sentences import split_sentences
@@ -17,19 +18,24 @@ CountTokens = Callable[[Sequence[str]], list[int]]
 # A longer stretch is cut before it is counted: no tokenizer in use takes more characters for a token on average, and
 # counting one string of megabytes is slow.
 CHARS_PER_TOKEN = 12
+MAX_WORD = 200  # characters of a word that are looked at where two pieces meet
 MAX_TABLE_HEADER = 1_000  # characters; it is noted beside every row of a divided table
+_FIRST_WORD = re.compile(rf"\s*\S{{0,{MAX_WORD}}}")
+_LETTERS = re.compile(r"[^\W_]+")
+
+Join = tuple[str, str, str]  # the last word of a piece, the space behind it, the first word of the next
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """A stretch of the text that is not divided among chunks."""
 
     kind: Kind
     start: int
     end: int
-    tokens: int = 0
+    tokens: int = 0  # counted alone
     headings: tuple[str, ...] = ()  # in force for it; of a heading, with itself
     table_header: str | None = None  # set on the rows of a divided table after its first piece
+    joined: int = 0  # tokens that it takes more behind the piece before it: the space between them is tokens too
 
 
 def cut(text: str, blocks: Sequence[Block], chunk_size: int, count: CountTokens) -> list[Piece]:
@@ -42,7 +48,39 @@ def cut(text: str, blocks: Sequence[Block], chunk_size: int, count: CountTokens)
         pieces, done = _cut_long(text, pieces, chunk_size, count, finer)
         if done:
             break
-    return pieces
+    return _with_joins(text, pieces, count)
+
+
+def _with_joins(text: str, pieces: Sequence[Piece], count: CountTokens) -> list[Piece]:
+    """The pieces with what each takes more behind the one before it.
+
+    A tokenizer looks no further than the words on both sides: it is asked about these and the space between them.
+    """
+    joins: list[Join] = []
+    kinds: dict[Join, Join] = {}  # one join of each kind stands for all: at a line end, which letters these are is one
+    for before, after in itertools.pairwise(pieces):
+        join = (_last_word(text, before), text[before.end : after.start], _first_word(text, after))
+        kind = (_LETTERS.sub("a", join[0]), join[1], _LETTERS.sub("a", join[2])) if "\n" in join[1] else join
+        joins.append(kinds.setdefault(kind, join))
+    asked = list(dict.fromkeys(string for join in kinds.values() for string in (join[0], join[2], "".join(join))))
+    tokens = dict(zip(asked, count(asked), strict=True))
+    more = (tokens["".join(join)] - tokens[join[0]] - tokens[join[2]] for join in joins)
+    return [piece._replace(joined=join) for piece, join in zip(pieces, [0, *more], strict=False)]
+
+
+def _last_word(text: str, piece: Piece) -> str:
+    """The last word, with the space around it."""
+    stop = piece.end
+    while stop > piece.start and text[stop - 1].isspace():
+        stop -= 1
+    low = max(piece.start, stop - MAX_WORD)
+    return text[max(low, text.rfind(" ", low, stop), text.rfind("\n", low, stop)) : piece.end]
+
+
+def _first_word(text: str, piece: Piece) -> str:
+    """The first word, with the space before it."""
+    match = _FIRST_WORD.match(text, piece.start, piece.end)
+    return match.group() if match else ""
 
 
 def _heading_paths(blocks: Sequence[Block]) -> Iterator[tuple[str, ...]]:
@@ -61,7 +99,7 @@ def _trimmed(text: str, piece: Piece) -> Piece:
         start += 1
     while start < end and text[end - 1].isspace():
         end -= 1
-    return replace(piece, start=start, end=end)
+    return piece._replace(start=start, end=end)
 
 
 Cutter = Callable[[str, Piece], list[Piece]]
@@ -80,9 +118,12 @@ def _cut_long(
     result: list[Piece] = []
     done = True
     for index, piece in enumerate(pieces):
-        tokens = piece.tokens or counts.get(index, chunk_size + 1)
+        if piece.tokens:
+            result.append(piece)
+            continue
+        tokens = counts.get(index, chunk_size + 1)
         if tokens <= chunk_size or piece.end - piece.start <= 1:
-            result.append(replace(piece, tokens=max(1, tokens)))
+            result.append(piece._replace(tokens=max(1, tokens)))
         else:
             result += (part for each in finer(text, piece) if (part := _trimmed(text, each)).end > part.start)
             done = False
@@ -94,11 +135,11 @@ def _lines_or_sentences(text: str, piece: Piece) -> list[Piece]:
         return _rows(text, piece)
     if piece.kind == "fence":
         lines = lines_between(text, piece.start, piece.end)
-        return [replace(piece, start=line.start, end=line.end) for line in lines if line.end > line.start]
+        return [piece._replace(start=line.start, end=line.end) for line in lines if line.end > line.start]
     kind: Kind = "paragraph" if piece.kind == "item" else piece.kind
     spans = split_sentences(text, piece.start, piece.end)
     return [
-        replace(piece, kind=piece.kind if start == piece.start else kind, start=start, end=end) for start, end in spans
+        piece._replace(kind=piece.kind if start == piece.start else kind, start=start, end=end) for start, end in spans
     ]
 
 
@@ -108,8 +149,8 @@ def _rows(text: str, piece: Piece) -> list[Piece]:
     has_header = len(lines) > 1 and is_separator(lines[1].text)
     first = min(3 if has_header else 1, len(lines))
     header = lines[0].text.strip()[:MAX_TABLE_HEADER] if has_header else None
-    head = replace(piece, end=lines[first - 1].end)
-    return [head, *(replace(piece, start=row.start, end=row.end, table_header=header) for row in lines[first:])]
+    head = piece._replace(end=lines[first - 1].end)
+    return [head, *(piece._replace(start=row.start, end=row.end, table_header=header) for row in lines[first:])]
 
 
 def _windows(chunk_size: int) -> Cutter:
@@ -144,7 +185,7 @@ def _near_space(text: str, low: int, high: int) -> int:
 
 def _between(piece: Piece, borders: Sequence[int]) -> list[Piece]:
     return [
-        replace(piece, start=start, end=end, kind=piece.kind if start == piece.start else _rest_kind(piece.kind))
+        piece._replace(start=start, end=end, kind=piece.kind if start == piece.start else _rest_kind(piece.kind))
         for start, end in itertools.pairwise(borders)
         if end > start
     ]

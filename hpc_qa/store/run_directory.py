@@ -81,6 +81,16 @@ class AttemptDirectory:
         return self.path / "samples.json"
 
     @property
+    def metrics(self) -> Path:
+        """What the attempt says of itself, as Prometheus text."""
+        return self.path / "metrics.prom"
+
+    @property
+    def server_metrics(self) -> Path:
+        """What its server says of itself, the same way."""
+        return self.path / "vllm.prom"
+
+    @property
     def attempt_json(self) -> Path:
         return self.path / "attempt.json"
 

@@ -24,7 +24,7 @@ from hpc_qa.qa import prompts
 from hpc_qa.qa.control_tokens import control_tokens
 from hpc_qa.serving.attached import AttachedServer
 from hpc_qa.serving.memory import concurrency
-from hpc_qa.serving.metrics import ServerMetrics
+from hpc_qa.serving.metrics import ServerMetrics, scrape_text
 from hpc_qa.serving.phases import Phase
 from hpc_qa.serving.server import VllmServer
 from hpc_qa.serving.watch import ServerWatch
@@ -37,6 +37,7 @@ from hpc_qa.worker import nodes
 from hpc_qa.worker.chunk_source import ChunkSource, PlannedChoice
 from hpc_qa.worker.intents import NAME as INTENTS
 from hpc_qa.worker.intents import Intents, Suspicion, suspicion
+from hpc_qa.worker.live import LiveMetrics
 from hpc_qa.worker.pipeline import Pipeline
 from hpc_qa.worker.progress import ProgressFile
 from hpc_qa.worker.prompt_size import tokens_per_request
@@ -87,11 +88,21 @@ def serve_documents(
     intents = Intents(attempt.directory.path / INTENTS)
     cache = DocumentCache(attempt.project / attempt.config.documents.cache, attempt.converter_key)
     source = ChunkSource(cache, [*todo, *(one.entry for one in settled)], choice, attempt.config)
-    pipeline = _pipeline(attempt, todo, done_chunks, source, writer, intents, suspects)
-    serving = _Serving(attempt, pipeline, writer, stages, stopping)
+    live = LiveMetrics(
+        attempt.directory, run=attempt.run.run_id, shard=attempt.shard.index, documents=len(todo) + len(settled),
+        stage=lambda: stages.current,
+    )  # fmt: skip
+
+    def write(records: list[dict[str, Any]]) -> None:
+        whole = source.complete(records)
+        writer.add(whole)
+        live.take(whole)
+
+    pipeline = _pipeline(attempt, todo, done_chunks, source, write, intents, suspects)
+    serving = _Serving(attempt, pipeline, writer, live, stages, stopping)
     try:
-        pipeline.settle(settled)
-        with scratch() as folder:
+        with live.kept(), scratch() as folder:
+            pipeline.settle(settled)
             if todo:
                 serving.hold(folder)
             else:
@@ -121,11 +132,13 @@ class _Serving:
     """One server, one Ray session, one pipeline; from start to teardown."""
 
     def __init__(
-        self, attempt: Attempt, pipeline: Pipeline, writer: SegmentWriter, stages: Stages, stopping: Stopping
-    ) -> None:
+        self, attempt: Attempt, pipeline: Pipeline, writer: SegmentWriter, live: LiveMetrics, stages: Stages,
+        stopping: Stopping,
+    ) -> None:  # fmt: skip
         self._attempt = attempt
         self._pipeline = pipeline
         self._writer = writer
+        self._live = live
         self._stages = stages
         self._stopping = stopping
         self._progress = ProgressFile(attempt.directory.path / "progress.json", clock=time.monotonic)
@@ -143,6 +156,7 @@ class _Serving:
         joined = nodes.join(config, self._attempt.directory.path, folder, self._stopping.requested)
         with joined as span, self._server(folder, span) as server:
             server.start()
+            self._live.server = lambda: scrape_text(server.socket, server.key)
             self._begin("model_load")
             cpus, ended = len(os.sched_getaffinity(0)), self._stopping.everything_ends
             with RaySession(folder / RAY, num_cpus=cpus, ended=ended) as session:
@@ -324,7 +338,7 @@ def _log_conservation(result: Conservation) -> None:
 
 def _pipeline(
     attempt: Attempt, todo: Sequence[Entry], done_chunks: Mapping[str, ChunkDone],
-    source: ChunkSource, writer: SegmentWriter, intents: Intents, suspects: Suspicion,
+    source: ChunkSource, write: Callable[[list[dict[str, Any]]], None], intents: Intents, suspects: Suspicion,
 ) -> Pipeline:  # fmt: skip
     config, project = attempt.config, attempt.project
     frozen = attempt.run.prompts
@@ -339,8 +353,7 @@ def _pipeline(
         seed=config.seed,
     )
     return Pipeline(
-        config, todo, chunks_of=source.chunks_of, done_chunks=done_chunks, prompts=templates, make=maker,
-        write=lambda records: writer.add(source.complete(records)),
+        config, todo, chunks_of=source.chunks_of, done_chunks=done_chunks, prompts=templates, make=maker, write=write,
         request_timeout_s=parse_clock(config.client.request_timeout), clock=time.monotonic,
         intents=intents, suspicion=suspects,
     )  # fmt: skip

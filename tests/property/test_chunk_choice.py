@@ -47,7 +47,7 @@ def config(**documents: object) -> Config:
     )
 
 
-@settings(deadline=None)  # the first example loads datasketch
+@settings(deadline=None)  # the first example loads rensa
 @given(
     documents=st.lists(document, max_size=8),
     skip=st.lists(st.sampled_from(RULES), unique=True),

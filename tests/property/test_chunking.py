@@ -1,5 +1,6 @@
 """What always holds of chunks, whatever the document, with a real byte-level tokenizer."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,12 @@ WORDS = st.sampled_from(
     ["agency", "42", "CFR", "431.10.", "the", "The", "é漢字。", "x" * 90, "U.S.", "|", "**a**", "-"]
 )
 LINES = st.lists(WORDS, max_size=40).map(" ".join)
+LONG = st.lists(WORDS, min_size=60, max_size=400).map(" ".join)  # more than a chunk holds
 BLOCKS = st.one_of(
+    LONG,
+    LONG.map(lambda row: f"| a | b |\n|---|---|\n| {row} | x |\n| y | z |"),
+    LONG.map(lambda header: f"| {header} | b |\n|---|---|\n| x | y |"),
+    LINES.map(lambda row: "| a | b |\n|---|---|\n" + f"| {row} | z |\n" * 30),
     LINES,
     LINES.map(lambda line: "# " + line),
     LINES.map(lambda line: "- " + line),
@@ -54,6 +60,16 @@ def test_chunks_are_verbatim_slices_in_order_and_within_the_size(text: str, coun
         assert chunk.char_start >= end
         assert chunk.tokens == count([chunk.text])[0] <= SIZE
         end = chunk.char_end
+
+
+@settings(deadline=None, max_examples=100)
+@given(text=DOCUMENTS, odd=st.integers(20, 1000))
+def test_no_chunk_is_over_its_size_where_tokens_do_not_add_up(text: str, odd: int, count: CountTokens) -> None:
+    def count_oddly(texts: Sequence[str]) -> list[int]:
+        return [tokens + tokens * len(text) // odd for text, tokens in zip(texts, count(texts), strict=True)]
+
+    for chunk in chunked(text, count_oddly):
+        assert count_oddly([chunk.text])[0] <= SIZE or len(chunk.text) == 1
 
 
 @settings(deadline=None, max_examples=150)
