@@ -19,6 +19,7 @@ BENCHES = (
     "regression",
     "corpus",
     "judge",
+    "preprocessing",
     "duplicates",
 )
 
