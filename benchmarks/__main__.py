@@ -20,6 +20,7 @@ BENCHES = (
     "live",
     "corpus",
     "judge",
+    "preprocessing",
     "duplicates",
     "report",
 )

@@ -30,7 +30,8 @@ def render(card: Card) -> str:
 
 def _summary(counts: Mapping[str, int]) -> str:
     return (
-        f"{counts[TRAIN]} pairs to train on, {counts[VALIDATION]} to validate (split by document), and "
+        f"{counts[TRAIN]} pairs to train on, {counts[VALIDATION]} to validate (split by document, near-identical ones "
+        "together), and "
         f"{counts[REJECTED]} rejected ones with their reasons, with evidence and the passage that each came from."
     )
 
@@ -72,9 +73,12 @@ def loading(card: Card) -> str:
 
 def yields(card: Card) -> str:
     """Every step from the documents to the published pairs."""
-    funnel = card.funnel
+    funnel, suspicion = card.funnel, card.funnel.accounted.suspicion()
     lines = [
-        f"Documents: {counted(funnel.documents)}. Chunks that were asked about: {counted(funnel.chunks)}.",
+        f"Documents: {counted(funnel.documents)}.",
+        f"Chunks: {funnel.accounted.words()}.",
+        f"Chunks that were asked about: {counted(funnel.chunks)}.",
+        *(["", f"Suspicious: {suspicion}; they were asked about as text."] if suspicion else []),
         "",
         *_steps("pairs", funnel.steps()),
         "",

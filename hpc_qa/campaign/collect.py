@@ -1,13 +1,12 @@
 """Publish the dataset of one run or several.
 
-Accepted pairs of documents that ended ok, without those of a benchmark and near-duplicates, split by document;
-everything else goes to `rejected.parquet` with its reason. Two passes: the first keeps keys, questions and places, the
-second reads one document at a time, so the passages of a run are never in memory together. How files are written is in
-`store.dataset`.
+Accepted pairs of documents that ended ok, without those of a benchmark and near-duplicates, split by groups of
+documents (`split`); everything else goes to `rejected.parquet` with its reason. Two passes: the first keeps keys,
+questions and places, the second reads one document at a time, so the passages of a run are never in memory together.
+How files are written is in `store.dataset`.
 """
 
 import functools
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -23,6 +22,7 @@ from hpc_qa.campaign.judge_scores import JudgeScores
 from hpc_qa.campaign.licenses import UNKNOWN, SourceLicenses, license_of, read_source_licenses
 from hpc_qa.campaign.publication import Options, Publication, note
 from hpc_qa.campaign.run_part import SourceFile, read_part
+from hpc_qa.campaign.split import choose_validation, groups_of
 from hpc_qa.campaign.verify import verify
 from hpc_qa.errors import ConfigError, ExitCode, StoreError
 from hpc_qa.qa.decontamination import Benchmarks
@@ -37,8 +37,6 @@ from hpc_qa.store.run_directory import RunDirectory
 from hpc_qa.store.segments import Batch, read_batch
 from hpc_qa.store.trust import check_run
 
-VALIDATION_SHARE = 0.1
-DOCUMENTS_TO_SPLIT = 5  # below it every document is for training
 NOTHING_ASKED = Options()
 REVOKED = "skipped: revoked"
 
@@ -128,6 +126,8 @@ class _Collection:
         self.funnel = Funnel(judge=any(part.facts.judge for part in self._parts), benchmarks=bool(benchmarks))
         for number, run in enumerate(runs):
             self._find(number, run)
+        self.funnel.add_accounted(len(self._places))
+        self._groups = self._split_groups()
         items = [item for accepted in self._accepted.values() for item in accepted]
         self._contaminated = _found_in(benchmarks, items)  # name of the benchmark by key
         clean = [item for item in items if item[0] not in self._contaminated]
@@ -221,12 +221,14 @@ class _Collection:
         """First pass over one run: where its chunks stand, and the questions that may be published."""
         part = self._parts[number]
         plan = run.frozen_plan()
+        self.funnel.accounted.add_settled(plan)
         for settled in plan["settled"]:
             part.states[settled["doc_id"]] = f"{settled['state']}: {settled['reason']}"
         for planned in plan["shards"]:
             found: list[tuple[Place, list[tuple[str, str]]]] = []
             merged = merge_shard(run.shard(planned["index"]), functools.partial(self._look, number, found))
             part.states.update(_states(merged))
+            self.funnel.accounted.add_shard(plan, planned["documents"], merged)
             for place, accepted in found:
                 self._admit(place, accepted)
 
@@ -266,8 +268,9 @@ class _Collection:
                 reason = self._reject_reason(place, pair)
                 self._scores.add(pair, published=reason is None)
                 yield self._parts[place.run].row(
-                    chunk, pair, reject_reason=reason, contaminated_with=self._contaminated.get(pair["key"])
-                )
+                    chunk, pair, reject_reason=reason, split_group=self._groups[place.doc_id],
+                    contaminated_with=self._contaminated.get(pair["key"]),
+                )  # fmt: skip
             if pairs and self.funnel.published == before:
                 self.funnel.add_chunk_without_published()
 
@@ -294,7 +297,19 @@ class _Collection:
         """Chosen among the documents that have a pair to publish."""
         lost = self._repeated.keys() | self._contaminated.keys()
         return choose_validation(
-            [doc_id for doc_id, items in self._accepted.items() if any(key not in lost for key, _ in items)]
+            [doc_id for doc_id, items in self._accepted.items() if any(key not in lost for key, _ in items)],
+            self._groups,
+        )
+
+    def _split_groups(self) -> dict[str, str]:
+        """The group of each document of all runs that asked about some of it."""
+        asked = {place.doc_id for place in self._places.values()}
+        contents = {doc_id: one.sha256 for part in self._parts for doc_id, one in part.sources.items()}
+        sketches = self.funnel.accounted.sketches
+        return groups_of(
+            {doc_id: contents[doc_id] for doc_id in asked},
+            {doc_id: sketch for doc_id, sketch in sketches.items() if doc_id in asked},
+            min(part.reissue_similarity for part in self._parts),
         )
 
     def _documents(self) -> dict[str, str]:
@@ -326,14 +341,6 @@ def _found_in(benchmarks: Sequence[BenchmarkFile], items: Iterable[tuple[str, st
     for one in benchmarks:
         known.add(one.name, one.questions)
     return {key: name for key, question in items if (name := known.match(question)) is not None}
-
-
-def choose_validation(documents: Iterable[str]) -> set[str]:
-    """One document in ten, at least one, none of fewer than five; which ones depends on nothing but their ids."""
-    ordered = sorted(documents, key=lambda doc_id: hashlib.sha256(doc_id.encode()).digest())
-    if len(ordered) < DOCUMENTS_TO_SPLIT:
-        return set()
-    return set(ordered[: max(1, round(len(ordered) * VALIDATION_SHARE))])
 
 
 def _pairs_of(chunk: Record, records: Sequence[Record]) -> list[Record]:

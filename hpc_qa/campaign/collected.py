@@ -47,6 +47,9 @@ class Collected:
         shown = self.path.relative_to(here) if self.path.is_relative_to(here) else self.path
         lines = [f"dataset      {shown}"]
         lines += [f"{name:<12} {count} pairs" for name, count in self.rows.items()]
+        lines.append(f"chunks       {self.funnel.accounted.words()}")
+        if suspicion := self.funnel.accounted.suspicion():
+            lines.append(f"suspicious   {suspicion}; they were asked about as text")
         for step in self.funnel.steps():
             lost = ", ".join(f"{count} {reason}" for reason, count in step.lost.items())
             lines.append(f"{step.left:>12} {step.name}" + (f" (lost: {lost})" if lost else ""))

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hpc_qa.campaign.chunk_funnel import ChunkFunnel
 from hpc_qa.qa.examination import ROUND_TRIP_REASONS
 
 UNACCOUNTED = "unaccounted"  # asked, not parsed, and no reason on record
@@ -18,11 +19,12 @@ SAME_AGAIN = "answered the same again"
 IN_OK_DOCUMENTS = "in documents that ended ok"
 CLEAN = "not in a benchmark"
 PUBLISHED = "published, no near-duplicates"
+ASKED_ABOUT = "asked about"
 ENDED_OK, ANSWERED = "ended ok", "answered with pairs"
 WITH_A_PAIR = "with a published pair"
 
 DOCUMENT_STEPS = (ENDED_OK, WITH_A_PAIR)
-CHUNK_STEPS = (ANSWERED, WITH_A_PAIR)
+CHUNK_STEPS = (ASKED_ABOUT, ANSWERED, WITH_A_PAIR)
 PAIR_STEPS = (PARSED, CHECKED, SAME_AGAIN, JUDGED, ACCEPTED, IN_OK_DOCUMENTS, CLEAN, PUBLISHED)
 
 
@@ -77,8 +79,9 @@ class Funnel:
     documents: Counter[str] = field(default_factory=Counter)  # "ok", "failed: poison", "unfinished"
     chunks: Counter[str] = field(default_factory=Counter)  # by outcome
     of_documents: Ladder = field(default_factory=lambda: Ladder("in the manifest", DOCUMENT_STEPS))
-    of_chunks: Ladder = field(default_factory=lambda: Ladder("asked about", CHUNK_STEPS))
+    of_chunks: Ladder = field(default_factory=lambda: Ladder("in the documents", CHUNK_STEPS))
     of_pairs: Ladder = field(default_factory=lambda: Ladder("asked for", PAIR_STEPS))
+    accounted: ChunkFunnel = field(default_factory=ChunkFunnel)  # every chunk of the documents
     asked_again: int = 0  # pairs asked for in place of rejected ones
     published: int = 0
     unjudged: int = 0  # published without a verdict, because the config says so
@@ -94,6 +97,13 @@ class Funnel:
             self.of_documents.lose(ENDED_OK, state)
         elif not published:
             self.of_documents.lose(WITH_A_PAIR, "no_published_pair")
+
+    def add_accounted(self, chunks: int) -> None:
+        """Count the chunks that were left out, once all runs are accounted for; `chunks` were asked about."""
+        self.accounted.count_once(chunks)
+        self.of_chunks.total += self.accounted.left_out.total()
+        for reason, count in self.accounted.left_out.items():
+            self.of_chunks.lose(ASKED_ABOUT, reason, count)
 
     def add_chunk(self, chunk: Mapping[str, Any], pairs: int) -> None:
         """Count one chunk that has so many pairs."""
@@ -146,6 +156,7 @@ class Funnel:
     def to_json(self) -> dict[str, Any]:
         return {
             "documents": dict(sorted(self.documents.items())),
+            "chunks_of_documents": self.accounted.to_json(),
             "chunks": dict(sorted(self.chunks.items())),
             "document_steps": [step.to_json() for step in self.of_documents.steps()],
             "chunk_steps": [step.to_json() for step in self.of_chunks.steps()],

@@ -9,7 +9,7 @@ from typing import Any
 
 from hpc_qa.campaign.card import RunFacts
 from hpc_qa.campaign.review import review_of
-from hpc_qa.config import BINARIES
+from hpc_qa.config import BINARIES, Documents
 from hpc_qa.store.files import read_json, read_jsonl
 from hpc_qa.store.records import Record
 from hpc_qa.store.run_directory import RunDirectory
@@ -30,13 +30,15 @@ class RunPart:
 
     facts: RunFacts
     threshold: float
+    reissue_similarity: float
     judge: bool
     sources: dict[str, SourceFile]  # by doc_id
     states: dict[str, str] = field(default_factory=dict)  # "ok", "failed: poison"; absent: unfinished
 
     def row(
-        self, chunk: Record, pair: Record, *, reject_reason: str | None, contaminated_with: str | None = None
-    ) -> dict[str, Any]:
+        self, chunk: Record, pair: Record, *, reject_reason: str | None, split_group: str,
+        contaminated_with: str | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
         """One row of the published dataset."""
         source = self.sources[pair["doc_id"]]
         return {
@@ -68,6 +70,7 @@ class RunPart:
             "run_id": self.facts.run_id,
             "created_at": pair["created_at"],
             "contaminated_with": contaminated_with,
+            "split_group": split_group,
         }
 
 
@@ -98,6 +101,7 @@ def read_part(run: RunDirectory) -> RunPart:
             prompts=_prompts(run),
         ),
         threshold=config["qa"]["checks"]["near_duplicate"],
+        reissue_similarity=config["documents"].get("reissue_similarity", Documents().reissue_similarity),
         judge=config["qa"]["judge"],
         sources={
             entry["doc_id"]: SourceFile(entry["path"], entry["sha256"], entry.get("license"))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hpc_qa.campaign.chunk_funnel import plan_faults, planned_chunks, record_faults
 from hpc_qa.documents.tokens import file_sha256
 from hpc_qa.errors import ExitCode, StoreError
 from hpc_qa.store.commits import Commit
@@ -124,7 +125,7 @@ def verify(run: RunDirectory) -> Verification:
     """Check everything that the files of a run say about themselves and each other."""
     found = Verification(run.run_id)
     try:
-        plan = _check_frozen(found, run)
+        plan, chunks = _check_frozen(found, run)
         found.revoked = described(tombstones(run.path))
     except StoreError as exc:
         found.damage += exc.faults
@@ -139,7 +140,7 @@ def verify(run: RunDirectory) -> Verification:
         found.shards += 1
         faults = len(found.damage) + len(found.doubles)
         try:
-            _check_shard(found, run.shard(index), documents)
+            _check_shard(found, run.shard(index), documents, chunks)
         except StoreError as exc:
             found.damage += exc.faults
         except OSError as exc:
@@ -149,19 +150,23 @@ def verify(run: RunDirectory) -> Verification:
     return found
 
 
-def _check_frozen(found: Verification, run: RunDirectory) -> dict[int, list[str]]:
-    """What was written once at the start is unchanged and gives every document one place; documents by shard."""
+def _check_frozen(found: Verification, run: RunDirectory) -> tuple[dict[int, list[str]], dict[str, int]]:
+    """What was written once at the start is unchanged and gives every document and chunk one place.
+
+    Gives the documents by shard, and how many chunks each has.
+    """
     facts = run.facts()
     _check_sha256(found, run.manifest, facts.get("manifest_sha256"))
     _check_sha256(found, run.plan, facts.get("plan_sha256"))
     _check_sha256(found, run.prompts, facts["prompts"]["file_sha256"])
     plan = read_json(run.plan)
     shards = {int(planned["index"]): list(planned["documents"]) for planned in plan["shards"]}
+    found.damage += plan_faults(plan)
     _check_places(found, _manifest_documents(found, run), shards, [settled["doc_id"] for settled in plan["settled"]])
     for settled in plan["settled"]:
         found.documents[settled["state"]] += 1
         found.reasons[f"{settled['state']}: {settled['reason']}"] += 1
-    return shards
+    return shards, planned_chunks(plan)
 
 
 def _shown(label: str, items: list[str]) -> Iterable[str]:
@@ -200,12 +205,13 @@ def _check_places(
     found.damage += [f"plan.json: {doc_id} has no place" for doc_id in sorted(documents - places.keys())]
 
 
-def _check_shard(found: Verification, shard: ShardDirectory, documents: list[str]) -> None:
+def _check_shard(found: Verification, shard: ShardDirectory, documents: list[str], chunks: Mapping[str, int]) -> None:
     ours = frozenset(documents)
     merged = merge_shard(shard, lambda batch: _check_batch(found, shard, batch, ours), digest=True)
     found.recomputed += merged.recomputed
     found.doubles += merged.doubles
     _count_documents(found, merged, documents)
+    found.damage += [f"{_name(shard)}: {fault}" for fault in record_faults(chunks, merged)]
     left = [doc_id for doc_id in documents if doc_id not in merged.done]
     if merged.commit:
         found.committed += 1

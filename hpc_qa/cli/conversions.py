@@ -1,6 +1,7 @@
 """What `convert` shows: documents on stdout; on stderr what the cache spared, pages that are pictures, and stages."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -15,7 +16,7 @@ COLUMNS = (
 )  # fmt: skip
 KEYS = (
     "doc_id", "status", "reason", "pages", "tokens", "chunks", "word_coverage", "markdown_path", "cached",
-    "scanned_pages", "ocr_pages",
+    "scanned_pages", "ocr_pages", "language", "unworthy", "suspicious", "removed_characters", "hidden_words",
 )  # fmt: skip
 
 
@@ -30,7 +31,7 @@ def show_conversions(results: Sequence[Conversion], record: StageRecord, *, as_j
             if result.detail:
                 say(f"{result.doc_id}: {result.reason or 'note'}: {result.detail}", err=True)
     asked = [result for result in results if result.status != "skipped"]
-    for line in (*_cache_line(asked), *_scan_lines(asked), *record.describe()):
+    for line in (*_cache_line(asked), *_scan_lines(asked), *_chunk_lines(asked), *record.describe()):
         say(line, err=True)
     if record.path is not None:
         say(f"stages by size class and document: {record.path}", err=True)
@@ -56,6 +57,32 @@ def _cache_line(results: Sequence[Conversion]) -> Iterator[str]:
     if results:
         there = sum(result.cached for result in results)
         yield f"cache: {there:,} of {len(results):,} documents were there, hit rate {100 * there / len(results):.1f} %"
+
+
+def _chunk_lines(results: Sequence[Conversion]) -> Iterator[str]:
+    """Chunks that nothing should be asked about, and text that speaks to the model."""
+    unworthy = _sum(result.unworthy for result in results)
+    if unworthy:
+        chunks = sum(result.chunks or 0 for result in results)
+        yield f"chunks: {unworthy.total():,} of {chunks:,} are not worth asking about: {_counted(unworthy)}"
+    suspicious = _sum(result.suspicious for result in results)
+    hidden = sum(result.hidden_words for result in results)
+    documents = sum(bool(result.suspicious or result.hidden_words) for result in results)
+    if documents:
+        found = [*([f"chunks with {_counted(suspicious)}"] if suspicious else []),
+                 *([f"{hidden:,} words that no reader sees, left out"] if hidden else [])]  # fmt: skip
+        yield f"suspicious: {documents:,} documents: {'; '.join(found)}"
+
+
+def _sum(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update(one)
+    return total
+
+
+def _counted(counts: Counter[str]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.most_common())
 
 
 def _scan_lines(results: Sequence[Conversion]) -> Iterator[str]:

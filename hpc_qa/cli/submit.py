@@ -54,6 +54,7 @@ def print_plan(plan: "RunPlan") -> None:
         + ("a CPU" if gpus == 0 else f"{gpus or 'unknown'} GPU{'s' * (gpus != 1)} per server"),
         "shards": f"{len(facts['shards']):,}, {facts['servers_at_once']:,} at once"
         + (f", {facts['waves']:,} waves" if facts["waves"] > 1 else ""),
+        **_chunks(facts),
         "requests": f"{facts['requests']:,}, {facts['predicted_tokens']:,} tokens",
         "pairs": f"at most {facts['pairs_at_most']:,}; at most {facts['pairs_at_most_every_chunk']:,} "
         f"({facts['predicted_tokens_every_chunk']:,} tokens) if every chunk were asked",
@@ -72,6 +73,21 @@ def print_plan(plan: "RunPlan") -> None:
         say(f"{'conversion':<11}{cut.documents:,} documents, {cut.megabytes:,.1f} MB in {tasks}; the run waits for it")
     for note in facts["notes"]:
         say(f"{'note':<11}{note}")
+
+
+def _chunks(facts: dict[str, Any]) -> dict[str, str]:
+    """Chunks that are asked about and left out, and re-issues, as far as they are known before the run."""
+    if facts["chunks"] is None:
+        return {}
+    reasons = {name: count for name, count in facts["chunks"].items() if name not in ("chunks", "asked")}
+    left_out = ", ".join(f"{count:,} {name}" for name, count in sorted(reasons.items(), key=lambda one: -one[1]))
+    text = f"{facts['chunks']['chunks']:,}, {facts['chunks']['asked']:,} to ask about"
+    lines = {"chunks": text + (f" (left out: {left_out})" if left_out else "")}
+    if groups := facts["reissue_groups"]:
+        lines["re-issues"] = (
+            f"{groups:,} groups of near-identical documents, {facts['documents_in_reissue_groups']:,} in them"
+        )
+    return lines
 
 
 def _startup(facts: dict[str, Any]) -> str:

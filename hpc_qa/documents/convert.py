@@ -52,6 +52,11 @@ class Conversion:
     size_bytes: int
     scanned_pages: int
     ocr_pages: int
+    language: str | None
+    unworthy: dict[str, int]  # chunks by kind, see `worthiness`
+    suspicious: dict[str, int]  # chunks by flag, see `suspicion`
+    removed_characters: int
+    hidden_words: int
 
 
 def _content(entry: Entry) -> tuple[str, str]:
@@ -235,6 +240,11 @@ class _Work:
                 size_bytes=entry.bytes,
                 scanned_pages=len(facts.scanned_pages),
                 ocr_pages=len(facts.ocr_pages),
+                language=facts.language,
+                unworthy=facts.unworthy,
+                suspicious=facts.suspicious,
+                removed_characters=facts.removed_characters,
+                hidden_words=facts.hidden_words,
             )
             self.done[entry.doc_id] = conversion
             stages = self._usages.pop(entry.doc_id, {})

@@ -129,7 +129,7 @@ class _TextOnly(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if self._skipped:
             self._depth += tag == self._skipped
-        elif tag not in VOID and (tag in NO_TEXT or _left_out(dict(attrs))):
+        elif tag not in VOID and (tag in NO_TEXT or (attrs and _left_out(dict(attrs)))):
             self._skipped, self._depth = tag, 1
             self._unseen = tag not in NO_TEXT and _hidden(dict(attrs))
         elif tag not in INLINE:

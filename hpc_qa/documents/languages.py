@@ -19,7 +19,7 @@ LANGUAGES = frozenset(
 )
 CONFIDENT = 0.95
 MIN_LETTERS = 120
-READ = 4_000  # characters of a chunk; more of them change nothing
+READ = 1_000  # characters of prose of a chunk; more of them change nothing
 
 _NOT_PROSE = re.compile(
     r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|\S+@\S+|[^\s/]*(?:/[^\s/]+){2,}|\b[\w.]*[_=<>{}$\\][\w.]*", re.DOTALL

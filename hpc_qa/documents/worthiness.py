@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from hpc_qa.documents.chunks import Chunk
 
-KINDS = ("no_sentences", "contents", "index", "bibliography", "form", "navigation", "numbers", "little_text")
+KINDS = ("numbers", "bibliography", "contents", "index", "form", "navigation", "no_sentences", "little_text")
 MIN_LINES = 8  # of a list that is called contents, an index or navigation
 MOST = 0.7  # of the lines
 RUNNING_TEXT = 0.3  # of the words: with as much in sentences, a chunk is worth asking about
@@ -37,6 +37,7 @@ _SOURCES_TITLE = re.compile(
 _CITATION = re.compile(
     r"\b(?:19|20)\d\d\b|\bISBN\b|\bdoi\b|https?://|\bvol\.|\bpp?\. ?\d|\bPress\b|\bet al\b", re.IGNORECASE
 )
+_DUTY = re.compile(r"\b(?:must|shall|may|should|requires?|required)\b", re.IGNORECASE)
 _BLANK = re.compile(r"_{3,}|\.{12,}|[☐☑☒□▢❏❑○◯]|(?<!\w)\[[ xX]?\](?!\()|\(\s{1,3}\)")
 _NAVIGATION = re.compile(
     r"\W*(?:next|prev(?:ious)?|up|home|top|back(?: to top)?|contents|index|search|menu"
@@ -50,16 +51,18 @@ _WORD = re.compile(r"[^\W\d_]{2,}")
 
 def unworthy(chunk: Chunk) -> str | None:
     """Why nothing should be asked about a chunk, one of `KINDS`; None when it is worth asking about."""
-    if not chunk.sentences:
-        return "no_sentences"
     lines = _lines(chunk.text)
     words = _WORD.findall(chunk.text)
     if _is_numbers(chunk.text, words):
         return "numbers"
+    if _is_bibliography(lines, chunk.headings):  # full of what look like sentences
+        return "bibliography"
     if not _is_running_text(lines):
         for name, rule in _RULES:
             if rule(lines, chunk.headings):
                 return name
+    if not chunk.sentences:
+        return "no_sentences"
     if len(words) < MIN_WORDS and not any(_is_sentence(line, least=4) for line in lines) and "|" not in chunk.text:
         return "little_text"
     return None
@@ -136,7 +139,9 @@ def _is_index(lines: Sequence[str], headings: Sequence[str]) -> bool:
 
 
 def _is_bibliography(lines: Sequence[str], headings: Sequence[str]) -> bool:
-    return _titled(headings, _SOURCES_TITLE) and len(lines) >= 3 and _share(lines, _CITATION.search) >= MOST
+    """Lines that cite, under a title that says so, and hardly any that says what somebody has to do."""
+    cited = _titled(headings, _SOURCES_TITLE) and len(lines) >= 3 and _share(lines, _CITATION.search) >= MOST
+    return cited and _share(lines, _DUTY.search) <= 0.1
 
 
 def _is_form(lines: Sequence[str], _headings: Sequence[str]) -> bool:
@@ -154,15 +159,15 @@ def _is_navigation(lines: Sequence[str], _headings: Sequence[str]) -> bool:
 
 
 def _is_numbers(text: str, words: Sequence[str]) -> bool:
-    """Digits without words that would say what they are."""
+    """Digits without words that would say what they are; two words can be the head of a table."""
     digits = sum(c.isdigit() for c in text)
-    return digits >= 20 and len({word.casefold() for word in words}) < 5 and digits > sum(map(len, words))
+    few = 2 if "|" in text else 5
+    return digits >= 20 and len({word.casefold() for word in words}) < few and digits > sum(map(len, words))
 
 
 _RULES: tuple[tuple[str, Callable[[Sequence[str], Sequence[str]], bool]], ...] = (
     ("contents", _is_contents),
     ("index", _is_index),
-    ("bibliography", _is_bibliography),
     ("form", _is_form),
     ("navigation", _is_navigation),
 )

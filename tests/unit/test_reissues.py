@@ -1,0 +1,91 @@
+"""Near-identical documents: sketches, their similarity, groups, and which issue is the newest."""
+
+import random
+
+import pytest
+
+from hpc_qa.documents.reissues import edition, groups, similarity, sketch
+
+WORDS = [f"word{number}" for number in range(4_000)]
+
+
+def text(seed: int, words: int = 3_000) -> list[str]:
+    draw = random.Random(seed)
+    return [draw.choice(WORDS) for _ in range(words)]
+
+
+def changed(words: list[str], share: float, seed: int = 0) -> list[str]:
+    """The same text with some words replaced."""
+    draw = random.Random(seed)
+    return [draw.choice(WORDS) if draw.random() < share else word for word in words]
+
+
+def shingles(words: list[str]) -> set[tuple[str, ...]]:
+    return {tuple(words[start : start + 3]) for start in range(len(words) - 2)}
+
+
+def sketched(words: list[str]) -> str:
+    found = sketch(" ".join(words))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.03, 0.1, 0.3, 1.0])
+def test_the_similarity_of_two_sketches_is_that_of_their_shingles_within_four_standard_errors(share: float) -> None:
+    before = text(1)
+    after = changed(before, share)
+    exact = len(shingles(before) & shingles(after)) / len(shingles(before) | shingles(after))
+    assert similarity(sketched(before), sketched(after)) == pytest.approx(exact, abs=0.12)
+
+
+def test_one_changed_number_makes_documents_near_and_not_equal() -> None:
+    before = text(2)
+    after = [*before[:1_500], "2025", *before[1_501:]]
+    assert sketched([*before, "the", "fee", "is", "19"]) != sketched([*before, "the", "fee", "is", "21"]) or (
+        similarity(sketched(before), sketched(after)) > 0.97
+    )
+
+
+def test_a_text_that_is_too_short_has_no_sketch() -> None:
+    assert sketch("This page is left blank on purpose.") is None
+
+
+def test_re_issues_are_grouped_and_other_documents_are_not() -> None:
+    sketches = {}
+    for manual in range(40):
+        issue = text(manual)
+        for year in (2023, 2024, 2025):
+            sketches[f"manual{manual}-{year}"] = sketched(issue)
+            issue = changed(issue, 0.03, seed=year)
+    sketches |= {f"other{number}": sketched(text(1_000 + number)) for number in range(40)}
+    found = groups(sketches, 0.7)
+    assert len(found) == 40
+    assert all({name.split("-")[0] for name in group} == {group[0].split("-")[0]} for group in found)
+    assert all(len(group) == 3 for group in found)
+
+
+def test_the_first_and_the_last_year_are_joined_by_the_years_between_them() -> None:
+    issue, sketches = text(3), {}
+    for year in range(2015, 2026):
+        sketches[f"manual-{year}"] = sketched(issue)
+        issue = changed(issue, 0.04, seed=year)
+    assert similarity(sketches["manual-2015"], sketches["manual-2025"]) < 0.6
+    assert groups(sketches, 0.7) == [list(sketches)]
+
+
+def test_the_order_of_the_documents_does_not_change_who_is_together() -> None:
+    sketches = {f"{seed}{letter}": sketched(changed(text(seed), 0.02 * n)) for seed in range(9)
+                for n, letter in enumerate("ab")}  # fmt: skip
+    forward = {frozenset(group) for group in groups(sketches, 0.7)}
+    assert forward == {frozenset(group) for group in groups(dict(reversed(sketches.items())), 0.7)}
+
+
+def test_what_is_no_sketch_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"."):
+        similarity("not base64!", sketched(text(1)))
+
+
+def test_the_date_of_an_issue_comes_from_its_path_and_title_and_is_the_latest_of_them() -> None:
+    assert edition("manuals/provider_2024-07-01.pdf", "Manual 2023") == (2024, 7, 1)
+    assert edition("manuals/2024/provider-202503.pdf", None) == (2025, 3, 0)
+    assert edition("form-120241.pdf", "Manual") == (0, 0, 0)
