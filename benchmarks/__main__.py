@@ -17,6 +17,9 @@ BENCHES = (
     "forecast",
     "ledger",
     "regression",
+    "conversion",
+    "fidelity",
+    "chunking",
 )
 
 

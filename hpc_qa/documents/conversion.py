@@ -90,6 +90,7 @@ def _converted(data: bytes, job: Job, settings: Settings, count: CountTokens, be
     found = _extract(data, job.media_type, settings)
     if not any(character.isalnum() for character in found.markdown):
         raise DocumentError("empty", "no text in it")
+    read_cpu_s = time.process_time()
     blocks = parse_blocks(found.markdown)
     chunks = chunk_blocks(
         found.markdown,
@@ -104,6 +105,7 @@ def _converted(data: bytes, job: Job, settings: Settings, count: CountTokens, be
     if not chunks.tokens:
         raise DocumentError("empty", "the tokenizer of the served model knows none of its characters")
     sentences = _write(job.out, found, chunks)
+    chunking_cpu_s = time.process_time() - read_cpu_s
     return Facts(
         status="ok",
         sha256=job.sha256,
@@ -131,6 +133,7 @@ def _converted(data: bytes, job: Job, settings: Settings, count: CountTokens, be
         removed_characters=found.removed_characters,
         suspicious_unicode=found.suspicious_unicode,
         seconds=round(time.monotonic() - began, 3),
+        chunking_cpu_s=round(chunking_cpu_s, 4),
         limits=settings.limits,
     )
 

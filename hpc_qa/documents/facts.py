@@ -40,6 +40,7 @@ class Facts:
     removed_characters: int = 0
     suspicious_unicode: bool = False
     seconds: float = 0.0
+    chunking_cpu_s: float = 0.0  # CPU seconds of the chunks and their sentences; the rest of the time gave the Markdown
     limits: dict[str, float] = field(default_factory=dict)  # in force; a failure by a limit holds for these only
 
 
