@@ -20,6 +20,9 @@ BENCHES = (
     "conversion",
     "fidelity",
     "chunking",
+    "corpus",
+    "judge",
+    "duplicates",
 )
 
 

@@ -100,10 +100,12 @@ def made(part: int) -> pa.Table:
 
 def called(project: Path, arguments: list[str]) -> tuple[float, float, str]:
     """(seconds, MB at most, what it printed) of one command."""
+    # with the bytecode that an installed program has, also where this shell keeps Python from writing any
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     began = time.perf_counter()
     done = subprocess.Popen(
         [sys.executable, "-m", "hpc_qa", "--project", str(project), *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT, env=environment,
     )  # fmt: skip
     said = done.stdout.read() if done.stdout else ""
     _, status, used = os.wait4(done.pid, 0)

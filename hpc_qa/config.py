@@ -6,7 +6,7 @@ lacks and messages that name file and line, is in `config_file.py`; this module 
 
 import math
 from datetime import date
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
@@ -74,6 +74,18 @@ def _is_free(name: str) -> str:
 
 
 FreeOption = Annotated[OptionName, AfterValidator(_is_free)]
+SkipRule = Literal[
+    "no_sentences", "contents", "index", "bibliography", "form", "navigation", "numbers", "little_text", "language",
+    "boilerplate", "duplicate",
+]  # fmt: skip
+QuestionType = Literal[
+    "factual", "definition", "numeric", "requirement", "condition", "procedure", "comparison", "exception", "scenario"
+]
+QUESTION_TYPES: tuple[QuestionType, ...] = get_args(QuestionType)
+OF_A_SENTENCE = frozenset({"factual", "definition", "numeric", "requirement"})  # what one sentence by itself can answer
+Difficulty = Literal["easy", "medium", "hard"]
+Binary = Literal["grounded", "answerable", "self_contained"]
+BINARIES: tuple[Binary, ...] = get_args(Binary)
 MANY = 10**9  # more of anything is a slip of the pen
 LONGEST = 2**63 - 1
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -95,6 +107,14 @@ class DocumentLimits(Section):
     min_word_coverage: float = Field(0.90, ge=0, le=1)
 
 
+class Boilerplate(Section):
+    """When a paragraph is taken for boilerplate: it stands word for word in many documents of the manifest."""
+
+    min_documents: int = Field(5, ge=2, le=MANY)  # re-issues of one document count as one
+    min_share: float = Field(0.05, ge=0, le=1)  # of the documents, re-issues counted as one
+    chunk_share: Share = 0.8  # of the characters of a chunk: with as much boilerplate it is left out
+
+
 class Documents(Section):
     """How files become Markdown and chunks, on CPU, before any GPU is held."""
 
@@ -104,6 +124,12 @@ class Documents(Section):
     max_chunks: int | None = Field(None, ge=1, le=MANY)  # documents with more are skipped(too_many_chunks)
     sample_chunks: int | None = Field(None, ge=1, le=MANY)  # a seeded sample over the whole manifest
     convert_on_submit_mb: float = Field(200, ge=0, le=1e9)
+    skip: list[SkipRule] = list(get_args(SkipRule))  # chunks that are left out, and for what
+    boilerplate: Boilerplate = Boilerplate()
+    reissues: Literal["keep", "newest"] = "keep"  # newest: of near-identical documents only that with the latest date
+    reissue_similarity: float = Field(0.7, ge=0.5, le=1)  # Jaccard similarity of word 3-shingles
+    ocr: Literal["off", "auto"] = "off"  # auto: pages that are pictures are read by Tesseract, where it is installed
+    ocr_language: str = Field("eng", pattern=r"^[A-Za-z_]{3,20}(\+[A-Za-z_]{3,20}){0,9}$")  # in Tesseract's words
 
 
 class Accept(Section):
@@ -112,6 +138,7 @@ class Accept(Section):
     min_clarity: Score | None = 4
     min_accuracy: Score | None = 4
     min_relevance: Score | None = 4
+    require: list[Binary] = list(BINARIES)  # to which the judge must say yes, where the prompts ask for them
     unjudged: Literal["reject", "accept"] = "reject"  # a pair without a verdict has no score
 
 
@@ -122,7 +149,27 @@ class Checks(Section):
     max_question_chars: int = Field(300, ge=10, le=MANY)
     min_answer_chars: int = Field(2, ge=1, le=MANY)
     max_answer_chars: int = Field(1_500, ge=10, le=MANY)
-    near_duplicate: float = Field(0.8, gt=0, le=1)  # Jaccard similarity of character 5-shingles
+    near_duplicate: float = Field(0.7, gt=0, le=1)  # Jaccard similarity of character 5-shingles
+
+
+class RoundTrip(Section):
+    """The question is answered again, from the chunk alone; a pair counts when both answers say the same."""
+
+    enabled: bool = False
+    min_token_f1: float = Field(0.5, ge=0, le=1)
+
+
+class Regenerate(Section):
+    """Pairs that were rejected are asked for again, with the reason."""
+
+    attempts: int = Field(0, ge=0, le=5)  # for a chunk
+    max_token_share: float = Field(1.0, gt=0, le=5)  # of the tokens that the chunk took until then
+
+
+class Controls(Section):
+    """Pairs of which it is known whether they are good, mixed in to see how far the judge can be trusted."""
+
+    share: float = Field(0.03, ge=0, le=0.5)  # of the judged pairs
 
 
 class Qa(Section):
@@ -130,15 +177,44 @@ class Qa(Section):
 
     answer_style: Literal["abstractive", "extractive"] = "abstractive"
     questions_per_chunk: int = Field(5, ge=1, le=50)
+    question_types: list[QuestionType] = list(QUESTION_TYPES)
+    difficulty: list[Difficulty] = []  # empty: the model is not asked for it
     max_pairs_per_document: int | None = Field(None, ge=1, le=MANY)
     chunk_size: int = Field(1_500, ge=64, le=10_000_000)  # tokens of the served model's tokenizer
     prompts: str | None = None  # a YAML file that replaces the built-in prompts
     language: str | None = Field("en", pattern=r"^[a-z]{2}$")
     judge: bool = True
+    judge_repeats: int = Field(1, ge=1, le=9)  # judgements of a pair near the threshold, the median counts; odd
     temperature: float = Field(0.7, ge=0, le=2)
     max_tokens: int = Field(1_024, ge=16, le=10_000_000)  # completion tokens of one generation request
     checks: Checks = Checks()
+    round_trip: RoundTrip = RoundTrip()
     accept: Accept = Accept()
+    regenerate: Regenerate = Regenerate()
+    controls: Controls = Controls()
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> Self:
+        if not self.question_types:
+            raise ValueError("question_types is empty; leave it out for all types")
+        for name in ("question_types", "difficulty"):
+            listed = getattr(self, name)
+            if len(set(listed)) < len(listed):
+                raise ValueError(f"{name} names one of them twice")
+        if self.judge_repeats % 2 == 0:
+            raise ValueError(f"judge_repeats {self.judge_repeats} has no middle; use an odd number")
+        if self.answer_style == "extractive":
+            if self.difficulty:
+                raise ValueError("difficulty is asked for with an answer, and extractive asks for none; leave it empty")
+            if OF_A_SENTENCE.isdisjoint(self.question_types):
+                raise ValueError(f"question_types: extractive knows only {', '.join(sorted(OF_A_SENTENCE))}")
+        return self
+
+
+class Dataset(Section):
+    """What a published dataset says of itself."""
+
+    license: str | None = Field(None, min_length=1, max_length=200)  # an SPDX identifier or a name; None: not known
 
 
 class Vllm(Section):
@@ -315,6 +391,7 @@ class Config(Section):
     seed: int = Field(0, ge=0, le=LONGEST)
     documents: Documents = Documents()
     qa: Qa = Qa()
+    dataset: Dataset = Dataset()
     vllm: Vllm
     client: Client = Client()
     slurm: Slurm = Slurm()

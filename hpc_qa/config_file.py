@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from hpc_qa.config import CURRENCY, ENVIRONMENT_NAME, MEMORY, OPTION_NAME, SLURM_WORD, Budget, Config, Section, Site
@@ -38,12 +38,29 @@ _ELSEWHERE = {
 }
 
 
+class Strategies(Section):
+    """Two records or runs each, before and after: the strategies that the benchmark document compares."""
+
+    concurrency_tuning: list[str] | None = Field(None, min_length=2, max_length=2)
+    memory_management: list[str] | None = Field(None, min_length=2, max_length=2)
+    batch_sizing: list[str] | None = Field(None, min_length=2, max_length=2)
+
+
+class ReportSettings(Section):
+    """What stands in the benchmark document and is not measured."""
+
+    contact: str | None = None
+    review_frequency: str | None = None
+    strategies: Strategies = Strategies()
+
+
 class Project(Section):
     """What holds for all runs of a project folder; the file is optional and so is every key in it."""
 
     budget: Budget = Budget()
     corpus: str | None = None  # the manifest of everything that is to be done
     site: str | None = None  # profile of the cluster
+    report: ReportSettings = ReportSettings()
 
 
 def load(path: Path, *, project: Path, overrides: Mapping[str, object] | None = None) -> Config:

@@ -125,12 +125,19 @@ class SandboxError(HpcQaError):
 
 
 class DocumentError(HpcQaError):
-    """One document cannot be used; `reason` is a short word: `encrypted`, `malformed`, `empty`, `timeout`, ..."""
+    """One document cannot be used; `reason` is a short word: `encrypted`, `malformed`, `empty`, `timeout`, ...
 
-    def __init__(self, reason: str, detail: str = "") -> None:
+    Where its pages could be counted all the same, `pages` and the numbers of those that are pictures come along.
+    """
+
+    def __init__(
+        self, reason: str, detail: str = "", *, pages: int | None = None, scanned_pages: Sequence[int] = ()
+    ) -> None:
         super().__init__(f"{reason}: {detail}" if detail else reason)
         self.reason = reason
         self.detail = detail
+        self.pages = pages
+        self.scanned_pages = scanned_pages
 
 
 class StoreError(HpcQaError):

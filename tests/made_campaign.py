@@ -44,10 +44,12 @@ class Campaign:
         """Documents of the corpus, by their place in it."""
         return list(self.tokens)[first:last]
 
-    def run(self, shards: Sequence[Sequence[str]], *, name: str = "batch", nonce: str = "0001") -> RunDirectory:
+    def run(
+        self, shards: Sequence[Sequence[str]], *, name: str = "batch", nonce: str = "0001", batch: str | None = None
+    ) -> RunDirectory:
         """A run of these shards that is submitted, and of which nothing is done yet."""
         job = str(100 + len(self.rows))
-        run = planned_run(self.project, shards, name=name, nonce=nonce, executor="slurm", gpus=GPUS)
+        run = planned_run(self.project, shards, name=name, nonce=nonce, executor="slurm", gpus=GPUS, batch=batch)
         tasks = [{"shard": index, "job_id": f"{job}_{index}"} for index in range(len(shards))]
         run.add_submission({"executor": "slurm", "job_id": job, "tasks": tasks})
         return run
@@ -86,12 +88,13 @@ class Campaign:
         return GPUS * serving / 3600
 
     def done(
-        self, first: int, last: int, *, per_task: int = 4, name: str = "batch", nonce: str = "0001"
-    ) -> RunDirectory:
+        self, first: int, last: int, *, per_task: int = 4, name: str = "batch", nonce: str = "0001",
+        batch: str | None = None,
+    ) -> RunDirectory:  # fmt: skip
         """A run that did these documents of the corpus, one array task after the other."""
         names = self.names(first, last)
         shards = [names[at : at + per_task] for at in range(0, len(names), per_task)]
-        run = self.run(shards, name=name, nonce=nonce)
+        run = self.run(shards, name=name, nonce=nonce, batch=batch)
         for index, those in enumerate(shards):
             self.work(run, index, those)
         return run

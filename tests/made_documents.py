@@ -6,7 +6,9 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import docx
 import pikepdf
+import pypdfium2
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import getSampleStyleSheet
 from reportlab.pdfgen import canvas
@@ -83,6 +85,30 @@ def plain_pdf(lines: Sequence[str]) -> bytes:
     return target.getvalue()
 
 
+def letter(*, hidden: str = "", header: str = "", chapters: int = 2) -> bytes:
+    """A Word document with headings of two levels, lists, a table, a merged cell and a title in its properties."""
+    document = docx.Document()
+    document.core_properties.title = "Made letter"
+    document.sections[0].header.paragraphs[0].text = header
+    document.add_heading("Made letter", 0)
+    for chapter in range(1, chapters + 1):
+        document.add_heading(f"Chapter {chapter}", 1)
+        document.add_paragraph(SENTENCES).add_run(hidden).font.hidden = True
+        document.add_heading(f"Limits of chapter {chapter}", 2)
+        document.add_paragraph("First point.", style="List Bullet")
+        document.add_paragraph("First step.", style="List Number")
+        table = document.add_table(rows=len(ROWS), cols=len(ROWS[0]))
+        for place, row in enumerate(ROWS):
+            for cell, text in zip(table.rows[place].cells, row, strict=True):
+                cell.text = text
+    merged = document.add_table(rows=2, cols=2)
+    merged.cell(0, 0).merge(merged.cell(0, 1)).text = "Over both columns"
+    merged.cell(1, 0).text, merged.cell(1, 1).text = "Left", "Right"
+    target = io.BytesIO()
+    document.save(target)
+    return target.getvalue()
+
+
 def scan() -> bytes:
     """A page that is nothing but a picture."""
     document = pikepdf.new()
@@ -92,6 +118,30 @@ def scan() -> bytes:
                   "/ColorSpace": pikepdf.Name.DeviceGray, "/BitsPerComponent": 8})  # fmt: skip
     page.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(Scan=image))
     page.Contents = document.make_stream(b"600 0 0 800 0 0 cm /Scan Do")
+    return _saved(document)
+
+
+def scanned(pages: Sequence[bytes]) -> bytes:
+    """A PDF like that of a scanner: its pages are grey pictures of the first pages of these PDFs, a bit askew."""
+    document = pikepdf.new()
+    for data in pages:
+        drawn = (
+            pypdfium2.PdfDocument(data)[0].render(scale=200 / 72, grayscale=True).to_pil().rotate(0.4, fillcolor=255)
+        )
+        page = document.add_blank_page(page_size=A4)
+        image = pikepdf.Stream(document, zlib.compress(drawn.tobytes()))
+        image.update({"/Type": pikepdf.Name.XObject, "/Subtype": pikepdf.Name.Image, "/Width": drawn.width,
+                      "/Height": drawn.height, "/ColorSpace": pikepdf.Name.DeviceGray, "/BitsPerComponent": 8,
+                      "/Filter": pikepdf.Name.FlateDecode})  # fmt: skip
+        page.Resources = pikepdf.Dictionary(XObject=pikepdf.Dictionary(Scan=image))
+        page.Contents = document.make_stream(b"%f 0 0 %f 0 0 cm /Scan Do" % A4)
+    return _saved(document)
+
+
+def appended(first: bytes, second: bytes) -> bytes:
+    """The pages of one PDF and behind them those of another."""
+    document = pikepdf.open(io.BytesIO(first))
+    document.pages.extend(pikepdf.open(io.BytesIO(second)).pages)
     return _saved(document)
 
 
@@ -128,11 +178,18 @@ def _saved(document: pikepdf.Pdf) -> bytes:
     return target.getvalue()
 
 
-def write_zip(path: Path, members: dict[str, bytes]) -> Path:
+def zipped(members: dict[str, bytes]) -> bytes:
     """A ZIP archive with these members."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in members.items():
             archive.writestr(name, data)
+    return target.getvalue()
+
+
+def write_zip(path: Path, members: dict[str, bytes]) -> Path:
+    """A ZIP archive with these members, in a file."""
+    path.write_bytes(zipped(members))
     return path
 
 

@@ -41,7 +41,7 @@ qa:
   chunk_size: 96
   temperature: 0.0
   max_tokens: 64
-  accept: {{min_clarity: null, min_accuracy: null, min_relevance: null, unjudged: accept}}
+  accept: {{min_clarity: null, min_accuracy: null, min_relevance: null, require: [], unjudged: accept}}
 vllm:
   model: {model}
   max_model_len: 2048

@@ -29,6 +29,7 @@ class Hardware(Section):
     ram_gb: Amount | None = None
     ram_gb_allocated: Amount | None = None
     nodes: Count | None = None
+    node_list: Text | None = None  # as Slurm writes it: node[1-2]
 
 
 class Dataset(Section):
@@ -65,10 +66,14 @@ class Results(Section):
     queue_minutes: Amount | None = None
     qa_pairs_generated: Count | None = None
     qa_pairs_per_pdf: Amount | None = None
+    qa_pairs_accepted: Count | None = None
     avg_time_per_pdf_minutes: Amount | None = None
     throughput_pdfs_per_hour: Amount | None = None
     gpu_hours: Amount | None = None
     gpu_hours_per_pdf: Amount | None = None
+    gpu_hours_per_accepted_pair: Amount | None = None
+    startup_s: Amount | None = None  # median over attempts, from the worker's begin to its first request
+    tokens_per_s: Amount | None = None  # computed, per second of serving of one server
     avg_gpu_utilization_percent: Percent | None = None
     max_gpu_memory_gb: Amount | None = None
     avg_cpu_memory_gb: Amount | None = None
@@ -95,12 +100,20 @@ class Scores(Section):
 S = TypeVar("S", bound=Scores)
 
 
+class JudgeScores(Scores):
+    """Those of the judge, and what controls say of it."""
+
+    sensitivity: Share | None = None
+    specificity: Share | None = None
+    corrected_acceptance_rate: Share | None = None
+
+
 class Quality(Scores):
     """The human review when there is one, else the judge's."""
 
     rated_by: Literal["human", "judge"] | None = None
     ok: bool | None = None  # of the quick template, which says no more
-    judge: Scores | None = None
+    judge: JudgeScores | None = None
 
 
 class SizeClass(Section):
@@ -114,9 +127,10 @@ class SizeClass(Section):
 
 
 class Stage(Section):
-    """What one stage took."""
+    """What one stage took: of the documents, or of the allocations. The shares of each kind sum to 100 %."""
 
     name: Text | None = None
+    of: Literal["documents", "allocation"] | None = None
     duration_s: Amount | None = None
     cpu_percent: Amount | None = None
     gpu_percent: Percent | None = None
@@ -125,6 +139,15 @@ class Stage(Section):
     io_write_mb: Amount | None = None
     share_percent: Amount | None = None
     bottleneck: Text | None = None
+
+
+class SlowDocument(Section):
+    """One of those that took longest in a stage."""
+
+    doc_id: Text | None = None
+    stage: Text | None = None
+    seconds: Amount | None = None
+    why: Text | None = None
 
 
 class Issue(Section):
@@ -141,6 +164,7 @@ class Record(Section):
     date: Text | None = None
     environment: Literal["local", "cluster"] | None = None
     batch: Text | None = None
+    sweep: Text | None = None  # of which it is a cell
     commit_sha: Text | None = None
     config_file: Text | None = None
     hardware: Hardware = Hardware()
@@ -151,6 +175,7 @@ class Record(Section):
     quality: Quality = Quality()
     by_size_class: list[SizeClass] = Field(default_factory=list)
     stages: list[Stage] = Field(default_factory=list)
+    slowest_documents: list[SlowDocument] = Field(default_factory=list)
     job_ids: list[str] = Field(default_factory=list)
     issues: list[Text | Issue] = Field(default_factory=list)
 

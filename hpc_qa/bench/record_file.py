@@ -23,6 +23,7 @@ from hpc_qa.strict_yaml import Fault, KeyPath, YamlFile, dotted, parse, read_tex
 
 ENDINGS = (".yaml", ".yml", ".json")
 WRAPPER = "benchmark_run"
+CELL = "cell"  # marks what comes out of a list of cells: its sweep is called like its file
 # the keys of the short templates, and where they stand in a record
 QUICK = {
     ("run_id",): ("id",),
@@ -106,6 +107,8 @@ def _records_of(path: Path, found: Records) -> Iterator[Record]:
         if file.faults:
             found.faults += [located(path, fault.line, fault.text) for fault in file.faults]
             continue
+        if file.data.pop(CELL, None):
+            file.data["sweep"] = path.stem
         shaped, written = _in_full_shape(file)
         if not shaped.data.keys() & Record.model_fields.keys():
             found.faults.append(f"{path}: is no benchmark record; hpc-qa bench template shows what one looks like")
@@ -155,6 +158,7 @@ def _cells(text: str) -> Iterator[YamlFile]:
         names = [str(row[key]) for key in ("model", "batch_size", "document_set") if row.get(key) is not None]
         yield YamlFile(
             {
+                CELL: True,
                 "id": "_".join(["Benchmark", *names, str(number)]),
                 "model": {"name": row.get("model")},
                 "configuration": {key: row.get(key) for key in ("batch_size", "document_set")},

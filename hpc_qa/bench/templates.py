@@ -1,6 +1,6 @@
 """Empty records to fill in by hand: the quick one, the detailed one and the full one."""
 
-from hpc_qa.bench.record import Quality, Record, Scores, SizeClass, Stage, as_yaml
+from hpc_qa.bench.record import JudgeScores, Quality, Record, SizeClass, SlowDocument, Stage, as_yaml
 
 QUICK = """\
 run_id: test_DATE_NUMBER
@@ -59,8 +59,8 @@ benchmark_run:
 def full() -> str:
     """Every key of a record, without a value."""
     empty = Record(
-        id="ENVIRONMENT_BATCH_DATE_NUMBER", quality=Quality(judge=Scores()), by_size_class=[SizeClass()],
-        stages=[Stage()],
+        id="ENVIRONMENT_BATCH_DATE_NUMBER", quality=Quality(judge=JudgeScores()), by_size_class=[SizeClass()],
+        stages=[Stage()], slowest_documents=[SlowDocument()],
     )  # fmt: skip
     return as_yaml({"benchmark_run": empty.model_dump()})
 

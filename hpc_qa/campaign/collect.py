@@ -1,28 +1,36 @@
 """Publish the dataset of one run or several.
 
-Accepted pairs of documents that ended ok, without near-duplicates, split by document; everything else goes to
-`rejected.parquet` with its reason. Two passes: the first keeps keys, questions and places, the second reads one
-document at a time, so the passages of a run are never in memory together. How files are written is in `store.dataset`.
+Accepted pairs of documents that ended ok, without those of a benchmark and near-duplicates, split by document;
+everything else goes to `rejected.parquet` with its reason. Two passes: the first keeps keys, questions and places, the
+second reads one document at a time, so the passages of a run are never in memory together. How files are written is in
+`store.dataset`.
 """
 
 import functools
 import hashlib
-import json
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hpc_qa.campaign.card import RunFacts, Source, render
-from hpc_qa.campaign.funnel import Funnel
-from hpc_qa.campaign.review import review_of
+from hpc_qa.campaign.calibration import Calibration
+from hpc_qa.campaign.card import Card, Decontamination, Source
+from hpc_qa.campaign.card_sections import render
+from hpc_qa.campaign.collected import Collected
+from hpc_qa.campaign.funnel import CLEAN, IN_OK_DOCUMENTS, PUBLISHED, Funnel
+from hpc_qa.campaign.judge_scores import JudgeScores
+from hpc_qa.campaign.licenses import UNKNOWN, SourceLicenses, license_of, read_source_licenses
+from hpc_qa.campaign.publication import Options, Publication, note
+from hpc_qa.campaign.run_part import SourceFile, read_part
 from hpc_qa.campaign.verify import verify
 from hpc_qa.errors import ConfigError, ExitCode, StoreError
+from hpc_qa.qa.decontamination import Benchmarks
 from hpc_qa.qa.duplicates import near_duplicates
-from hpc_qa.store.dataset import REJECTED, TRAIN, VALIDATION, DatasetWriter
-from hpc_qa.store.files import read_jsonl
+from hpc_qa.store.benchmark_questions import BenchmarkFile, read_benchmarks
+from hpc_qa.store.croissant import croissant
+from hpc_qa.store.dataset import REJECTED, TRAIN, VALIDATION, DatasetWriter, schema
+from hpc_qa.store.exports import ChatExport, CsvExport, Export
 from hpc_qa.store.merge import Merged, merge_shard
 from hpc_qa.store.records import Record
 from hpc_qa.store.run_directory import RunDirectory
@@ -31,49 +39,8 @@ from hpc_qa.store.trust import check_run
 
 VALIDATION_SHARE = 0.1
 DOCUMENTS_TO_SPLIT = 5  # below it every document is for training
-
-
-@dataclass(frozen=True, slots=True)
-class Collected:
-    """What was published, or why nothing was."""
-
-    path: Path | None
-    runs: list[str]
-    rows: dict[str, int]
-    funnel: Funnel
-    documents_left: int
-    exit_code: ExitCode
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "path": str(self.path) if self.path else None,
-            "runs": self.runs,
-            "rows": self.rows,
-            "funnel": self.funnel.to_json(),
-            "documents_left": self.documents_left,
-            "exit_code": int(self.exit_code),
-        }
-
-    def lines(self) -> list[str]:
-        """The result for people."""
-        if self.path is None:
-            run = self.runs[0] if len(self.runs) == 1 else "RUN"
-            return [
-                f"incomplete   {self.documents_left} documents are left; nothing was published",
-                f"next         hpc-qa resume {run} continues, hpc-qa collect {run} --partial publishes what there is",
-            ]
-        here = Path.cwd()
-        shown = self.path.relative_to(here) if self.path.is_relative_to(here) else self.path
-        lines = [f"dataset      {shown}"]
-        lines += [f"{name:<12} {count} pairs" for name, count in self.rows.items()]
-        for step in self.funnel.steps():
-            lost = ", ".join(f"{count} {reason}" for reason, count in step.lost.items())
-            lines.append(f"{step.left:>12} {step.name}" + (f" (lost: {lost})" if lost else ""))
-        if not self.rows[TRAIN] + self.rows[VALIDATION]:
-            lines.append("WARNING      no pair was accepted: the dataset is empty; rejected.parquet has every reason")
-        if self.documents_left:
-            lines.append(f"partial      {self.documents_left} documents were not finished")
-        return lines
+NOTHING_ASKED = Options()
+REVOKED = "skipped: revoked"
 
 
 class Place(NamedTuple):
@@ -88,22 +55,17 @@ class Place(NamedTuple):
     size: int
 
 
-@dataclass(slots=True)
-class RunPart:
-    """One run: what its rows carry, and what the first pass found."""
-
-    facts: RunFacts
-    threshold: float
-    judge: bool
-    sources: dict[str, tuple[str, str]]  # path and sha256 by doc_id
-    states: dict[str, str] = field(default_factory=dict)  # "ok", "failed: poison"; absent: unfinished
-
-
-def collect(run_directories: Sequence[RunDirectory], *, out: Path | None = None, partial: bool = False) -> Collected:
+def collect(
+    run_directories: Sequence[RunDirectory], *, out: Path | None = None, partial: bool = False,
+    options: Options = NOTHING_ASKED, keep_note: bool = True,
+) -> Collected:  # fmt: skip
     """Publish these runs, together, at `out` (one run: its own `dataset` folder).
 
+    With `keep_note` the runs keep where the dataset is, so that `revoke` finds it.
+
     Raises:
-        ConfigError: several runs and no `out`, or the run is not ours to write to.
+        ConfigError: several runs and no `out`, the run is not ours to write to, or a file that the options name cannot
+            be used.
         StoreError: a run is damaged, or the dataset cannot be written.
     """
     runs = sorted({run.path: run for run in run_directories}.values(), key=lambda run: run.run_id)
@@ -111,15 +73,27 @@ def collect(run_directories: Sequence[RunDirectory], *, out: Path | None = None,
         raise ConfigError("several runs are published together", hint="say where with -o DIR")
     if out is None:
         check_run(runs[0])
+    options = replace(options, partial=partial or options.partial)
+    benchmarks = read_benchmarks(options.decontaminate)
+    licenses = read_source_licenses(options.source_licenses) if options.source_licenses else SourceLicenses()
     left, complete = _check(runs)
     ids = [run.run_id for run in runs]
-    if not complete and not partial:
+    if not complete and not options.partial:
         rows = {TRAIN: 0, VALIDATION: 0, REJECTED: 0}
         return Collected(None, ids, rows, Funnel(), left, ExitCode.INCOMPLETE)
-    collection = _Collection(runs)
+    collection = _Collection(runs, options, benchmarks, licenses)
     target = (out or runs[0].dataset).absolute()
+    notes = _note(Publication(target, tuple(run.path for run in runs), options)) if keep_note else []
     rows = collection.publish(target, left)
-    return Collected(target, ids, rows, collection.funnel, left, ExitCode.DONE)
+    return Collected(target, ids, rows, collection.funnel, left, ExitCode.DONE, collection.calibration, notes)
+
+
+def _note(publication: Publication) -> list[str]:
+    try:
+        note(publication)
+    except StoreError as error:  # a run of somebody else, that we may only read
+        return [f"revoke will not find this dataset: {error}"]
+    return []
 
 
 def _check(runs: Sequence[RunDirectory]) -> tuple[int, bool]:
@@ -138,34 +112,110 @@ def _check(runs: Sequence[RunDirectory]) -> tuple[int, bool]:
 class _Collection:
     """The pairs of all runs: found in the first pass, published in the second."""
 
-    def __init__(self, runs: Sequence[RunDirectory]) -> None:
+    def __init__(
+        self, runs: Sequence[RunDirectory], options: Options, benchmarks: Sequence[BenchmarkFile],
+        licenses: SourceLicenses,
+    ) -> None:  # fmt: skip
+        self._options = options
+        self._benchmarks = benchmarks
+        self._licenses = licenses
         self._places: dict[str, Place] = {}  # by key of the chunk: the same work in two runs counts once
         self._accepted: dict[str, list[tuple[str, str]]] = defaultdict(list)  # (key, question), documents that ended ok
         self._checks: dict[str, None] = {}  # names of the checks, in the order of the records
-        self._parts = [_read_part(run) for run in runs]
-        self.funnel = Funnel(judge=any(part.judge for part in self._parts))
+        self._parts = [read_part(run) for run in runs]
+        self._scores = JudgeScores()
+        self.calibration = Calibration()
+        self.funnel = Funnel(judge=any(part.facts.judge for part in self._parts), benchmarks=bool(benchmarks))
         for number, run in enumerate(runs):
             self._find(number, run)
         items = [item for accepted in self._accepted.values() for item in accepted]
-        self._repeated = near_duplicates(items, min(part.threshold for part in self._parts)) if items else {}
+        self._contaminated = _found_in(benchmarks, items)  # name of the benchmark by key
+        clean = [item for item in items if item[0] not in self._contaminated]
+        self._repeated = near_duplicates(clean, min(part.threshold for part in self._parts))
 
     def publish(self, out: Path, left: int) -> dict[str, int]:
         """Write the rows in their order, then the card; the rows per file."""
         validation = self._validation_documents()
         published: Counter[str] = Counter()
-        with DatasetWriter(out, checks=list(self._checks)) as writer:
+        checks = list(self._checks)
+        with DatasetWriter(out, checks=checks, exports=self._exports(checks)) as writer:
             for row in self._rows():
                 if row["reject_reason"] is not None:
                     writer.add(row, REJECTED)
                     continue
                 published[row["doc_id"]] += 1
                 writer.add(row, VALIDATION if row["doc_id"] in validation else TRAIN)
-            self.funnel.documents.update(self._documents())
-            facts = [part.facts for part in self._parts]
-            sources = self._sources(published)
-            card = render(runs=facts, counts=writer.counts, funnel=self.funnel, sources=sources, left=left)
-            writer.publish(card, {"runs": [fact.run_id for fact in facts], "funnel": self.funnel.to_json()})
+            states = self._documents()
+            for doc_id, state in states.items():
+                self.funnel.add_document(state, published[doc_id])
+            card = self._card(writer.counts, states, published, left)
+            writer.publish(
+                render(card),
+                self._facts(card),
+                stats=self._stats(card),
+                described=lambda files: croissant(
+                    name=card.runs[0].name,
+                    license=None if card.license == UNKNOWN else card.license,
+                    schema=schema(checks),
+                    files=files,
+                ),
+            )
             return dict(writer.counts)
+
+    def _exports(self, checks: Sequence[str]) -> list[Export]:
+        exports: list[Export] = []
+        if self._options.csv:
+            exports.append(CsvExport(schema(checks).names))
+        if self._options.chat:
+            exports.append(ChatExport(self._options.variants))
+        return exports
+
+    def _card(
+        self, counts: Mapping[str, int], states: Mapping[str, str], published: Mapping[str, int], left: int
+    ) -> Card:
+        facts = [part.facts for part in self._parts]
+        found = Counter(self._contaminated.values())
+        return Card(
+            runs=facts,
+            counts=dict(counts),
+            chat=[split for split in (TRAIN, VALIDATION) if counts[split] and self._options.chat],
+            variants=self._options.variants,
+            has_csv=self._options.csv,
+            funnel=self.funnel,
+            scores=self._scores,
+            calibration=self.calibration.words() if self.funnel.judge else None,
+            sources=self._sources(states, published),
+            license=license_of(self._options.license, {fact.license for fact in facts}),
+            benchmarks=[
+                Decontamination(one.name, one.sha256, len(one.questions), found[one.name]) for one in self._benchmarks
+            ],
+            revoked=sum(state == REVOKED for state in states.values()),
+            left=left,
+            command=self._options.command([fact.run_id for fact in facts]),
+        )
+
+    def _facts(self, card: Card) -> dict[str, Any]:
+        """What manifest.json says beside the files."""
+        return {
+            "runs": [fact.run_id for fact in card.runs],
+            "license": card.license,
+            "decontaminated": [one.to_json() for one in card.benchmarks],
+            "revoked_documents": card.revoked,
+            "funnel": card.funnel.to_json(),
+            "judge_calibration": self.calibration.to_json(),
+        }
+
+    def _stats(self, card: Card) -> dict[str, Any]:
+        """What stats.json says: figures of the whole and of each document."""
+        return {
+            "rows": card.counts,
+            "funnel": card.funnel.to_json(),
+            "judge": card.scores.to_json(),
+            "documents": [
+                {"source_path": one.path, "source_sha256": one.sha256, "license": one.license, "pairs": one.pairs}
+                for one in card.sources
+            ],
+        }
 
     def _find(self, number: int, run: RunDirectory) -> None:
         """First pass over one run: where its chunks stand, and the questions that may be published."""
@@ -210,8 +260,16 @@ class _Collection:
             chunk = next(record for record in records if record["key"] == place.key)
             pairs = _pairs_of(chunk, records)
             self.funnel.add_chunk(chunk, len(pairs))
+            self.calibration.add(chunk, records)
+            before = self.funnel.published
             for pair in sorted(pairs, key=lambda pair: (pair["item"], pair["key"])):
-                yield _row(self._parts[place.run], chunk, pair, self._reject_reason(place, pair))
+                reason = self._reject_reason(place, pair)
+                self._scores.add(pair, published=reason is None)
+                yield self._parts[place.run].row(
+                    chunk, pair, reject_reason=reason, contaminated_with=self._contaminated.get(pair["key"])
+                )
+            if pairs and self.funnel.published == before:
+                self.funnel.add_chunk_without_published()
 
     def _reject_reason(self, place: Place, pair: Record) -> str | None:
         """Why a pair is not published, None if it is; counts it on the way."""
@@ -220,34 +278,54 @@ class _Collection:
             return str(pair["reject_reason"] or "unknown")
         if not self._is_ok(place):
             state = self._parts[place.run].states.get(place.doc_id, "unfinished").partition(":")[0]
-            self.funnel.document_lost[f"document_{state}"] += 1
-            return f"document_{state}"
+            return self._lost(IN_OK_DOCUMENTS, f"document_{state}")
+        if pair["key"] in self._contaminated:
+            return self._lost(CLEAN, "contaminated")
         if pair["key"] in self._repeated:
-            self.funnel.repeated["near_duplicate"] += 1
-            return "near_duplicate"
+            return self._lost(PUBLISHED, "near_duplicate")
         self.funnel.add_published(pair)
         return None
 
+    def _lost(self, step: str, reason: str) -> str:
+        self.funnel.of_pairs.lose(step, reason)
+        return reason
+
     def _validation_documents(self) -> set[str]:
         """Chosen among the documents that have a pair to publish."""
+        lost = self._repeated.keys() | self._contaminated.keys()
         return choose_validation(
-            [doc_id for doc_id, items in self._accepted.items() if any(key not in self._repeated for key, _ in items)]
+            [doc_id for doc_id, items in self._accepted.items() if any(key not in lost for key, _ in items)]
         )
 
-    def _documents(self) -> Collection[str]:
+    def _documents(self) -> dict[str, str]:
         """The state of every document, once, however many runs had it: `ok` in one of them is ok."""
         states: dict[str, str] = {}
         for part in self._parts:
             for doc_id in part.sources:
                 if states.get(doc_id) != "ok":
                     states[doc_id] = part.states.get(doc_id, "unfinished")
-        return states.values()
+        return states
 
-    def _sources(self, published: Mapping[str, int]) -> list[Source]:
-        found: dict[str, tuple[str, str]] = {}
+    def _sources(self, states: Mapping[str, str], published: Mapping[str, int]) -> list[Source]:
+        """The documents and what came of them; of one that was revoked nothing is said."""
+        found: dict[str, SourceFile] = {}
         for part in self._parts:
             found |= part.sources
-        return [Source(path, sha256, published[doc_id]) for doc_id, (path, sha256) in sorted(found.items())]
+        return [
+            Source(one.path, one.sha256, self._licenses.of(one.path, one.license), published[doc_id])
+            for doc_id, one in sorted(found.items())
+            if states[doc_id] != REVOKED
+        ]
+
+
+def _found_in(benchmarks: Sequence[BenchmarkFile], items: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Of (key, question) pairs those that a benchmark has, with its name."""
+    if not benchmarks:
+        return {}
+    known = Benchmarks()
+    for one in benchmarks:
+        known.add(one.name, one.questions)
+    return {key: name for key, question in items if (name := known.match(question)) is not None}
 
 
 def choose_validation(documents: Iterable[str]) -> set[str]:
@@ -268,89 +346,5 @@ def _states(merged: Merged) -> dict[str, str]:
     """The documents of a shard that are done: "ok", or their state and why."""
     states = {}
     for doc_id, state in merged.done.items():
-        states[doc_id] = state if state == "ok" else f"{state}: {merged.documents[doc_id]['reason']}"
+        states[doc_id] = state if state == "ok" else f"{state}: {merged.reason_of(doc_id)}"
     return states
-
-
-def _row(part: RunPart, chunk: Record, pair: Record, reject_reason: str | None) -> dict[str, Any]:
-    """One row of the published dataset."""
-    path, sha256 = part.sources[pair["doc_id"]]
-    return {
-        "id": pair["key"],
-        "question": pair["question"],
-        "answer": pair["answer"],
-        "evidence": pair["evidence"],
-        "context": chunk["context"],
-        "doc_id": pair["doc_id"],
-        "source_path": path,
-        "source_sha256": sha256,
-        "pages": chunk["pages"],
-        "headings": chunk["headings"],
-        "question_type": pair["question_type"],
-        "clarity": pair["clarity"],
-        "accuracy": pair["accuracy"],
-        "relevance": pair["relevance"],
-        "quality_score": pair["quality_score"],
-        "checks": pair["checks"],
-        "reject_reason": reject_reason,
-        "model": part.facts.model,
-        "model_revision": part.facts.revision,
-        "prompt_sha256": part.facts.prompt_sha256,
-        "seed": part.facts.seed,
-        "converter": part.facts.converter,
-        "run_id": part.facts.run_id,
-        "created_at": pair["created_at"],
-    }
-
-
-def _read_part(run: RunDirectory) -> RunPart:
-    facts = run.facts()
-    config = facts["config"]
-    return RunPart(
-        RunFacts(
-            run_id=run.run_id,
-            name=config["name"],
-            model=facts["model"]["name"],
-            revision=facts["model"]["revision"],
-            prompt_sha256=facts["prompts"]["sha256"],
-            seed=config["seed"],
-            converter=run.frozen_plan()["converter_key"],
-            language=config["qa"]["language"],
-            cost=_cost(run, facts.get("gpus_per_server")),
-            review=_review(run),
-        ),
-        threshold=config["qa"]["checks"]["near_duplicate"],
-        judge=config["qa"]["judge"],
-        sources={entry["doc_id"]: (entry["path"], entry["sha256"]) for entry in read_jsonl(run.manifest)},
-    )
-
-
-def _cost(run: RunDirectory, gpus: int | None) -> str:
-    """What the attempts say that they took; the ledger has what the site accounted for."""
-    hours = 0.0
-    for stages in sorted(run.path.glob("shards/*/*/stages.jsonl")):
-        hours += sum(stage["duration_s"] for stage in _stages(stages)) / 3600
-    if not hours:
-        return "not measured"
-    if gpus is None:
-        return f"{hours:.2f} hours of array tasks, GPUs unknown"
-    return f"{hours * gpus:.2f} GPU-hours" if gpus else f"no GPU, {hours:.2f} hours of array tasks"
-
-
-def _stages(path: Path) -> Iterator[dict[str, Any]]:
-    """The stages that a worker noted; a line that a kill cut off is left out."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return
-    for line in lines:
-        with suppress(ValueError, RecursionError):
-            stage = json.loads(line)
-            if isinstance(stage, dict) and isinstance(stage.get("duration_s"), int | float):
-                yield stage
-
-
-def _review(run: RunDirectory) -> str | None:
-    """What people said of a sample of its pairs, accepted and rejected ones; None where nobody rated any."""
-    review = review_of(run)
-    return review.words() if review is not None and review.scores else None

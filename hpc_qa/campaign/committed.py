@@ -53,7 +53,8 @@ def _documents(shard: ShardDirectory) -> list[Row]:
 
     merged = merge_shard(shard, visit)
     return [
-        {"doc_id": doc_id, "state": record["state"], "reason": record["reason"], "computed_tokens": tokens[doc_id]}
+        {"doc_id": doc_id, "state": merged.done.get(doc_id, record["state"]), "reason": merged.reason_of(doc_id)}
+        | {"computed_tokens": tokens[doc_id]}
         | {name: pairs[doc_id][name] for name in ("chunks", "pairs", "accepted")}
         for doc_id, record in merged.documents.items()
     ]

@@ -4,12 +4,14 @@ import platform
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
 from hpc_qa.campaign import conversion
 from hpc_qa.campaign.attempts import attempts_of, live_process
+from hpc_qa.campaign.pipeline import note_cancelled
 from hpc_qa.campaign.start import adopt
 from hpc_qa.campaign.status import ShardStatus, status
 from hpc_qa.campaign.verify import verify
@@ -50,6 +52,8 @@ def cancel(
     """
     now = status(run)
     running = [shard for shard in now.shards if shard.state in ("queued", "running", "unknown")]
+    with suppress(StoreError):  # that it was cancelled is only shown
+        note_cancelled(run, [shard.shard for shard in running])
     if now.executor == "slurm":
         if now.conversion:
             conversion.cancel(run.conversion)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from hpc_qa.budget.costs import DocumentCost
 from hpc_qa.campaign import estimate
+from hpc_qa.campaign.asked import asked_of
 from hpc_qa.campaign.known import Known
 from hpc_qa.campaign.measured import Measured
 from hpc_qa.campaign.piles import paces_of, piles_of
-from hpc_qa.campaign.plan import asked_of
 from hpc_qa.campaign.schedule import Pace, Pile, balance
 from hpc_qa.config import Config
 from hpc_qa.errors import ConfigError

@@ -16,6 +16,7 @@ from pathlib import Path
 from hpc_qa import ownership
 from hpc_qa.campaign.checks import Check, Machine, State, this_machine
 from hpc_qa.campaign.cluster_checks import cluster_checks
+from hpc_qa.campaign.document_checks import document_checks
 from hpc_qa.campaign.places import place_faults, project_faults
 from hpc_qa.campaign.provenance import visible_gpus
 from hpc_qa.config import Config
@@ -57,6 +58,7 @@ def checks(config: Config | None, project: Path, machine: Machine | None = None)
         _gpus(config, machine),
         *_model(config, project),
         *_inputs(config, project),
+        *document_checks(config),
         *_storage(project, machine),
         *_environment(machine),
     ]

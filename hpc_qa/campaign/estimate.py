@@ -18,10 +18,15 @@ from hpc_qa.units import parse_clock
 
 # Tokens beside the chunk itself, per request: orders of magnitude of the built-in prompts.
 GENERATE_INSTRUCTION_TOKENS = 300
-JUDGE_INSTRUCTION_TOKENS = 250
+ROUND_TRIP_INSTRUCTION_TOKENS = 120
+JUDGE_INSTRUCTION_TOKENS = 350
 COMPLETION_TOKENS_PER_PAIR = 80
 QUESTION_TOKENS = 20
-VERDICT_TOKENS = 40
+ANSWER_TOKENS = 40  # of a round trip
+VERDICT_TOKENS = 80
+# Shares of the pairs, until the run itself shows them: which are close enough to be judged again, which are rejected.
+NEAR_SHARE = 0.3
+REJECTED_SHARE = 0.3
 
 
 class Demand(NamedTuple):
@@ -40,12 +45,29 @@ def demand(chunks: int, tokens: int, qa: Qa, *, every_chunk: bool = False) -> De
     pairs = chunks * qa.questions_per_chunk if cap is None else min(cap, chunks * qa.questions_per_chunk)
     used_chunks = min(chunks, pairs)
     extractive = qa.answer_style == "extractive"
-    generate = pairs if extractive else used_chunks
-    judge = pairs if qa.judge else 0
-    completion = pairs * (QUESTION_TOKENS if extractive else COMPLETION_TOKENS_PER_PAIR) + judge * VERDICT_TOKENS
+    again = _asked_again(pairs, qa)
+    generate = pairs + again if extractive else used_chunks + math.ceil(again / qa.questions_per_chunk)
+    round_trips = pairs + again if qa.round_trip.enabled else 0
+    judge = _judgements(pairs + again, qa)
+    completion = (pairs + again) * (QUESTION_TOKENS if extractive else COMPLETION_TOKENS_PER_PAIR)
+    completion += round_trips * ANSWER_TOKENS + judge * VERDICT_TOKENS
     prompt = used_chunks * math.ceil(tokens / chunks)
-    prompt += generate * GENERATE_INSTRUCTION_TOKENS + judge * JUDGE_INSTRUCTION_TOKENS
-    return Demand(generate + judge, pairs, prompt + completion)
+    prompt += generate * GENERATE_INSTRUCTION_TOKENS + round_trips * ROUND_TRIP_INSTRUCTION_TOKENS
+    prompt += judge * JUDGE_INSTRUCTION_TOKENS
+    return Demand(generate + round_trips + judge, pairs, prompt + completion)
+
+
+def _asked_again(pairs: int, qa: Qa) -> int:
+    """Pairs that are asked for in place of rejected ones: of those, as many as the share of tokens should do for."""
+    share = sum(REJECTED_SHARE**attempt for attempt in range(1, qa.regenerate.attempts + 1))
+    return round(pairs * min(share, qa.regenerate.max_token_share))
+
+
+def _judgements(pairs: int, qa: Qa) -> int:
+    """Judgements of pairs and controls, with those that are made again near the threshold."""
+    if not qa.judge:
+        return 0
+    return round(pairs * (1 + qa.controls.share) * (1 + NEAR_SHARE * (qa.judge_repeats - 1)))
 
 
 @dataclass(frozen=True, slots=True)

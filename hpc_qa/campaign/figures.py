@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from hpc_qa.campaign.attempts import attempts_of
 from hpc_qa.campaign.batches import batch_of
+from hpc_qa.campaign.calibration import Calibration
 from hpc_qa.campaign.review import review_of
 from hpc_qa.ledger.attempts import current
 from hpc_qa.ledger.schema import ATTEMPT
@@ -48,6 +49,7 @@ class Quality:
     avg_accuracy_score: float | None
     avg_relevance_score: float | None
     acceptance_rate: float | None  # accepted of judged
+    calibration: dict[str, float | None] | None = None  # what controls say of the judge; None: none were judged
 
     def of_record(self) -> dict[str, Any] | None:
         """Under the names of a benchmark record; the judge gives no overall score."""
@@ -116,9 +118,10 @@ class RunFigures:
     def quality_of_record(self) -> dict[str, Any]:
         """`quality` of a benchmark record: of the human review when there is one, else the judge's."""
         judge = self.quality.of_record()
+        beside = judge and judge | (self.quality.calibration or {})
         if self.review is not None:
-            return self.review | {"judge": judge}
-        return {"rated_by": "judge" if judge else None} | (judge or dict.fromkeys(QUALITY)) | {"judge": judge}
+            return self.review | {"judge": beside}
+        return {"rated_by": "judge" if judge else None} | (judge or dict.fromkeys(QUALITY)) | {"judge": beside}
 
     def to_json(self) -> dict[str, Any]:
         """One object; what the ledger says stands beside the rest, and the judge's figures under `quality`."""
@@ -200,10 +203,14 @@ class _Records:
     counts: Counter[str] = field(default_factory=Counter)
     _scores: Counter[str] = field(default_factory=Counter)
     _accepted: int = 0
+    _calibration: Calibration = field(default_factory=Calibration)
     _by_document: dict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0, 0.0]))
 
     def add(self, batch: Batch) -> None:
-        """Count the pairs of a batch that were judged, of those that passed every check."""
+        """Count the pairs of a batch that were judged, of those that passed every check, and its controls."""
+        for chunk in batch.records:
+            if chunk["kind"] == "chunk":
+                self._calibration.add(chunk, batch.records)
         for record in batch.records:
             if record["kind"] == "pair" and record["quality_score"] is not None and all(record["checks"].values()):
                 so_far = self._by_document[record["doc_id"]]
@@ -222,6 +229,7 @@ class _Records:
             statistics.stdev(means) if len(means) > 1 else None,
             **{f"avg_{name}_score": _ratio(self._scores[name], judged) for name in SCORES},
             acceptance_rate=_ratio(self._accepted, judged),
+            calibration=self._calibration.of_record(),
         )
 
 

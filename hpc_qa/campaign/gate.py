@@ -138,7 +138,7 @@ def _published(run: RunDirectory, proof: Verification) -> tuple[Mapping[str, int
         return None, None
     with tempfile.TemporaryDirectory(prefix="hpc_qa-") as folder:
         try:
-            collect([run], out=Path(folder) / "dataset")
+            collect([run], out=Path(folder) / "dataset", keep_note=False)
             return read_back(Path(folder) / "dataset"), None
         except StoreError as error:
             return None, str(error)

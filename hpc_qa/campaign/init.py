@@ -20,6 +20,11 @@ FILES = {
 #   clusters: [campus] # whose jobs count; all of them when it is not said
 # corpus: manifests/corpus.jsonl # the manifest of everything that is to be done
 # site: slurm/generic.yaml # profile of the cluster
+# report: # what stands in the benchmark document and is not measured
+#   contact: "Ada Example"
+#   review_frequency: after each batch
+#   strategies: # records or runs, before and after
+#     concurrency_tuning: [local_first_2026-01-31_001, local_first_2026-01-31_002]
 """,
     "manifests/README.md": """\
 Lists of documents, one JSON line each, made by `hpc-qa manifest build` and `hpc-qa manifest batch`.

@@ -17,6 +17,7 @@ from hpc_qa.documents.convert import Conversion, convert_all, limits_of
 from hpc_qa.documents.facts import Facts, counts
 from hpc_qa.errors import ConfigError
 from hpc_qa.manifest import Entry
+from hpc_qa.store.revocation import REASON, revocations
 
 
 class TokensPerByte:
@@ -71,12 +72,17 @@ class Known:
         self._by_tokens = config.executor == "slurm" and config.documents.sample_chunks is None
         self._missing: list[Entry] = []
         self._just_now: dict[str, Converted] = {}
+        self._revoked = revocations(project).keys()
         self._compared = TokensPerByte()
         self._unsaid = 0  # documents that are only predicted by comparison
         self._completed = False
         self.to_convert = array("q")  # bytes of each line that a job array has to convert, 0 for what is converted
 
     def __call__(self, entry: Entry) -> Converted:
+        if entry.sha256 in self._revoked:
+            if self._convert_first:
+                self.to_convert.append(0)
+            return Converted("skipped", REASON, 0, 0)
         if entry.doc_id in self._just_now:
             return self._just_now[entry.doc_id]
         facts = self._look(entry)

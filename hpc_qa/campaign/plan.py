@@ -4,36 +4,37 @@ Converts what is missing when that is little, reads everything else from the cac
 need not be converted yet where the manifest knows its tokens. `submit` freezes the same plan into a run directory.
 """
 
+import functools
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hpc_qa.campaign import estimate, provenance
+from hpc_qa.campaign.asked import asked_of, choose_chunks
+from hpc_qa.campaign.chunk_choice import Choice
 from hpc_qa.campaign.conversion import ConversionPlan, plan_conversion
 from hpc_qa.campaign.estimate import Demand, Interval
 from hpc_qa.campaign.known import Known
 from hpc_qa.campaign.memory import fit_of
 from hpc_qa.campaign.piles import paces_of, piles_of
+from hpc_qa.campaign.prompt import unasked
 from hpc_qa.campaign.schedule import Pace, makespan
 from hpc_qa.campaign.shards import (
-    Converted,
-    Predicted,
     Settled,
     Shard,
     number,
-    sample,
-    settle,
     settled_json,
 )
 from hpc_qa.config import Config
-from hpc_qa.documents.cache import converter_key
+from hpc_qa.documents.cache import DocumentCache, converter_key
 from hpc_qa.documents.convert import Conversion
 from hpc_qa.errors import ConfigError
-from hpc_qa.manifest import Entry, Manifest
+from hpc_qa.manifest import Manifest
 from hpc_qa.serving.memory_fit import MemoryFit
+from hpc_qa.store.run_directory import BY_WORKER
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class RunPlan:
     not_converted: int  # documents whose tokens are predicted
     conversion: ConversionPlan | None  # that the run waits for; None: what is not converted has to be, before it starts
     memory: MemoryFit | None  # None: the memory of the GPUs is not known
+    choice: Choice | None  # of chunks; None: every worker makes it, by what a chunk is by itself
 
     @property
     def waves(self) -> int:
@@ -112,6 +114,10 @@ class RunPlan:
             "pace_source": self.pace_source,
             "waves": self.waves,
             "memory_fit": self.memory.to_json() if self.memory else None,
+            "chunks": self.choice.counts() if self.choice else None,
+            "reissue_groups": len(self.choice.groups) if self.choice else None,
+            "documents_in_reissue_groups": sum(map(len, self.choice.groups)) if self.choice else None,
+            "chunk_choice": self.choice.to_json() if self.choice else {"made": BY_WORKER},
             "notes": list(self.notes),
             "converter_key": self.converter_key,
             "shards": [
@@ -157,11 +163,14 @@ def plan_run(
     asked = asked_of(entries, known, config)
     if known.complete(on_converted):
         asked = asked_of(entries, known, config)
+    if not convert_first and not asked.not_converted:  # which chunks there are is known
+        cache = DocumentCache(project / config.documents.cache, key)
+        asked = asked_of(entries, known, config, functools.partial(choose_chunks, cache=cache, config=config))
     gpus = gpus_per_server(config)
     paces, source = paces_of(config, project, gpus)
     pace = estimate.middle(paces)
     piles, notes = piles_of(asked.tokens, pace, config)
-    shards = tuple(number(piles, asked.chosen))
+    shards = tuple(number(piles, asked.some_chunks))
     at_once = config.slurm.array_parallelism if config.executor == "slurm" else config.client.local_servers
     return RunPlan(
         config=config,
@@ -178,56 +187,12 @@ def plan_run(
         shard_s=tuple(estimate.shard_seconds(shard.predicted_tokens, paces) for shard in shards),
         pace=pace,
         pace_source=source,
-        notes=(*notes, *known.notes, *(memory.notes if memory else ())),
+        notes=(*notes, *known.notes, *(memory.notes if memory else ()), *unasked(config, project=project)),
         not_converted=asked.not_converted,
         conversion=plan_conversion(known.to_convert, config.slurm.convert.tasks) if any(known.to_convert) else None,
         memory=memory,
+        choice=asked.choice,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What the documents of a run will ask of servers."""
-
-    settled: list[Settled]
-    chosen: Mapping[str, list[int]] | None  # chunks by doc_id, when not all are asked
-    tokens: dict[str, int]  # by doc_id
-    total: Demand
-    every_chunk: Demand
-    not_converted: int
-
-
-def asked_of(entries: Iterable[Entry], converted: Callable[[Entry], Converted], config: Config) -> Asked:
-    """One loop over the entries, of which there may be a million."""
-    settled: list[Settled] = []
-    documents = settle(entries, converted, settled, max_chunks=config.documents.max_chunks)
-    chosen = None
-    if config.documents.sample_chunks is not None:
-        whole = dict(documents)
-        chosen = sample(whole, config.documents.sample_chunks, config.seed)
-        settled += [Settled(doc_id, "skipped", "not_sampled") for doc_id in whole if doc_id not in chosen]
-        documents = ((doc_id, _part(whole[doc_id], len(chosen[doc_id]))) for doc_id in whole if doc_id in chosen)
-    qa, tokens = config.qa, dict[str, int]()
-    capped = qa.max_pairs_per_document is not None
-    requests = pairs = every_request = every_pair = every_token = not_converted = 0
-    for doc_id, facts in documents:
-        asked = estimate.demand(facts.chunks, facts.tokens, qa)
-        tokens[doc_id] = asked.tokens
-        not_converted += isinstance(facts, Predicted)
-        requests += asked.requests
-        pairs += asked.pairs
-        if capped:
-            asked = estimate.demand(facts.chunks, facts.tokens, qa, every_chunk=True)
-            every_request += asked.requests
-            every_pair += asked.pairs
-            every_token += asked.tokens
-    total = Demand(requests, pairs, sum(tokens.values()))
-    every_chunk = Demand(every_request, every_pair, every_token) if capped else total
-    return Asked(settled, chosen, tokens, total, every_chunk, not_converted)
-
-
-def _part(facts: Converted, chunks: int) -> Converted:
-    return facts._replace(chunks=chunks, tokens=round(facts.tokens * chunks / facts.chunks))
 
 
 def gpus_per_server(config: Config) -> int | None:

@@ -17,6 +17,7 @@ from hpc_qa.errors import ConfigError, StoreError
 from hpc_qa.store.files import exists, make_folder_if_missing, read_sealed, write_sealed_once
 from hpc_qa.store.merge import merge_shard
 from hpc_qa.store.records import Record
+from hpc_qa.store.revocation import tombstones
 from hpc_qa.store.run_directory import RunDirectory
 from hpc_qa.store.segments import Batch, read_batch
 
@@ -120,7 +121,8 @@ def kept_sample(run: RunDirectory) -> Sample | None:
         return None
     content = read_sealed(_path(run))
     try:
-        pairs = tuple(Place(**one) for one in content["pairs"])
+        revoked = tombstones(run.path)
+        pairs = tuple(Place(**one) for one in content["pairs"] if one["doc_id"] not in revoked)
         return Sample(content["seed"], content["asked"], content["population"], content["complete"], pairs)
     except (KeyError, TypeError) as exc:
         raise StoreError(f"{_path(run)}: was written by another version: {exc}", hint=f"put {run.review} away") from exc
@@ -184,5 +186,5 @@ def _passed(run: RunDirectory) -> tuple[list[Place], list[Place], bool]:
     left = 0
     for shard in run.frozen_plan()["shards"]:
         merged = merge_shard(run.shard(int(shard["index"])), look)
-        left += len(shard["documents"]) - len(merged.done)
+        left += len(shard["documents"]) - len(merged.done.keys() & set(shard["documents"]))
     return accepted, rejected, left == 0

@@ -19,7 +19,7 @@ from hpc_qa.manifest import Entry
 class Converted(NamedTuple):
     """What conversion left of one document."""
 
-    status: str  # ok | failed
+    status: str  # ok | failed | skipped
     reason: str | None
     chunks: int
     tokens: int  # of all chunks together
@@ -94,12 +94,12 @@ def sample(documents: Mapping[str, Converted], size: int, seed: int) -> dict[str
 
 
 def number(piles: Iterable[Pile], sampled: Mapping[str, Sequence[int]] | None) -> list[Shard]:
-    """The shards of these piles, in their order; `sampled` are the chunks that are asked, when not all are."""
+    """The shards of these piles, in their order; `sampled` has the documents of which only some chunks are asked."""
     return [
         Shard(
             index=index,
             documents=tuple(pile.documents),
-            chunks={} if sampled is None else {doc_id: sampled[doc_id] for doc_id in pile.documents},
+            chunks={doc_id: sampled[doc_id] for doc_id in pile.documents if doc_id in sampled} if sampled else {},
             predicted_tokens=pile.tokens,
         )
         for index, pile in enumerate(piles)

@@ -182,6 +182,32 @@ def targets(record: str, profile: str | None, *, project: Path, as_json: bool) -
     return exit_code(found)
 
 
+@bench.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), help="The archive, *.tar.zst.")
+@common
+def archive(runs: tuple[str, ...], output: str, *, project: Path, as_json: bool) -> int:
+    """RUN... as one file that lasts: record, config, manifest, logs, rows of the ledger, and checksums of all of it.
+
+    The same runs give the same bytes. Secrets are left out, the archive is read back, and no file is replaced.
+
+    Example: hpc-qa bench archive latest -o latest.tar.zst
+    """
+    from hpc_qa.bench.archive import archive as archive_of
+    from hpc_qa.store.run_directory import find
+
+    made = archive_of([find(project, run) for run in runs], project, Path(output))
+    if as_json:
+        print_json(made.to_json())
+    else:
+        say(f"{made.path}: {len(made.sha256):,} files of {', '.join(made.runs)}, read back as they were written")
+    for name, count in made.redacted.items():
+        say(f"note: secrets left out of {name}: {count}", err=True)
+    for name in made.left_out:
+        say(f"note: left out: {name}", err=True)
+    return ExitCode.DONE
+
+
 def _print_check(found: "Regression") -> None:
     for one in found.differs:
         say(f"differs    {one.key}: {one.shown()}")

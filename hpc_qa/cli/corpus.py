@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -164,7 +164,9 @@ def convert(
     Example: hpc-qa convert configs/demo_cpu.yaml
     """
     from hpc_qa.campaign.places import place_faults
+    from hpc_qa.cli.conversions import show_conversions
     from hpc_qa.documents.convert import convert_all
+    from hpc_qa.documents.stage_record import StageRecord
     from hpc_qa.manifest import read
 
     settings = load_config(config, project, manifest=manifest_option(manifest))
@@ -173,17 +175,10 @@ def convert(
     entries = read(project / settings.manifest, project=project)[:limit]
     if executor == "slurm" and not _convert_on_cluster(settings, entries, project, wait=wait, as_json=as_json):
         return ExitCode.DONE
+    record = StageRecord()
     with conversion_progress() as show:
-        results = convert_all(entries, settings, project=project, on_done=show)
-    rows = [_conversion_row(result) for result in results]
-    if as_json:
-        print_json(rows)
-    else:
-        columns = ("doc_id", "status", "reason", "pages", "tokens", "chunks", "word_coverage", "cached")
-        print_table(rows, {column: column for column in columns})
-        for result in results:
-            if result.detail:
-                say(f"{result.doc_id}: {result.reason or 'note'}: {result.detail}", err=True)
+        results = convert_all(entries, settings, project=project, on_done=show, record=record)
+    show_conversions(results, record, as_json=as_json)
     return ExitCode.DONE if any(result.status == "ok" for result in results) else ExitCode.OUTSIDE
 
 
@@ -211,20 +206,6 @@ def _convert_on_cluster(
     if last.count("done") < len(last.tasks):
         say(f"  logs of the array tasks: {started.directory.logs}; what is left is converted here", err=True)
     return True
-
-
-def _conversion_row(result: "Conversion") -> dict[str, Any]:
-    return {
-        "doc_id": result.doc_id,
-        "status": result.status,
-        "reason": result.reason,
-        "pages": result.pages,
-        "tokens": result.tokens,
-        "chunks": result.chunks,
-        "word_coverage": result.word_coverage,
-        "markdown_path": str(result.markdown_path) if result.markdown_path else None,
-        "cached": result.cached,
-    }
 
 
 @click.group()

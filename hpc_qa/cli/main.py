@@ -32,11 +32,15 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "cancel": ("run", "cancel", "Stop what is left of a run; what is written stays."),
     "verify": ("result", "verify", "Prove from the files that nothing is lost or double."),
     "collect": ("result", "collect", "Publish the dataset of a run."),
+    "revoke": ("revoke", "revoke", "Remove everything that came from one source."),
     "review": ("review", "review", "A page on this machine to rate a sample of the pairs."),
     "ledger": ("ledger", "ledger", "What was used: accounting in, attempts out."),
     "budget": ("budget", "budget", "Whether the corpus fits into the budget."),
     "bench": ("bench", "bench", "Records of runs: compare, regression, targets."),
+    "metrics": ("live", "metrics", "Prometheus text of what runs now."),
+    "dashboard": ("live", "dashboard", "The live page of the project, and its API."),
     "gate": ("gate", "gate", "Go or no-go to the next batch."),
+    "report": ("report", "report", "Everything for people; the benchmark document, filled."),
 }
 
 

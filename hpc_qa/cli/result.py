@@ -1,6 +1,7 @@
 """verify and collect."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -33,17 +34,35 @@ def verify(run: str, *, project: Path, as_json: bool) -> int:
 @click.argument("runs", nargs=-1, required=True)
 @click.option("-o", "--output", type=click.Path(file_okay=False), help="Where to publish; needed for several runs.")
 @click.option("--partial", is_flag=True, help="Publish what there is of an incomplete run.")
+@click.option("--license", metavar="NAME", help="Licence of the dataset, in place of the config's dataset.license.")
+@click.option("--source-licenses", type=click.Path(dir_okay=False), metavar="FILE",
+              help='Licences of the documents: YAML, a line is "cms/*.pdf": public domain.')  # fmt: skip
+@click.option("--csv", is_flag=True, help="Write qa.csv as well, for spreadsheets.")
+@click.option("--chat", type=click.Choice(["closed-book", "grounded", "both"]),
+              help="Write chat/*.jsonl as well: pairs as conversations, without or with their passage.")  # fmt: skip
+@click.option("--decontaminate", type=click.Path(dir_okay=False), metavar="FILE", multiple=True,
+              help="Leave out questions that stand in this benchmark (.jsonl, .json, .csv, .parquet, .txt); may be "
+              "given several times.")  # fmt: skip
 @common
-def collect(runs: tuple[str, ...], output: str | None, partial: bool, *, project: Path, as_json: bool) -> int:
+def collect(
+    runs: tuple[str, ...], output: str | None, decontaminate: tuple[str, ...], source_licenses: str | None, *,
+    project: Path, as_json: bool, **options: Any,
+) -> int:  # fmt: skip
     """Publish the dataset of RUNS: Parquet and JSON Lines, a card, rejected pairs, checksums.
 
-    Example: hpc-qa collect latest
+    Example: hpc-qa collect latest --license CC-BY-4.0 --chat both
     """
     from hpc_qa.campaign.collect import collect as collect_runs
+    from hpc_qa.campaign.publication import Options
     from hpc_qa.store.run_directory import find
 
+    asked = Options(
+        **options,
+        source_licenses=Path(source_licenses) if source_licenses else None,
+        decontaminate=tuple(map(Path, decontaminate)),
+    )
     found = [find(project, run) for run in runs]
-    result = collect_runs(found, out=Path(output) if output else None, partial=partial)
+    result = collect_runs(found, out=Path(output) if output else None, options=asked)
     if as_json:
         print_json(result.to_json())
     else:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+Kind = Literal["generate", "round_trip", "judge"]
 Message = Mapping[str, str]  # {"role": "user", "content": "..."}
 
 
@@ -13,7 +14,7 @@ class Request:
     """One chat completion. `id` is the caller's and unique within a run of the dispatcher."""
 
     id: str
-    kind: Literal["generate", "judge"]
+    kind: Kind
     doc_id: str
     messages: tuple[Message, ...]
     schema: Mapping[str, Any] | None  # JSON schema of the answer; None: free text

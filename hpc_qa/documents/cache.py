@@ -1,8 +1,9 @@
 """Conversions by content: a file is converted once per converter and kind, whatever it is called.
 
-`<2 hex>/<sha256>/<key>-<kind>/` holds document.md, pages.json, chunks.jsonl and facts.json; the kind is pdf, html,
-markdown or text, as the same bytes can be read in two ways. The folder is renamed into place when it is complete; of
-two that convert the same file the first wins. Failures are kept as well, except those that may pass by themselves.
+`<2 hex>/<sha256>/<key>-<kind>/` holds document.md, pages.json, chunks.jsonl, screening.jsonl and facts.json; the kind
+is pdf, docx, html, markdown or text, as the same bytes can be read in two ways. The folder is renamed into place when
+it is complete; of two that convert the same file the first wins. Failures are kept as well, except those that may pass
+by themselves.
 """
 
 import hashlib
@@ -11,21 +12,24 @@ import os
 import secrets
 import shutil
 import time
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
 from hpc_qa import ownership
 from hpc_qa.config import Config
 from hpc_qa.documents import chunks as chunk_json
+from hpc_qa.documents import converters, ocr, screening
 from hpc_qa.documents import facts as facts_json
 from hpc_qa.documents.chunks import Chunk
-from hpc_qa.documents.conversion import CHUNKS, FACTS, KINDS, MARKDOWN
+from hpc_qa.documents.conversion import CHUNKS, FACTS, MARKDOWN, kind_of
 from hpc_qa.documents.facts import MAX_JSON_BYTES, Facts
+from hpc_qa.documents.screening import Screened
 from hpc_qa.documents.tokens import file_sha256, tokenizer_file
 from hpc_qa.errors import StoreError
 
-CONVERTER = "3"  # raise it whenever the same file would give other Markdown, chunks or sentences
-ENGINES = ("liteparse", "pypdfium2", "pikepdf", "html-to-markdown", "tokenizers")
+CONVERTER = "4"  # raise it whenever the same file would give other Markdown, chunks or sentences
+ENGINES = ("liteparse", "pypdfium2", "pikepdf", "html-to-markdown", "mammoth", "tokenizers", "py3langid")
 STAGING = "staging"
 STALE_S = 24 * 3600
 
@@ -34,11 +38,11 @@ def converter_key(config: Config, project: Path) -> str:
     """Names everything that the result of a conversion depends on, beside the file itself.
 
     Raises:
-        ConfigError: the tokenizer is missing.
+        ConfigError: the tokenizer is missing, or the converters of the site are in each other's way.
     """
     parts = {
         "converter": CONVERTER,
-        "versions": engine_versions(),
+        "versions": engine_versions(config),
         "chunk_size": config.qa.chunk_size,
         "min_word_coverage": config.documents.limits.min_word_coverage,
         "tokenizer": tokenizer_sha256(config, project),
@@ -55,9 +59,17 @@ def tokenizer_sha256(config: Config, project: Path) -> str:
     return file_sha256(tokenizer_file(config, project))
 
 
-def engine_versions() -> dict[str, str]:
-    """The libraries that conversions go through, without importing them."""
-    return {name: version(name) for name in ENGINES}
+def engine_versions(config: Config) -> dict[str, str]:
+    """What conversions go through, without importing it: libraries, converters of the site, OCR where it is wanted.
+
+    Raises:
+        ConfigError: the converters of the site are in each other's way.
+    """
+    versions = {name: version(name) for name in ENGINES}
+    versions |= {media_type: each.name for media_type, each in converters.registered().items()}
+    if config.documents.ocr == "auto":
+        versions["tesseract"] = ocr.look_for(config.documents.ocr_language).description
+    return versions
 
 
 class DocumentCache:
@@ -69,7 +81,7 @@ class DocumentCache:
 
     def folder(self, sha256: str, media_type: str) -> Path:
         """Where a file's conversion is, or would be."""
-        return self.root / sha256[:2] / sha256 / f"{self.key}-{KINDS.get(media_type, 'other')}"
+        return self.root / sha256[:2] / sha256 / f"{self.key}-{kind_of(media_type)}"
 
     def facts(self, sha256: str, media_type: str) -> Facts | None:
         """What is known; None when the file was not converted, or what is there cannot be read."""
@@ -98,6 +110,13 @@ class DocumentCache:
         if facts is None or len(found) != facts.chunks:
             raise StoreError(f"{path}: {len(found)} chunks, not as many as its facts say")
         return found
+
+    def screening(self, sha256: str, media_type: str) -> list[Screened] | None:
+        """What is known of each chunk of a converted file, in their order; None when it cannot be read."""
+        try:
+            return screening.read(self.folder(sha256, media_type) / screening.SCREENING)
+        except (OSError, ValueError):
+            return None
 
     def markdown(self, sha256: str, media_type: str) -> str:
         """The Markdown of a converted file.
@@ -133,7 +152,8 @@ class DocumentCache:
             target.parent.mkdir(parents=True, exist_ok=True)
             if replace and target.exists():
                 old = self.stage()
-                target.rename(old / "replaced")
+                with suppress(FileNotFoundError):  # another process is replacing it as well
+                    target.rename(old / "replaced")
                 shutil.rmtree(old, ignore_errors=True)
             staged.rename(target)
         except OSError as exc:
@@ -146,8 +166,9 @@ class DocumentCache:
         staging = self.root / STAGING
         if staging.is_dir():
             for folder in staging.iterdir():
-                if time.time() - folder.stat().st_mtime > STALE_S:
-                    shutil.rmtree(folder, ignore_errors=True)
+                with suppress(FileNotFoundError):  # another process has just published or removed it
+                    if time.time() - folder.stat().st_mtime > STALE_S:
+                        shutil.rmtree(folder, ignore_errors=True)
 
 
 def read_facts(path: Path) -> Facts:

@@ -7,6 +7,7 @@ to the cache. Every entry ends with one `Conversion`: ok, or failed with a reaso
 import itertools
 import os
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +15,22 @@ from pathlib import Path
 from hpc_qa.config import Config
 from hpc_qa.documents import facts as facts_json
 from hpc_qa.documents.cache import DocumentCache, converter_key, engine_versions, read_facts
-from hpc_qa.documents.conversion import FACTS, KINDS, MARKDOWN, Job, Settings, failed
+from hpc_qa.documents.conversion import FACTS, MARKDOWN, USAGES, Job, Settings, failed, kind_of
+from hpc_qa.documents.converters import registered
 from hpc_qa.documents.facts import Facts, counts
+from hpc_qa.documents.ocr import look_for
 from hpc_qa.documents.sandbox import Ended, Limits, Sandbox
+from hpc_qa.documents.stage_record import Measured, StageRecord
 from hpc_qa.documents.tokens import tokenizer_file
+from hpc_qa.documents.usage import Meter, Usage, read_usages, together
 from hpc_qa.errors import DocumentError, StoreError
 from hpc_qa.manifest import Entry, open_bytes
 from hpc_qa.units import parse_clock
 
+ADVICE = {
+    "malformed": "; saving it anew from a program that shows it may help",
+    "timeout": "; documents.limits.timeout allows more, and OCR of a long scan needs it",
+}
 PASSING = frozenset({"timeout", "not_found", "changed", "denied"})  # may be otherwise next time: not kept
 
 
@@ -41,28 +50,44 @@ class Conversion:
     cached: bool
     seconds: float
     size_bytes: int
+    scanned_pages: int
+    ocr_pages: int
 
 
 def _content(entry: Entry) -> tuple[str, str]:
     """What a conversion depends on: the bytes, and what they are read as."""
-    return entry.sha256, KINDS.get(entry.media_type, entry.media_type)
+    return entry.sha256, kind_of(entry.media_type)
 
 
 OnDone = Callable[[Conversion], None]
 
 
 def convert_all(
-    entries: Sequence[Entry], config: Config, *, project: Path, on_done: OnDone | None = None
+    entries: Sequence[Entry],
+    config: Config,
+    *,
+    project: Path,
+    on_done: OnDone | None = None,
+    record: StageRecord | None = None,
 ) -> list[Conversion]:
     """One conversion per entry, in their order; `on_done` sees each as soon as it is known.
+
+    What it took is left in the cache (`stage_record`) when there was something to convert, and always when `record` is
+    given, which is filled then.
 
     Raises:
         ConfigError: the tokenizer is missing.
         StoreError: the cache cannot be written.
         SandboxError: the process that converts died.
     """
-    work = _Work(config, project, on_done)
-    work.run(entries)
+    began, asked = time.monotonic(), record is not None
+    work = _Work(config, project, on_done, record or StageRecord())
+    try:
+        work.run(entries)
+    finally:  # what was converted before a stop took its time as well
+        if asked or work.record.fresh:
+            work.record.wall_s = round(time.monotonic() - began, 3)
+            work.record.write(project / config.documents.cache)
     return [work.done[entry.doc_id] for entry in entries]
 
 
@@ -75,7 +100,7 @@ def limits_of(config: Config) -> dict[str, float]:
 class _Work:
     """The state of one call: what is known, what waits, what runs."""
 
-    def __init__(self, config: Config, project: Path, on_done: OnDone | None) -> None:
+    def __init__(self, config: Config, project: Path, on_done: OnDone | None, record: StageRecord) -> None:
         limits = config.documents.limits
         self._project = project
         self._on_done = on_done
@@ -87,13 +112,19 @@ class _Work:
             chunk_size=config.qa.chunk_size,
             max_pages=limits.max_pages,
             min_word_coverage=limits.min_word_coverage,
-            versions=engine_versions(),
+            versions=engine_versions(config),
             limits=limits_of(config),
+            ocr=look_for(config.documents.ocr_language) if config.documents.ocr == "auto" else None,
+            converters=registered(),
         )
         self._cache = DocumentCache(project / config.documents.cache, converter_key(config, project))
         self._running: dict[int, tuple[Entry, Path]] = {}
+        self._usages: dict[str, dict[str, Usage]] = {}  # what stages took so far, by doc_id
         self._same: dict[tuple[str, str], list[Entry]] = {}  # entries by content and kind
         self.done: dict[str, Conversion] = {}
+        self.record = record
+        record.memory_limit_bytes, record.processes = self._limits.memory_bytes, self._processes
+        record.converter_key = self._cache.key
 
     def run(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
@@ -125,17 +156,25 @@ class _Work:
                     shutil.rmtree(staged, ignore_errors=True)
 
     def _begin(self, sandbox: Sandbox, job_id: int, entry: Entry) -> None:
-        """Check and copy the document's bytes, then hand them to a child."""
+        """Check and copy the document's bytes, then hand them to a child; unless another process was quicker."""
+        facts = self._cache.facts(entry.sha256, entry.media_type)
+        if facts is not None and counts(facts, self._settings.limits):
+            self._settle(facts, self._same[_content(entry)], cached=True)
+            return
+        meter = Meter(peaks=False)  # of this process, which does not begin anew with each document
+        self._usages[entry.doc_id] = meter.stages
         try:
-            data = open_bytes(entry, self._project, max_bytes=self._max_bytes)
+            with meter.stage("raw_input"):
+                data = open_bytes(entry, self._project, max_bytes=self._max_bytes)
         except DocumentError as exc:
             self._fail(entry, None, exc.reason, exc.detail)
             return
         staged = self._cache.stage()
         source, out = staged / "source", staged / "out"
         try:
-            out.mkdir()
-            source.write_bytes(data)
+            with meter.stage("raw_input"):
+                out.mkdir()
+                source.write_bytes(data)
         except OSError as exc:
             raise StoreError(f"{staged}: {exc.strerror}", hint="is the file system of the cache full?") from exc
         self._running[job_id] = (entry, staged)
@@ -143,10 +182,13 @@ class _Work:
 
     def _end(self, ended: Ended) -> None:
         entry, staged = self._running.pop(ended.job_id)
+        usages = read_usages(staged / USAGES)
+        if ended.outcome != "done":
+            usages.setdefault("conversion", Usage(ended.seconds, ended.cpu_s, ended.memory_peak_bytes))
+        self._usages[entry.doc_id] = together(self._usages[entry.doc_id], usages)
         if ended.outcome != "done":
             reason = "malformed" if ended.outcome == "crashed" else ended.outcome
-            advice = "; saving it anew from a program that shows it may help" if reason == "malformed" else ""
-            self._fail(entry, staged, reason, ended.detail + advice)
+            self._fail(entry, staged, reason, ended.detail + ADVICE.get(reason, ""))
             return
         try:
             facts = read_facts(staged / "out" / FACTS)
@@ -191,7 +233,14 @@ class _Work:
                 cached=cached or index > 0,
                 seconds=0.0 if cached or index > 0 else facts.seconds,
                 size_bytes=entry.bytes,
+                scanned_pages=len(facts.scanned_pages),
+                ocr_pages=len(facts.ocr_pages),
             )
             self.done[entry.doc_id] = conversion
+            stages = self._usages.pop(entry.doc_id, {})
+            kind = kind_of(entry.media_type)
+            self.record.documents.append(
+                Measured(entry.doc_id, entry.sha256, kind, entry.bytes, conversion.cached, facts.reason, stages)
+            )
             if self._on_done is not None:
                 self._on_done(conversion)

@@ -32,6 +32,7 @@ class Facts:
     word_coverage: float | None = None
     low_pages: list[int] = field(default_factory=list)
     scanned_pages: list[int] = field(default_factory=list)
+    ocr_pages: list[int] = field(default_factory=list)
     structure: bool = True
     repaired: bool = False
     encoding: str | None = None
@@ -39,8 +40,12 @@ class Facts:
     undecodable: int = 0
     removed_characters: int = 0
     suspicious_unicode: bool = False
+    hidden_words: int = 0  # that a reader of the page would not see
+    language: str | None = None  # that most of its tokens are in; None: it does not show
+    suspicious: dict[str, int] = field(default_factory=dict)  # chunks by flag, see `suspicion`
+    unworthy: dict[str, int] = field(default_factory=dict)  # chunks by kind, see `worthiness`
+    sketch: str | None = None  # by which near-identical documents are found, see `reissues`
     seconds: float = 0.0
-    chunking_cpu_s: float = 0.0  # CPU seconds of the chunks and their sentences; the rest of the time gave the Markdown
     limits: dict[str, float] = field(default_factory=dict)  # in force; a failure by a limit holds for these only
 
 
@@ -78,6 +83,8 @@ def settled_state(
     >>> settled_state("failed", "encrypted", 0, max_chunks=None), settled_state("ok", None, 9, max_chunks=8)
     (('failed', 'encrypted'), ('skipped', 'too_many_chunks'))
     """
+    if status == "skipped":  # it was never to be converted
+        return "skipped", reason or "unknown"
     if status != "ok":
         return "failed", reason or "conversion"
     if not chunks:

@@ -2,7 +2,8 @@
 
 PDFium's raw page text comes first: it tells encrypted and broken files, counts pages and words, and is the measure for
 what follows. `liteparse` makes the Markdown; a file that it cannot open is repaired once with `pikepdf`; Markdown that
-lost too many words is replaced by the raw text, without structure. OCR is not done: pages that are pictures are named.
+lost too many words is replaced by the raw text, without structure. Pages that are pictures are named, and read where
+OCR is wanted: what it says of them is their raw text and their Markdown.
 """
 
 import io
@@ -15,11 +16,13 @@ from hpc_qa.documents.extracted import Extracted
 from hpc_qa.documents.fidelity import (
     LOW_ASSOCIATION,
     PageByPage,
+    RunningLines,
     count_words,
     running_lines,
     without_running_lines,
 )
 from hpc_qa.documents.headings import large_lines, with_headings
+from hpc_qa.documents.ocr import Ocr, read_pages
 from hpc_qa.documents.ruled import Page, mended
 from hpc_qa.documents.signatures import format_of
 from hpc_qa.documents.text import clean, squeezed, without_escapes, without_padding
@@ -47,7 +50,7 @@ class _Raw:
     title: str | None
 
 
-def read_pdf(data: bytes, *, max_pages: int, min_word_coverage: float) -> Extracted:
+def read_pdf(data: bytes, *, max_pages: int, min_word_coverage: float, ocr: Ocr | None = None) -> Extracted:
     """A PDF's text as Markdown.
 
     Raises:
@@ -56,21 +59,45 @@ def read_pdf(data: bytes, *, max_pages: int, min_word_coverage: float) -> Extrac
     _check_header(data)
     truncated = is_cut_off(data)  # of the file as it came: a repaired one has its end
     data, raw, repaired = _open(data, max_pages)
-    _check_text(raw, truncated=truncated)
-    running = running_lines(raw.pages)
-    bodies = [without_running_lines(page, place, running) for place, page in enumerate(raw.pages, start=1)]
+    by_ocr = read_pages(data, raw.scanned, ocr) if ocr and not ocr.fault and raw.scanned else {}
+    for number, text in by_ocr.items():
+        raw.words += count_words(text) - count_words(raw.pages[number - 1])
+        raw.pages[number - 1] = text
+    _check_text(raw, ocr, truncated=truncated)
+    bodies, running = _without_running_lines(raw.pages)
     parsed = _parse(data, max_pages)
     if parsed is None and not repaired:
         data, repaired = _repair(data), True
         parsed = _parse(data, max_pages)
     markdown_pages = None if parsed is None else _mended(data, parsed, max_pages)
     if markdown_pages is not None and len(markdown_pages) == len(bodies):
-        cleaned = [without_running_lines(page, place, running) for place, page in enumerate(markdown_pages, start=1)]
+        cleaned = [
+            without_running_lines(by_ocr.get(place, page), place, running)
+            for place, page in enumerate(markdown_pages, start=1)
+        ]
         pages, low, covered = _checked_pages(bodies, cleaned)
         if covered >= min_word_coverage:
-            return replace(_joined(pages, "liteparse", raw, covered, low, repaired), truncated=truncated)
+            joined = _joined(pages, "liteparse", raw, covered, low, repaired)
+            return replace(joined, truncated=truncated, ocr_pages=sorted(by_ocr))
     plain = _joined([_as_paragraphs(body) for body in bodies], "pypdfium2", raw, 1.0, [], repaired)
-    return replace(plain, truncated=truncated)
+    return replace(plain, truncated=truncated, ocr_pages=sorted(by_ocr))
+
+
+def read_bodies(data: bytes, max_pages: int) -> list[str] | None:
+    """The raw text of each page without its header and footer; None where PDFium cannot read the file.
+
+    Raises:
+        DocumentError: `encrypted` or `too_many_pages`.
+    """
+    raw = _read_raw(data, max_pages)
+    return None if raw is None else _without_running_lines(raw.pages)[0]
+
+
+def _without_running_lines(pages: Sequence[str]) -> tuple[list[str], RunningLines]:
+    """The raw pages without headers and footers, and these; a form in three copies is text, though its lines repeat."""
+    running = running_lines(pages)
+    bodies = [without_running_lines(page, place, running) for place, page in enumerate(pages, start=1)]
+    return (bodies, running) if any(map(count_words, bodies)) else (list(pages), RunningLines(frozenset(), {}))
 
 
 def is_cut_off(data: bytes) -> bool:
@@ -145,7 +172,7 @@ def _read_raw_page(document: "PdfDocument", index: int, raw: _Raw) -> None:
 
 
 def _pictures(page: "PdfPage") -> tuple[int, float]:
-    """How many objects a page has, and the share of its area that the largest picture takes."""
+    """How many objects a page has, and the share of its area that pictures take; some scanners make strips."""
     import pypdfium2.raw
 
     width, height = page.get_size()
@@ -154,19 +181,25 @@ def _pictures(page: "PdfPage") -> tuple[int, float]:
         marks += 1
         if item.type == pypdfium2.raw.FPDF_PAGEOBJ_IMAGE:
             left, bottom, right, top = item.get_bounds()
-            share = max(share, abs((right - left) * (top - bottom)) / max(1.0, width * height))
-    return marks, share
+            share += abs((right - left) * (top - bottom)) / max(1.0, width * height)
+    return marks, min(1.0, share)
 
 
-def _check_text(raw: _Raw, *, truncated: bool) -> None:
+def _check_text(raw: _Raw, ocr: Ocr | None, *, truncated: bool) -> None:
     found, pages = raw.words, len(raw.pages)
     if found == 0 and truncated:
         raise DocumentError("malformed", "the file is cut off, and nothing of its text is left; get it again")
     if found == 0 and raw.marks == 0:
         raise DocumentError("empty", f"nothing on {pages} pages")
+    said = f"{found} words on {pages} pages, {len(raw.scanned)} of them pictures"
+    if ocr and not ocr.fault:
+        if found == 0:
+            raise DocumentError("empty", f"{said}, on which OCR found no text")
+        return
     if found == 0 or (found < MIN_WORDS_A_PAGE * pages and 2 * len(raw.scanned) >= pages):
-        said = f"{found} words on {pages} pages, {len(raw.scanned)} of them pictures"
-        raise DocumentError("needs_ocr", f"{said}; recognise the text first, with ocrmypdf for example")
+        advice = ocr.fault if ocr else "set documents.ocr to auto"
+        detail = f"{said}; {advice}, or recognise the text first, with ocrmypdf for example"
+        raise DocumentError("needs_ocr", detail, pages=pages, scanned_pages=raw.scanned)
 
 
 def _parse(data: bytes, max_pages: int) -> list[Page] | None:
@@ -247,14 +280,15 @@ def _as_paragraphs(raw_page: str) -> str:
 
 def _joined(pages: Sequence[str], engine: str, raw: _Raw, covered: float, low: list[int], repaired: bool) -> Extracted:
     """One Markdown text; a sentence that runs over a page end is not cut by an empty line."""
-    text, starts, removed, suspicious = "", [], 0, False
+    text, starts, removed, places = "", [], 0, list[str]()
     parts: list[str] = []
     position = 0
     previous = ""
     for page in pages:
-        cleaned, count, hiding = clean(page)
+        cleaned, count, hidden = clean(page)
         body = squeezed(without_padding(without_escapes(cleaned))).strip("\n")
-        removed, suspicious = removed + count, suspicious or hiding
+        removed += count
+        places += hidden
         glue = "" if not previous else ("\n" if _runs_on(previous, body) else "\n\n")
         starts.append(position + (len(glue) if body else 0))
         if body:
@@ -273,7 +307,8 @@ def _joined(pages: Sequence[str], engine: str, raw: _Raw, covered: float, low: l
         repaired=repaired,
         title=raw.title,
         removed_characters=removed,
-        suspicious_unicode=suspicious,
+        suspicious_unicode=bool(places),
+        hidden_places=places,
     )
 
 

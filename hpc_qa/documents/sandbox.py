@@ -26,7 +26,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal, Self
 
-from hpc_qa.documents.conversion import Job, Settings, convert_document
+from hpc_qa.documents.conversion import Job, Settings, convert_document, settings_from
+from hpc_qa.documents.converters import preload
 from hpc_qa.documents.pieces import CountTokens
 from hpc_qa.errors import SandboxError
 
@@ -45,6 +46,7 @@ PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
 # each thread counts as address space, and a node with many cores would reach the memory limit by that alone.
 ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "2",
+    "OPENBLAS_NUM_THREADS": "1",
     "RAYON_NUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "LC_ALL": "C.UTF-8",
@@ -68,6 +70,8 @@ class Ended:
     outcome: Outcome
     detail: str
     seconds: float
+    cpu_s: float
+    memory_peak_bytes: int
 
 
 class Sandbox:
@@ -163,7 +167,8 @@ def serve() -> None:
     for number in (signal.SIGTERM, signal.SIGUSR2):  # Slurm sends them to every process of a job step; we end with the
         signal.signal(number, signal.SIG_IGN)  # client, and no document is to be blamed for a child that died of them
     _leave_network()
-    settings, limits = Settings(**hello["settings"]), Limits(**hello["limits"])
+    settings, limits = settings_from(hello["settings"]), Limits(**hello["limits"])
+    preload(settings.converters.values())
     count = _preload(Path(hello["tokenizer"]))
     _Server(channel, settings, limits, count).run(rest)
 
@@ -260,7 +265,8 @@ class _Server:
             _, status, usage = os.wait4(found.si_pid, 0)
             child = self._children.pop(found.si_pid)
             outcome, detail = self._judge(child, status, usage)
-            yield Ended(child.job_id, outcome, detail, time.monotonic() - child.began)
+            cpu_s, peak = usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+            yield Ended(child.job_id, outcome, detail, time.monotonic() - child.began, cpu_s, peak)
 
     def _judge(self, child: _Child, status: int, usage: resource.struct_rusage) -> tuple[Outcome, str]:
         code = os.waitstatus_to_exitcode(status)
@@ -286,12 +292,15 @@ def _preload(tokenizer: Path) -> CountTokens:
     """Import what children need, and the tokenizer; nothing here may start a thread."""
     import html_to_markdown  # noqa: F401 - loaded once, before any fork
     import liteparse  # noqa: F401 - loaded once, before any fork
+    import mammoth  # noqa: F401 - loaded once, before any fork
     import pikepdf  # noqa: F401 - loaded once, before any fork
     import pypdfium2  # noqa: F401 - loaded once, before any fork
 
+    from hpc_qa.documents.languages import identifier
     from hpc_qa.documents.tokens import token_counter
 
     count = token_counter(tokenizer)
+    identifier()
     gc.collect()
     gc.freeze()  # a collection in a child would otherwise copy the pages that it shares with us
     return count

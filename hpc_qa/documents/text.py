@@ -7,15 +7,18 @@ padding; invisible ones that hide or reorder text are reported as suspicious. Jo
 selectors behind ideographs are part of the spelling and stay.
 """
 
+import itertools
 import re
 import unicodedata
 from dataclasses import dataclass
 
 from hpc_qa.documents.extracted import Extracted
 from hpc_qa.documents.signatures import format_of
+from hpc_qa.documents.suspicion import PLACE, place_of
 from hpc_qa.errors import DocumentError
 
 MAX_CONTROL_SHARE = 0.02
+MAX_PLACES = 100  # of hidden characters that are looked for again in the chunks
 REPLACEMENT = "\ufffd"
 
 _BOMS = (  # UTF-32 first: its mark begins with that of UTF-16
@@ -81,14 +84,15 @@ def read_markdown(data: bytes) -> Extracted:
     return _finished(markdown, decoded, cleaned, "markdown")
 
 
-def _finished(markdown: str, decoded: "Decoded", cleaned: tuple[str, int, bool], engine: str) -> Extracted:
+def _finished(markdown: str, decoded: "Decoded", cleaned: tuple[str, int, list[str]], engine: str) -> Extracted:
     return Extracted(
         markdown=squeezed(markdown),
         engine=engine,
         encoding=decoded.encoding,
         undecodable=decoded.undecodable,
         removed_characters=cleaned[1],
-        suspicious_unicode=cleaned[2],
+        suspicious_unicode=bool(cleaned[2]),
+        hidden_places=cleaned[2],
     )
 
 
@@ -155,18 +159,27 @@ def _checked(decoded: Decoded) -> Decoded:
     return decoded
 
 
-def clean(text: str) -> tuple[str, int, bool]:
-    """Clean text, how many characters were taken out, and whether some of them hid or reordered text."""
+def clean(text: str) -> tuple[str, int, list[str]]:
+    """Clean text, how many characters were taken out, and in front of what some of them hid or reordered text."""
     if _PLAIN.fullmatch(text):
-        return text, 0, False
+        return text, 0, []
     text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x0c", "\n\n")
     text = text.replace("\u2028", "\n").replace("\u2029", "\n\n").replace("\x85", "\n")
     before = len(text)
-    text, hiding = _HIDING.subn("", text)
+    text, places = _without_hiding(text)
     text = _INVISIBLE.sub("", text)
     removed = before - len(text)
     text = _SPACES.sub(" ", text).translate(_LIGATURES).translate(_SYMBOL_BULLETS)
-    return unicodedata.normalize("NFC", text.expandtabs(4)), removed, hiding > 0
+    return unicodedata.normalize("NFC", text.expandtabs(4)), removed, places
+
+
+def _without_hiding(text: str) -> tuple[str, list[str]]:
+    """The text without characters that hide or reorder, and the places where they were, up to `MAX_PLACES`."""
+    places: dict[str, None] = {}
+    for match in itertools.islice(_HIDING.finditer(text), MAX_PLACES):
+        following = _HIDING.sub("", text[match.end() : match.end() + 8 * PLACE])
+        places.setdefault(place_of(unicodedata.normalize("NFC", following)))
+    return _HIDING.sub("", text), list(places)
 
 
 def squeezed(markdown: str) -> str:

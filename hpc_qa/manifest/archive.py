@@ -63,8 +63,7 @@ def open_member(stream: IO[bytes], name: str) -> Iterator[IO[bytes]]:
     except KeyError as exc:
         raise DocumentError("not_found", "the archive has no such member") from exc
     if fault := member_fault(info):
-        reason = "encrypted" if fault == "encrypted" else "too_large" if "unpacks" in fault else "denied"
-        raise DocumentError(reason, f"member of an archive: {fault}")
+        raise DocumentError(reason_of(fault), f"member of an archive: {fault}")
     try:
         with archive.open(info) as inner:
             yield inner
@@ -90,6 +89,15 @@ def member_fault(info: zipfile.ZipInfo) -> str | None:
     if _is_bomb(info.file_size, info.compress_size):
         return f"unpacks to more than {MAX_RATIO} times its size"
     return None
+
+
+def reason_of(fault: str) -> str:
+    """The short word for what `member_fault` says.
+
+    >>> reason_of("encrypted"), reason_of("unpacks to more than 1 GiB"), reason_of("a symbolic link")
+    ('encrypted', 'too_large', 'denied')
+    """
+    return "encrypted" if fault == "encrypted" else "too_large" if "unpacks" in fault else "denied"
 
 
 def _is_bomb(unpacked: int, packed: int) -> bool:
@@ -124,7 +132,7 @@ def _opened(stream: IO[bytes]) -> zipfile.ZipFile:
         return _last[identity]
     try:
         archive = zipfile.ZipFile(_Bounded(stream))
-        _check(archive.infolist(), status.st_size)
+        check(archive.infolist(), status.st_size)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, OverflowError) as exc:
         stream.close()
         raise DocumentError("malformed", f"the ZIP archive cannot be read: {exc}") from exc
@@ -138,8 +146,12 @@ def _opened(stream: IO[bytes]) -> zipfile.ZipFile:
     return archive
 
 
-def _check(infos: list[zipfile.ZipInfo], archive_bytes: int) -> None:
-    """Refuse an archive as a whole: too many members, some that share bytes, or a bomb of many."""
+def check(infos: list[zipfile.ZipInfo], archive_bytes: int) -> None:
+    """Refuse an archive as a whole: too many members, some that share bytes, or a bomb of many.
+
+    Raises:
+        DocumentError: `too_large` or `malformed`.
+    """
     if len(infos) > MAX_MEMBERS:
         raise DocumentError("too_large", f"{len(infos)} members, the limit is {MAX_MEMBERS}; divide the archive")
     end = 0

@@ -57,7 +57,7 @@ def build(sources: Iterable[Path | str], *, project: Path, root: Path | None = N
             f"no document found in {', '.join(map(str, paths))}",
             *(f"{path}: {reason}" for path, reason in result.refused[:MAX_NAMED]),
             *(unsupported(name) for name in sorted(result.unsupported)[:MAX_NAMED]),
-            hint="name PDF, HTML, Markdown or text files, or folders and ZIP archives that hold some",
+            hint="name PDF, DOCX, HTML, Markdown or text files, or folders and ZIP archives that hold some",
         )
     return result
 

@@ -22,8 +22,10 @@ _DOC_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
+DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 MEDIA_TYPES = {
     ".pdf": "application/pdf",
+    ".docx": DOCX,
     ".html": "text/html",
     ".htm": "text/html",
     ".xhtml": "text/html",
@@ -49,6 +51,7 @@ class Entry:
     size_class: str
     tokens: int | None = None
     batch: str | None = None
+    license: str | None = None  # of the document, where somebody said it
 
 
 def media_type(path: str) -> str | None:
@@ -129,7 +132,7 @@ _TEXT, _NUMBER = r'"([ !#-\[\]-~]+)"', "(0|[1-9][0-9]{0,17})"  # without escapes
 _PLAIN = re.compile(
     rf'{{"doc_id": "({_DOC_ID.pattern})", "path": (?!"/){_TEXT}, "root": {_TEXT}, "sha256": "({_SHA256.pattern})", '
     rf'"bytes": {_NUMBER}, "media_type": {_TEXT}, "pages": (?:null|{_NUMBER}), "size_class": {_TEXT}'
-    rf'(?:, "tokens": {_NUMBER})?(?:, "batch": {_TEXT})?}}\n'
+    rf'(?:, "tokens": {_NUMBER})?(?:, "batch": {_TEXT})?(?:, "license": {_TEXT})?}}\n'
 )
 
 
@@ -142,10 +145,10 @@ def plain_entry(line: str) -> Entry | None:
     found = _PLAIN.fullmatch(line)
     if found is None or ".." in line or "!/" in line:  # the path may lead out of its root or its archive
         return None
-    doc_id, path, root, sha256, size, kind, pages, class_of_size, tokens, batch = found.groups()
+    doc_id, path, root, sha256, size, kind, pages, class_of_size, tokens, batch, said = found.groups()
     return Entry(
         doc_id, path, root, sha256, int(size), kind, int(pages) if pages else None, class_of_size,
-        int(tokens) if tokens else None, batch,
+        int(tokens) if tokens else None, batch, said,
     )  # fmt: skip
 
 
@@ -169,6 +172,7 @@ def entry_from(fields: Mapping[str, Any]) -> Entry:
         size_class=fields.get("size_class") or size_class(fields["bytes"]),
         tokens=fields.get("tokens"),
         batch=fields.get("batch"),
+        license=fields.get("license"),
     )
 
 
@@ -177,7 +181,7 @@ def _field_faults(fields: Mapping[str, Any]) -> list[str]:
     faults += (f"{name} is null" for name in REQUIRED if name in fields and fields[name] is None)
     faults += (
         f"{name} is not a text"
-        for name in ("doc_id", "path", "root", "sha256", "media_type", "size_class", "batch")
+        for name in ("doc_id", "path", "root", "sha256", "media_type", "size_class", "batch", "license")
         if fields.get(name) is not None and not (isinstance(fields[name], str) and fields[name])
     )
     faults += (

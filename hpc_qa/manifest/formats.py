@@ -6,10 +6,10 @@ What can be read is in `entry.MEDIA_TYPES`. A suffix that stands in neither is n
 _AS_PDF = "export it as PDF"
 _UNPACK = "unpack it, or pack its files as ZIP"
 _OCR = "recognise its text with OCR and save it as PDF"
-_DATA = "data and no document; what should be asked about has to be text, Markdown, HTML or PDF"
+_DATA = "data and no document; what should be asked about has to be text, Markdown, HTML, DOCX or PDF"
 
 _ADVICE = {
-    "Word": (".doc .docx .docm .dot .dotx", _AS_PDF),
+    "Word": (".doc .docm .dot .dotx", "save it as .docx"),
     "Excel": (".xls .xlsx .xlsm .xlsb", _AS_PDF),
     "PowerPoint": (".ppt .pptx .pptm .pps .ppsx", _AS_PDF),
     "OpenDocument": (".odt .ods .odp .odg .ott", _AS_PDF),
@@ -35,12 +35,12 @@ _BY_SUFFIX = {suffix: (name, advice) for name, (suffixes, advice) in _ADVICE.ite
 def unsupported(suffix: str) -> str:
     """What a file with this suffix is, and what to do.
 
-    >>> unsupported(".docx"), unsupported(".qqq")
-    ('.docx is Word, which is not read: export it as PDF', '.qqq is not read: export it as PDF, HTML, Markdown or text')
+    >>> unsupported(".doc"), unsupported(".qqq")
+    ('.doc is Word, which is not read: save it as .docx', '.qqq is not read: export it as PDF, DOCX, HTML or text')
     """
     if suffix == "(none)":
         return "a name without a suffix is not read: it has to say what the file is, report.txt for example"
     if suffix not in _BY_SUFFIX:
-        return f"{suffix} is not read: export it as PDF, HTML, Markdown or text"
+        return f"{suffix} is not read: export it as PDF, DOCX, HTML or text"
     name, advice = _BY_SUFFIX[suffix]
     return f"{suffix} is {name}, which is not read: {advice}"

@@ -10,8 +10,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from scipy.special import stdtrit
-
 LEVEL = 0.95
 Z = statistics.NormalDist().inv_cdf((1 + LEVEL) / 2)
 LOWEST, HIGHEST = 1, 5  # of a score
@@ -41,6 +39,8 @@ def mean_score(scores: Sequence[float]) -> Estimate:
     n, mean = len(scores), statistics.fmean(scores)
     if n == 1:
         return Estimate(mean, None, None, 1)
+    from scipy.special import stdtrit  # half a second, which a command without ratings need not wait for
+
     half = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * statistics.stdev(scores) / math.sqrt(n)
     return Estimate(mean, max(LOWEST, mean - half), min(HIGHEST, mean + half), n)
 

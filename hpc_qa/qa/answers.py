@@ -5,12 +5,12 @@ that cannot be read is a RequestError with a reason. Whether a draft is any good
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hpc_qa.documents.chunks import Chunk
 from hpc_qa.errors import RequestError
-from hpc_qa.qa.generation import QUESTION_TYPES, Ask
+from hpc_qa.qa.generation import Ask
 from hpc_qa.qa.markup import plain
 from hpc_qa.qa.targets import question_type
 
@@ -25,7 +25,8 @@ class Draft:
     answer: str
     evidence_numbers: tuple[int, ...]  # as given, those that do not exist included
     evidence: tuple[str, ...]  # verbatim slices of the chunk, one per number that exists
-    question_type: str
+    question_type: str | None  # None: the model named none that was asked for
+    difficulty: str | None = None  # None: it was not asked for, or named none
 
 
 def parse(ask: Ask, text: str, finish_reason: str | None) -> list[Draft]:
@@ -49,7 +50,7 @@ def parse(ask: Ask, text: str, finish_reason: str | None) -> list[Draft]:
         items = _load(ask, text, finish_reason).get("items")
     if not isinstance(items, list):
         raise RequestError("bad_output", "items is not a list", retryable=ask.temperature > 0)
-    drafts = [_abstractive(ask.chunk, item) for item in items[: ask.count]]
+    drafts = [_abstractive(ask, item) for item in items[: ask.count]]
     return [draft for draft in drafts if draft is not None]
 
 
@@ -87,7 +88,7 @@ def _extractive(ask: Ask, target: int, reply: dict[str, Any]) -> Draft:
     return Draft(tidy(question), plain(sentence), (target,), (sentence,), question_type(sentence))
 
 
-def _abstractive(chunk: Chunk, item: Any) -> Draft | None:
+def _abstractive(ask: Ask, item: Any) -> Draft | None:
     """One item as a draft; None when it lacks a part. Doubled numbers are given once."""
     if not isinstance(item, dict):
         return None
@@ -95,9 +96,14 @@ def _abstractive(chunk: Chunk, item: Any) -> Draft | None:
     if not isinstance(question, str) or not isinstance(answer, str) or not isinstance(given, list):
         return None
     numbers = tuple(dict.fromkeys(n for n in given if isinstance(n, int) and not isinstance(n, bool)))
-    evidence = tuple(chunk.sentence(n) for n in numbers if 1 <= n <= len(chunk.sentences))
-    kind = item.get("question_type")
-    return Draft(tidy(question), tidy(answer), numbers, evidence, kind if kind in QUESTION_TYPES else "factual")
+    evidence = tuple(ask.chunk.sentence(n) for n in numbers if 1 <= n <= len(ask.chunk.sentences))
+    kind = _one_of(ask.question_types, item.get("question_type")) or _one_of(ask.question_types, "factual")
+    level = _one_of(ask.difficulty, item.get("difficulty"))
+    return Draft(tidy(question), tidy(answer), numbers, evidence, kind, level)
+
+
+def _one_of(known: Sequence[str], given: object) -> str | None:
+    return given if isinstance(given, str) and given in known else None
 
 
 def tidy(text: str) -> str:

@@ -5,6 +5,7 @@ Text in, sets of normalised tokens out. What a sentence means is not known here;
 
 import re
 from collections import Counter
+from functools import lru_cache
 
 _MONTHS = "january february march april june july august september october november december"
 _DAYS = "monday tuesday wednesday thursday friday saturday sunday"
@@ -27,6 +28,10 @@ _NEGATIONS = frozenset("not no never none nor neither nothing nobody without can
 # May and can permit alike; will and would are mostly tense.
 _MODALS = {word: word for word in ("shall", "must", "should")} | dict.fromkeys(("may", "might", "can", "could"), "may")
 
+# A text without a digit has no number or date unless one of these words stands in it, and no duty without the others.
+NUMBER_WORDS = frozenset(_NUMBER_WORDS) | _NAMED_DATES | frozenset(_SHORT_MONTHS)
+DUTY_WORDS = frozenset(_MODALS) | _NEGATIONS | {"t"}  # the end of "don't"
+
 # A run of letters and digits and the signs that join them; a code when it holds a digit: 42, 1,000.50, CMS-64, 5%.
 _CODE = re.compile(r"[^\W_]+(?:[.,:/_\-]+(?=[^\W_])[^\W_]+)*%?")
 # "30-day" supports "30 days", "19-64" supports "19 to 64"; "AB-10" is a name and supports no 10.
@@ -46,7 +51,7 @@ def numbers(text: str) -> Counter[str]:
     text = _PERCENT.sub("%", text.replace("–", "-"))
     months = len(_MONTH_MAY.findall(text))
     found: Counter[str] = Counter({"may": months} if months else {})
-    codes = [token for token in _CODE.findall(text) if any(c.isdigit() for c in token)]
+    codes = [token for token in _CODE.findall(text) if not token.isalpha() and any(map(str.isdigit, token))]
     found.update(_code(token) for token in codes)
     for word in _WORD.findall(text):
         token = _word(word)
@@ -68,6 +73,7 @@ def _code(token: str) -> str:
     return ordinal.group(1) if ordinal else folded
 
 
+@lru_cache(1 << 16)  # a million questions have few words
 def _word(word: str) -> str | None:
     """A number word or the name of a month or day, else None."""
     folded = word.casefold()

@@ -18,10 +18,16 @@ from hpc_qa.qa.openings import opening
 from hpc_qa.qa.prompts import Message, Prompts
 from hpc_qa.qa.targets import targets
 
-QUESTION_TYPES = (
-    "factual", "definition", "numeric", "requirement", "condition", "procedure", "comparison", "exception", "scenario",
-)  # fmt: skip
 EXTRACTIVE_MAX_TOKENS = 96  # one question and its JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A pair that did not count, as the model is shown it when it is asked again."""
+
+    question: str
+    answer: str
+    why: str  # a sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,9 @@ class Ask:
     temperature: float
     max_question_chars: int
     max_answer_chars: int
+    question_types: tuple[str, ...]  # abstractive: of which the model names one
+    difficulty: tuple[str, ...]  # likewise; empty: it is not asked for
+    rejected: tuple[Rejected, ...] = ()  # what came of it before, when it is asked again
 
     def document(self, prompts: Prompts) -> str:
         """What the request begins with; the judge's request about this ask begins with the same text."""
@@ -47,11 +56,21 @@ class Ask:
         """The chat of this request."""
         document = self.document(prompts)
         if self.target is None:
-            types = ", ".join(QUESTION_TYPES)
-            return prompts.messages(document, prompts.fill("abstractive", count=str(self.count), question_types=types))
+            types = ", ".join(self.question_types)
+            instruction = prompts.fill("abstractive", count=str(self.count), question_types=types)
+            if self.difficulty:
+                instruction += "\n" + prompts.fill("difficulty", levels=", ".join(self.difficulty))
+            return prompts.messages(document, instruction + self._again(prompts))
         sentence = _sentence(self.chunk, self.target)
         instruction = prompts.fill("extractive", number=str(self.target), sentence=sentence)
-        return prompts.messages(document, instruction, prompts.extractive_examples())
+        return prompts.messages(document, instruction + self._again(prompts), prompts.extractive_examples())
+
+    def _again(self, prompts: Prompts) -> str:
+        """What the instruction adds when it is given again."""
+        if not self.rejected:
+            return ""
+        lines = [f"- {one.question} {one.answer}\n  {one.why}" for one in self.rejected]
+        return "\n\n" + prompts.fill("again", rejected="\n".join(lines))
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -62,10 +81,13 @@ class Ask:
         if self.target is not None:
             return _closed({"question": question})
         number = {"type": "integer", "minimum": 1, "maximum": len(self.chunk.sentences)}
+        kinds: dict[str, Any] = {"question_type": {"type": "string", "enum": list(self.question_types)}}
+        if self.difficulty:
+            kinds["difficulty"] = {"type": "string", "enum": list(self.difficulty)}
         item = _closed(
             {
                 "evidence": {"type": "array", "items": number, "minItems": 1, "maxItems": 6},
-                "question_type": {"type": "string", "enum": list(QUESTION_TYPES)},
+                **kinds,
                 "question": question,
                 "answer": {"type": "string", "minLength": 2, "maxLength": self.max_answer_chars},
             }
@@ -89,7 +111,7 @@ def asks(chunk: Chunk, qa: Qa, *, limit: int | None = None, seed: int = 0) -> li
         return []
     if qa.answer_style == "abstractive":
         return [_ask(chunk, qa, item=0, count=count, target=None)]
-    chosen = targets(chunk, count, seed=seed)
+    chosen = targets(chunk, count, seed=seed, types=qa.question_types)
     return [_ask(chunk, qa, item=item, count=1, target=number) for item, number in enumerate(chosen)]
 
 
@@ -106,6 +128,8 @@ def _ask(chunk: Chunk, qa: Qa, *, item: int, count: int, target: int | None) -> 
         temperature=qa.temperature,
         max_question_chars=qa.checks.max_question_chars,
         max_answer_chars=qa.checks.max_answer_chars,
+        question_types=tuple(qa.question_types),
+        difficulty=tuple(qa.difficulty),
     )
 
 
@@ -141,7 +165,7 @@ def capacity_of(chunk: Chunk, qa: Qa, *, seed: int = 0) -> int:
         return 0
     if qa.answer_style == "abstractive":
         return qa.questions_per_chunk
-    return len(targets(chunk, qa.questions_per_chunk, seed=seed))
+    return len(targets(chunk, qa.questions_per_chunk, seed=seed, types=qa.question_types))
 
 
 def _spread(chunks: Sequence[Chunk], draw: random.Random) -> list[Chunk]:

@@ -57,6 +57,28 @@ def opening(sentence: str) -> str | None:
     return f"^({_asks_for(subject)}) {lead}{REST}" if lead else None
 
 
+def whole_question(sentence: str) -> str | None:
+    """A question that the sentence answers, made of its own words without a model; None where its form is not plain.
+
+    >>> whole_question("The backup command does not copy hidden files.")
+    'Which command does not copy hidden files?'
+    """
+    if opening(sentence) is None:
+        return None
+    condition = _CONDITION.match(sentence)
+    if condition:
+        return f"What happens {condition.group(1).lower()} {condition.group(2)}?"
+    parts = _split(sentence)
+    if parts is None:
+        return None
+    subject, predicate = parts
+    if defines := _DEFINES.match(predicate):
+        name = _name(subject)
+        return f"What {defines.group(1)} {name}?".replace("\\.", ".") if name else None
+    asks_for = _asks_for(subject).split("|")[0]
+    return f"{asks_for} {predicate}?" if asks_for.startswith("Which ") else None
+
+
 def _split(sentence: str) -> tuple[str, str] | None:
     """Subject and predicate, when the subject is a short plain noun phrase."""
     verb = _VERB.search(sentence)

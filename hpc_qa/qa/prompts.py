@@ -38,8 +38,11 @@ TEMPLATES: Mapping[str, Placeholders] = {
     "document": Placeholders(frozenset({"sentences"}), frozenset({"headings", "boundary"})),
     "reply": Placeholders(frozenset()),
     "abstractive": Placeholders(frozenset({"count"}), frozenset({"question_types"})),
+    "difficulty": Placeholders(frozenset({"levels"})),
     "extractive": Placeholders(frozenset({"sentence"}), frozenset({"number"})),
     "examples": Placeholders(frozenset()),
+    "again": Placeholders(frozenset({"rejected"})),
+    "round_trip": Placeholders(frozenset({"question"})),
     "judge": Placeholders(frozenset({"question", "answer"}), frozenset({"evidence"})),
 }
 

@@ -12,12 +12,17 @@ _NOUN = (
     "(?:text|passage|document|section|sentence|paragraph|chapter|page|table|figure|example|list|excerpt|context|chunk"
     "|statement|above|article|snippet|description|heading)"
 )
+_WORK = "(?:manual|guide|handbook|author|source|information|material)s?"  # by which a text speaks of itself as a whole
 _POINTS_AT_THE_TEXT = re.compile(
     rf"""
     \b(?: (?:according\ to|based\ on|in|from|of|by|per)
           \ (?:the|this|that)\ (?:given\ |above\ |following\ |provided\ |previous\ )?{_NOUN}
-        | (?:the|this|that)\ {_NOUN}
+        | (?:according\ to|based\ on|per|(?:described|defined|outlined|explained|stated|noted|listed)\ in)
+          \ (?:the|this|that)\ (?:given\ |above\ |following\ |provided\ |previous\ )?{_WORK}
+        | (?:the|this|that)\ (?:{_NOUN}|{_WORK})
           \ (?:say|state|describe|mention|refer|talk|discuss|explain|mean|provide|suggest|indicate)s?
+        | (?:the|this|that)\ {_NOUN}\ (?:above|below) | information\ (?:provided|given|above|below)
+        | aforementioned | aforesaid | above-mentioned | (?:table|figure)\ \d+
         | (?:the|this|that)\ (?:above|following|given|provided|previous|preceding)
         | (?:mentioned|described|stated|discussed|listed|shown|noted)\ (?:above|below|here|earlier|previously)
         | mentioned | quoted | sentence\ \[?\d+

@@ -6,7 +6,9 @@ somebody who reads nothing else. The choice depends on the chunk and a seed alon
 
 import hashlib
 import re
+from collections.abc import Collection
 
+from hpc_qa.config import QUESTION_TYPES
 from hpc_qa.documents.chunks import Chunk
 from hpc_qa.qa.facts import modality, numbers
 from hpc_qa.qa.markup import markup_share, plain
@@ -49,9 +51,10 @@ _DEFINITION = re.compile(r"^(?:An?|The)?\s*(?:[\w\-()]+\s){1,6}(?:is|are|means|r
 _TALK = re.compile(r"\b(?:you|your|we|our|us|i|me|my|it|they|this|these)\b", re.IGNORECASE)
 
 
-def targets(chunk: Chunk, count: int, *, seed: int) -> list[int]:
-    """Numbers of up to `count` sentences, spread over the chunk, in reading order."""
-    candidates = [s.number for s in chunk.sentences if stands_alone(chunk.text[s.start : s.end])]
+def targets(chunk: Chunk, count: int, *, seed: int, types: Collection[str] = QUESTION_TYPES) -> list[int]:
+    """Numbers of up to `count` sentences that answer questions of these types, over the chunk, in reading order."""
+    texts = {sentence.number: chunk.text[sentence.start : sentence.end] for sentence in chunk.sentences}
+    candidates = [n for n, text in texts.items() if stands_alone(text) and question_type(text) in types]
     if len(candidates) <= count:
         return candidates
     bands = [candidates[len(candidates) * i // count : len(candidates) * (i + 1) // count] for i in range(count)]

@@ -21,7 +21,12 @@ def words(text: str) -> list[str]:
 
 def content_words(text: str) -> set[str]:
     """What the text is about: its words without those of grammar, shortened to a stem of five letters."""
-    return {word[:5] for word in words(text) if word not in _STOP_WORDS and (len(word) > 1 or not word.isascii())}
+    return {word[:5] for word in words(text) if not is_grammar(word) and (len(word) > 1 or not word.isascii())}
+
+
+def is_grammar(word: str) -> bool:
+    """Whether a word in lower case is one that nearly every sentence has."""
+    return word in _STOP_WORDS
 
 
 def has_spaces(text: str) -> bool:

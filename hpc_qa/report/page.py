@@ -3,9 +3,6 @@
 The page shows what `budget --json` prints, number for number: `<data value>` holds each as it is there.
 """
 
-import os
-import secrets
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,13 +10,13 @@ from pathlib import Path
 from markupsafe import Markup
 
 import hpc_qa
-from hpc_qa.errors import ExitCode, StoreError
+from hpc_qa.errors import ExitCode
 from hpc_qa.ledger.history import History
 from hpc_qa.report.cells import interval, number, percent, text, total, visible
 from hpc_qa.report.drawing import NO_ATTEMPT, Report
 from hpc_qa.report.plots import all_plots
+from hpc_qa.report.replaced import replace_file
 from hpc_qa.report.tables import all_tables
-from hpc_qa.store.files import FILE_MODE, storage_error, write_all
 
 TEMPLATE = "page.html.j2"
 HOURS = "GPU-hours"
@@ -56,21 +53,7 @@ def write_page(path: Path, report: Report, history: History) -> None:
     Raises:
         StoreError: it cannot be written there.
     """
-    path = path.resolve()  # of a link what it leads to is replaced, and not the link
-    if path.exists() and not path.is_file():
-        raise StoreError(
-            f"{path}: the page cannot be written: there is something that is no file",
-            hint="name a file, --html budget.html say; then the same command again",
-        )
-    data = page(report, history).encode()
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        write_all(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), [data])
-        os.replace(temporary, path)
-    except OSError as exc:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise storage_error(path, "the page cannot be written", exc) from exc
+    replace_file(path, page(report, history).encode(), "page")
 
 
 def page(report: Report, history: History) -> str:

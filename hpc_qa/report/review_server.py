@@ -1,57 +1,24 @@
-"""The page of a review, served to one person: on a loopback port or a UNIX socket, for as long as it is used.
-
-Whoever asks has to know the token: in the URL for the page, in a header for everything else. A cookie would go to every
-server on this host whatever its port, a header that a foreign page cannot send goes to ours alone. Requests that name
-another host (DNS rebinding) or come from another origin are refused, and no answer allows one. Each connection carries
-one request and lives for seconds, so that nobody holds up the others by being slow.
-"""
+"""The page of a review, served to one person until the review has ended: see `local_server.py` for how safely."""
 
 import functools
-import hmac
-import json
-import os
 import secrets
-import socket
-import stat
-import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from hpc_qa.errors import ConfigError, HpcQaError
+from hpc_qa.errors import HpcQaError
+from hpc_qa.report.local_server import HTML, LocalHandler, LocalServer
 from hpc_qa.report.review_page import policy, render
 from hpc_qa.report.review_session import ReviewSession
 
-HOSTS = frozenset(("127.0.0.1", "localhost", "[::1]"))  # through a tunnel the port may be another one
 TOKEN_HEADER = "X-Review-Token"  # noqa: S105 - the name of the header, not what it holds
-MOST_BODY_BYTES = 64_000
-MOST_CONNECTIONS = 64
-REQUEST_S = 15.0  # a connection is cut off then, whatever it does
-LOOK_S = 0.25  # how often time limits are looked at
-JSON, HTML, TEXT = "application/json", "text/html; charset=utf-8", "text/plain; charset=utf-8"
 
 
-class _Refused(Exception):
-    """A request that gets no more than a status and a word why."""
-
-    def __init__(self, status: HTTPStatus, why: str) -> None:
-        super().__init__(why)
-        self.status, self.why = status, why
-
-
-class ReviewServer(ThreadingMixIn, TCPServer):
+class ReviewServer(LocalServer):
     """Serves one session until it is finished or nobody has asked for `idle_s` seconds."""
-
-    daemon_threads = True
-    allow_reuse_address = True
-    request_queue_size = 32
-    timeout = LOOK_S
 
     def __init__(
         self,
@@ -66,205 +33,56 @@ class ReviewServer(ThreadingMixIn, TCPServer):
         Raises:
             ConfigError: the port is taken, or there cannot be a socket of this name.
         """
-        self.session, self.idle_s, self._clock = session, idle_s, clock
-        self.token = secrets.token_urlsafe(32)
-        self.finished = False
-        self._last_asked = clock()
-        self._open: dict[socket.socket, float] = {}
-        self._socket_path = address if isinstance(address, Path) else None
-        if self._socket_path is not None:
-            self.address_family = socket.AF_UNIX
-            _clear(self._socket_path)
-        where: Any = str(address) if isinstance(address, Path) else address  # socketserver's types know no UNIX socket
-        try:
-            super().__init__(where, _Handler)
-        except (OSError, OverflowError) as exc:
-            place = address if isinstance(address, Path) else f"port {address[1]}"
-            raise ConfigError(f"{place}: cannot listen there: {exc}", hint="another --port or --socket") from exc
-        if self._socket_path is not None:
-            os.chmod(self._socket_path, stat.S_IRUSR | stat.S_IWUSR)
-
-    @property
-    def port(self) -> int | None:
-        """The port that is listened on; None of a UNIX socket."""
-        return None if self._socket_path else int(self.server_address[1])
-
-    def serve(self) -> None:
-        """Answer until the session is finished, or nobody asks any more."""
-        while not self.finished and self._clock() - self._last_asked < self.idle_s:
-            self.handle_request()
-            for connection, since in list(self._open.items()):
-                if self._clock() - since > REQUEST_S:
-                    with suppress(OSError):  # its own thread may be quicker
-                        connection.shutdown(socket.SHUT_RDWR)
-
-    def note_request(self) -> None:
-        """Somebody who knows the token is there."""
-        self._last_asked = self._clock()
-
-    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002 - the signature is socketserver's
-        """Take a connection, unless there are too many."""
-        if len(self._open) >= MOST_CONNECTIONS:
-            return False
-        self._open[request] = self._clock()
-        return True
-
-    def shutdown_request(self, request: Any) -> None:
-        """Forget a connection and close it."""
-        self._open.pop(request, None)
-        super().shutdown_request(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of connections that broke."""
-        if not isinstance(sys.exception(), OSError):
-            super().handle_error(request, client_address)
-
-    def server_close(self) -> None:
-        """Stop listening; the socket's file goes with it."""
-        super().server_close()
-        if self._socket_path is not None:
-            self._socket_path.unlink(missing_ok=True)
+        self.session = session
+        super().__init__(_Handler, address, idle_s=idle_s, clock=clock)
 
 
-def _clear(path: Path) -> None:
-    """Remove a socket that nobody listens on any more."""
-    if not path.is_socket():
-        if path.exists():
-            raise ConfigError(f"{path}: is there already, and is no socket", hint="another --socket")
-        return
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink()
-            return
-        except OSError as exc:
-            raise ConfigError(f"{path}: {exc.strerror or exc}", hint="another --socket") from exc
-    raise ConfigError(f"{path}: another program listens there", hint="another --socket")
-
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(LocalHandler):
     """One request."""
 
     server: ReviewServer
-    timeout = REQUEST_S
-    server_version, sys_version = "hpc-qa", ""
-    _status = HTTPStatus.OK
 
-    def do_GET(self) -> None:
-        self._handle({"/": self._page, "/api/state": self._state, "/api/pair": self._pair, "/api/summary": self._sum})
+    def given_token(self) -> str:
+        return self.headers.get(TOKEN_HEADER, "")
 
-    def do_POST(self) -> None:
+    def gets(self) -> Mapping[str, Callable[[], None]]:
+        return {"/": self._page, "/api/state": self._state, "/api/pair": self._pair, "/api/summary": self._sum}
+
+    def posts(self) -> Mapping[str, Callable[[], None]]:
         session = self.server.session
         acts = {"rate": session.rate, "skip": session.skip, "undo": session.undo, "finish": self._finish}
-        self._handle({f"/api/{name}": functools.partial(self._act, act) for name, act in acts.items()})
-        if self.path.partition("?")[0] == "/api/finish" and self._status == HTTPStatus.OK:
-            self.server.finished = True  # after the answer is on its way
+        return {f"/api/{name}": functools.partial(self._act, act) for name, act in acts.items()}
 
-    def _handle(self, routes: Mapping[str, Callable[[], None]]) -> None:
+    def answer(self, routes: Mapping[str, Callable[[], None]]) -> None:
         try:
-            self._check()
-            route = routes.get(urlsplit(self.path).path)
-            if route is None:
-                raise _Refused(HTTPStatus.NOT_FOUND, "there is nothing here")
-            route()
-        except _Refused as refused:
-            self._send(refused.status, TEXT, f"{refused.why}\n".encode())
+            super().answer(routes)
         except ValueError as exc:
-            self._send(HTTPStatus.BAD_REQUEST, JSON, _json_bytes({"error": str(exc)}))
+            self.json({"error": str(exc)}, HTTPStatus.BAD_REQUEST)
         except HpcQaError as error:
             said = "; ".join(filter(None, [str(error), error.hint]))
-            self._send(HTTPStatus.INTERNAL_SERVER_ERROR, JSON, _json_bytes({"error": said}))
-
-    def _check(self) -> None:
-        """Refuse whoever is not the reviewer's browser on our own page."""
-        hosts = self.headers.get_all("Host", [])
-        if len(hosts) != 1 or HOSTS.isdisjoint((hosts[0], hosts[0].rpartition(":")[0])):
-            raise _Refused(HTTPStatus.BAD_REQUEST, "this host is not served here")
-        url = urlsplit(self.path)
-        token = self.headers.get(TOKEN_HEADER, "") if url.path != "/" else parse_qs(url.query).get("token", [""])[0]
-        if not hmac.compare_digest(token.encode("utf-8", "surrogateescape"), self.server.token.encode()):
-            raise _Refused(HTTPStatus.FORBIDDEN, "the token is missing or wrong; open the address that was printed")
-        origin, site = self.headers.get("Origin"), self.headers.get("Sec-Fetch-Site")
-        foreign_site = url.path != "/" and site not in (None, "same-origin")
-        if origin not in (None, f"http://{hosts[0]}") or foreign_site:
-            raise _Refused(HTTPStatus.FORBIDDEN, "requests of other pages are refused")
-        self.server.note_request()
+            self.json({"error": said}, HTTPStatus.INTERNAL_SERVER_ERROR)
+        if self.path.partition("?")[0] == "/api/finish" and self.status == HTTPStatus.OK:
+            self.server.finished = True  # after the answer is on its way
 
     def _page(self) -> None:
         nonce = secrets.token_urlsafe(16)
         page = render(nonce=nonce, run=self.server.session.run.run_id, token_header=TOKEN_HEADER)
-        self._send(HTTPStatus.OK, HTML, page.encode(), {"Content-Security-Policy": policy(nonce)})
+        self.send(HTTPStatus.OK, HTML, page.encode(), {"Content-Security-Policy": policy(nonce)})
 
     def _state(self) -> None:
-        self._json(self.server.session.state())
+        self.json(self.server.session.state())
 
     def _sum(self) -> None:
-        self._json(self.server.session.summary())
+        self.json(self.server.session.summary())
 
     def _pair(self) -> None:
         number = parse_qs(urlsplit(self.path).query).get("number", [""])[0]
         if not (number.isascii() and number.isdigit() and len(number) < 10):
             raise ValueError("number is the place of a pair, from 0")
-        self._json(self.server.session.pair(int(number)))
+        self.json(self.server.session.pair(int(number)))
 
     def _act(self, act: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-        self._json(act(self._body()))
+        self.json(act(self.body()))
 
     def _finish(self, _asked: Mapping[str, Any]) -> dict[str, Any]:
         return self.server.session.summary()
-
-    def _body(self) -> dict[str, Any]:
-        """The object that was sent."""
-        length = self.headers.get("Content-Length", "")
-        if self.headers.get("Transfer-Encoding") or not (length.isascii() and length.isdigit()):
-            raise _Refused(HTTPStatus.LENGTH_REQUIRED, "say how long it is")
-        if len(length) > 9 or int(length) > MOST_BODY_BYTES:
-            raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"at most {MOST_BODY_BYTES:,} bytes")
-        if self.headers.get_content_type() != JSON:
-            raise _Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"send {JSON}")
-        try:
-            asked = json.loads(self.rfile.read(int(length)))
-        except RecursionError as exc:
-            raise ValueError("it is nested too deeply") from exc
-        if not isinstance(asked, dict):
-            raise ValueError("send an object")
-        return asked
-
-    def _json(self, content: Mapping[str, Any]) -> None:
-        self._send(HTTPStatus.OK, JSON, _json_bytes(content))
-
-    def _send(
-        self, status: HTTPStatus, content_type: str, body: bytes, headers: Mapping[str, str] | None = None
-    ) -> None:
-        self._status = status
-        self.send_response(status)
-        always = {
-            "Content-Type": content_type,
-            "Content-Length": str(len(body)),
-            "Cache-Control": "no-store",
-            "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-            "Cross-Origin-Opener-Policy": "same-origin",
-            "Cross-Origin-Resource-Policy": "same-origin",
-            "Referrer-Policy": "no-referrer",
-            "X-Content-Type-Options": "nosniff",
-            "X-Frame-Options": "DENY",
-            "Connection": "close",
-        }
-        for name, value in (always | dict(headers or {})).items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-        self.wfile.flush()
-
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002 - http.server's
-        """What http.server itself refuses: a word, and no page that repeats what was sent."""
-        self._send(HTTPStatus(code), TEXT, f"{HTTPStatus(code).phrase}\n".encode())
-
-    def log_message(self, *_words: object) -> None:
-        """Nothing: a line of the log would hold the token."""
-
-
-def _json_bytes(content: Mapping[str, Any]) -> bytes:
-    """ASCII only: what cannot be encoded, half of a surrogate pair, is escaped."""
-    return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()

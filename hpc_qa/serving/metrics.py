@@ -75,11 +75,19 @@ def scrape(socket: Path, key: str | None = None, *, timeout_s: float = 5.0) -> S
     Raises:
         ServerError: it did not answer in time, or not with metrics.
     """
+    return parse_metrics(scrape_text(socket, key, timeout_s=timeout_s))
+
+
+def scrape_text(socket: Path, key: str | None = None, *, timeout_s: float = 5.0) -> str:
+    """The same, as the server says it.
+
+    Raises:
+        ServerError: it did not answer in time.
+    """
     try:
-        response = get(socket, "/metrics", key=key or "", timeout_s=timeout_s).raise_for_status()
+        return get(socket, "/metrics", key=key or "", timeout_s=timeout_s).raise_for_status().text
     except httpx.HTTPError as exc:
         raise ServerError(f"the server's metrics could not be read: {exc or type(exc).__name__}") from exc
-    return parse_metrics(response.text)
 
 
 def parse_metrics(text: str) -> ServerMetrics:

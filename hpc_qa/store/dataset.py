@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hpc_qa.errors import StoreError
+from hpc_qa.store.exports import Export
 from hpc_qa.store.files import json_bytes, sync_folder
 
 ROW_GROUP = 1_000  # rows that are held at once, each with its context
@@ -48,10 +49,15 @@ def schema(checks: Sequence[str]) -> pa.Schema:
             ("pages", pa.list_(pa.int64())),
             ("headings", texts),
             ("question_type", pa.string()),
+            ("difficulty", pa.string()),
             ("clarity", pa.int64()),
             ("accuracy", pa.int64()),
             ("relevance", pa.int64()),
+            ("grounded", pa.bool_()),
+            ("answerable", pa.bool_()),
+            ("self_contained", pa.bool_()),
             ("quality_score", pa.float64()),
+            ("round_trip_answer", pa.string()),
             ("checks", pa.struct([(name, pa.bool_()) for name in checks or ("evidence_exists",)])),
             ("reject_reason", pa.string()),
             ("model", pa.string()),
@@ -61,6 +67,7 @@ def schema(checks: Sequence[str]) -> pa.Schema:
             ("converter", pa.string()),
             ("run_id", pa.string()),
             ("created_at", pa.string()),
+            ("contaminated_with", pa.string()),  # the benchmark that has the question; null: none that was given
         ]
     )
 
@@ -81,8 +88,9 @@ class DatasetWriter:
     A folder that is there already is replaced if it is a dataset of ours, and refused otherwise.
     """
 
-    def __init__(self, out: Path, *, checks: Sequence[str]) -> None:
+    def __init__(self, out: Path, *, checks: Sequence[str], exports: Sequence[Export] = ()) -> None:
         self._out = out
+        self._exports = exports
         self._schema = schema(checks)
         self._writers: dict[str, pq.ParquetWriter] = {}
         self._rows: dict[str, list[Mapping[str, Any]]] = {name: [] for name in FILES}
@@ -92,6 +100,8 @@ class DatasetWriter:
         try:
             (self._folder / "data").mkdir(parents=True)
             self._jsonl: IO[bytes] = (self._folder / "qa.jsonl").open("xb")
+            for export in exports:
+                export.open(self._folder)
         except OSError as exc:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise _error(out, exc) from exc
@@ -102,7 +112,7 @@ class DatasetWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for content in (self._jsonl, *self._writers.values()):
+        for content in (self._jsonl, *self._exports, *self._writers.values()):
             with suppress(OSError, pa.ArrowException):  # the folder is thrown away
                 content.close()
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -116,15 +126,21 @@ class DatasetWriter:
             if split != REJECTED:
                 text = json.dumps({**row, "split": split}, ensure_ascii=False, allow_nan=False)
                 self._jsonl.write(text.encode() + b"\n")
+                for export in self._exports:
+                    export.add(row, split)
             if len(self._rows[split]) >= ROW_GROUP:
                 self._write_group(split)
         except (OSError, pa.ArrowException) as exc:
             raise _error(self._out, exc) from exc
 
-    def publish(self, card: str, facts: Mapping[str, Any]) -> list[PublishedFile]:
+    def publish(
+        self, card: str, facts: Mapping[str, Any], *, stats: Mapping[str, Any] | None = None,
+        described: Callable[[Sequence[PublishedFile]], Mapping[str, Any]] | None = None,
+    ) -> list[PublishedFile]:  # fmt: skip
         """Write what is left, sync everything, and put the folder in its place.
 
-        `card` becomes README.md, `facts` go into manifest.json beside the files.
+        `card` becomes README.md, `stats` stats.json; `facts` go into manifest.json beside the files, and what
+        `described` makes of the data files becomes croissant.json.
         """
         try:
             tables = [name for name in FILES if self.counts[name] or name != VALIDATION]
@@ -132,8 +148,19 @@ class DatasetWriter:
                 self._write_group(name)
                 self._writers.pop(name).close()
             self._jsonl.close()
-            (self._folder / "README.md").write_text(card, encoding="utf-8")
-            files = self._describe(tables)
+            rows: dict[str, int | None] = {FILES[name]: self.counts[name] for name in tables}
+            rows["qa.jsonl"] = self.counts[TRAIN] + self.counts[VALIDATION]
+            for export in self._exports:
+                rows |= export.close()
+            files = self._describe(rows)
+            written = {"README.md": card.encode()}
+            if stats is not None:
+                written["stats.json"] = json_bytes(stats)
+            if described is not None:
+                written["croissant.json"] = json_bytes(described(files))
+            for name, content in written.items():
+                (self._folder / name).write_bytes(content)
+            files = sorted([*files, *self._describe(dict.fromkeys(written))], key=lambda file: file.path)
             manifest = {"format": FORMAT, **facts, "files": [asdict(file) for file in files]}
             (self._folder / "manifest.json").write_bytes(json_bytes(manifest))
             _sync_tree(self._folder)
@@ -149,9 +176,7 @@ class DatasetWriter:
         if rows:
             self._writers[name].write_table(pa.Table.from_pylist(rows, schema=self._schema))
 
-    def _describe(self, tables: Sequence[str]) -> list[PublishedFile]:
-        rows: dict[str, int | None] = {FILES[name]: self.counts[name] for name in tables}
-        rows |= {"qa.jsonl": self.counts[TRAIN] + self.counts[VALIDATION], "README.md": None}
+    def _describe(self, rows: Mapping[str, int | None]) -> list[PublishedFile]:
         found = []
         for name, count in sorted(rows.items()):
             path = self._folder / name

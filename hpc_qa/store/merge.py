@@ -15,6 +15,8 @@ from hpc_qa.errors import StoreError
 from hpc_qa.store.commits import Commit, commit, read_commit
 from hpc_qa.store.files import exists, run_id_of
 from hpc_qa.store.records import TERMINAL_STATES, Record, fault_of
+from hpc_qa.store.redaction import emptied
+from hpc_qa.store.revocation import REASON, tombstones
 from hpc_qa.store.run_directory import ShardDirectory
 from hpc_qa.store.segments import Batch, Segment, SegmentInfo, read_batches
 
@@ -91,11 +93,18 @@ class Merged:
     damaged: list[str] = field(default_factory=list)  # SEGMENT:LINE: what is wrong
     doubles: list[str] = field(default_factory=list)  # what one attempt wrote twice
     segments: list[SegmentInfo] = field(default_factory=list)  # sha256 only when asked for
+    revoked: frozenset[str] = frozenset()  # documents of the run that were revoked; the counts are as recorded
+    unredacted: set[str] = field(default_factory=set)  # those of them whose text is still there
 
     @property
     def done(self) -> dict[str, str]:
-        """The documents that need no more work, and their states."""
-        return {doc_id: doc["state"] for doc_id, doc in self.documents.items() if doc_id not in self.unproven}
+        """The documents that need no more work, and their states; a revoked one needs none and is skipped."""
+        done = {doc_id: doc["state"] for doc_id, doc in self.documents.items() if doc_id not in self.unproven}
+        return done | dict.fromkeys(self.revoked, "skipped")
+
+    def reason_of(self, doc_id: str) -> str | None:
+        """Why a document that is done did not end ok."""
+        return REASON if doc_id in self.revoked else self.documents[doc_id]["reason"]
 
 
 def merge_shard(
@@ -104,8 +113,11 @@ def merge_shard(
     *,
     digest: bool = False,
 ) -> Merged:
-    """The merged view of one shard, in one pass; `visit` sees every batch, reduced to the records that count."""
-    merged = Merged(shard, read_commit(shard))
+    """The merged view of one shard, in one pass; `visit` sees every batch, reduced to the records that count.
+
+    What came from a revoked document is counted as it is recorded, and shown to nobody.
+    """
+    merged = Merged(shard, read_commit(shard), revoked=frozenset(tombstones(shard.path.parent.parent)))
     for batch in merged_batches(merged, digest=digest):
         if visit:
             visit(batch)
@@ -126,11 +138,20 @@ def merged_batches(merged: Merged, *, digest: bool = False) -> Iterator[Batch]:
                 if faults := [(n, why) for n, record in enumerate(batch.records) if (why := fault_of(record))]:
                     number, why = faults[0]
                     merged.damaged.append(f"{_where(merged.shard, segment)}:{batch.line + number}: {why}")
-                elif counting := attempt.counting(batch):
+                elif counting := _shown(merged, batch, attempt.counting(batch)):
                     yield replace(batch, records=counting)
             attempt.next_batch = segment.next_batch
             _note(merged, segment, limit, last=position == len(names) - 1)
     _settle(merged, found)
+
+
+def _shown(merged: Merged, batch: Batch, counting: list[Record]) -> list[Record]:
+    """The records that count of documents that were not revoked."""
+    if not merged.revoked:
+        return counting
+    ours = [record for record in batch.records if record["doc_id"] in merged.revoked]
+    merged.unredacted |= {record["doc_id"] for record in ours if emptied(record) != record}
+    return [record for record in counting if record["doc_id"] not in merged.revoked] if ours else counting
 
 
 def counts_of(shard: ShardDirectory) -> dict[str, Any]:
@@ -189,35 +210,36 @@ class _Attempt:
         self._seen: set[str] = set()  # keys that this attempt has written
 
     def counting(self, batch: Batch) -> list[Record]:
-        pairs: dict[str, list[Record]] = defaultdict(list)
+        parts: dict[str, list[Record]] = defaultdict(list)  # pairs and controls
         for record in batch.records:
-            if record["kind"] == "pair":
-                pairs[record["chunk_id"]].append(record)
+            if record["kind"] in ("pair", "control"):
+                parts[record["chunk_id"]].append(record)
         counting: list[Record] = []
         for record in batch.records:
             if record["kind"] == "chunk":
-                counting += self._chunk(batch, record, pairs.pop(record["chunk_id"], []))
+                counting += self._chunk(batch, record, parts.pop(record["chunk_id"], []))
             elif record["kind"] == "document" and self._is_new(batch, record):
                 counting += self._document(record)
-        for chunk_id in pairs:
+        for chunk_id in parts:
             self._merged.doubles.append(f"{self._line(batch)}: pairs of chunk {chunk_id} without their chunk")
         return counting
 
-    def _chunk(self, batch: Batch, chunk: Record, pairs: list[Record]) -> list[Record]:
+    def _chunk(self, batch: Batch, chunk: Record, parts: list[Record]) -> list[Record]:
         if not self._is_new(batch, chunk):
             return []
         if chunk["key"] in self._merged.chunks:
-            self._merged.recomputed += 1 + len(pairs)
+            self._merged.recomputed += 1 + len(parts)
             return []
-        unique = {pair["key"]: pair for pair in reversed(pairs)}
-        if len(unique) != len(pairs):
+        unique = {part["key"]: part for part in reversed(parts)}
+        if len(unique) != len(parts):
             self._merged.doubles.append(f"{self._line(batch)}: a pair stands twice in its batch")
-            pairs = list(reversed(unique.values()))
+            parts = list(reversed(unique.values()))
+        pairs = [part for part in parts if part["kind"] == "pair"]
         accepted = sum(bool(pair["accepted"]) for pair in pairs)
         self._merged.chunks[chunk["key"]] = ChunkDone(chunk["doc_id"], chunk["outcome"], len(pairs), accepted)
         for record in (chunk, *pairs):
             self._merged.counts.add(record)
-        return [*pairs, chunk]
+        return [*parts, chunk]
 
     def _document(self, document: Record) -> list[Record]:
         self._found[document["doc_id"]].append(document)

@@ -37,6 +37,7 @@ from hpc_qa.store.job_directory import JobDirectory
 
 ATTEMPT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*_\d+_r\d+_[0-9a-f]{8}")
 SEGMENT_NAME = re.compile(r"seg-\d+\.jsonl")
+BY_PLAN, BY_WORKER = "plan", "worker"  # who chose the chunks that are asked about, in plan.json
 NOT_STARTED = 1 << 30  # a folder whose marker was never written holds no record: it sorts last
 
 
@@ -78,6 +79,16 @@ class AttemptDirectory:
     @property
     def samples_json(self) -> Path:
         return self.path / "samples.json"
+
+    @property
+    def metrics(self) -> Path:
+        """What the attempt says of itself, as Prometheus text."""
+        return self.path / "metrics.prom"
+
+    @property
+    def server_metrics(self) -> Path:
+        """What its server says of itself, the same way."""
+        return self.path / "vllm.prom"
 
     @property
     def attempt_json(self) -> Path:

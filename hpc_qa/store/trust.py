@@ -28,6 +28,15 @@ def check_run(run: RunDirectory) -> None:
         )
 
 
+def check_runs(project: Path) -> None:
+    """The folder of all runs of a project, if there is one.
+
+    Raises:
+        ConfigError: somebody else owns it, or can write it.
+    """
+    _refuse(project / "runs")
+
+
 def check_conversion(conversion: ConversionDirectory) -> None:
     """The same for the folder of a conversion.
 

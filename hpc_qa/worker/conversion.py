@@ -18,6 +18,7 @@ from types import FrameType
 from hpc_qa.config import Config
 from hpc_qa.documents.cache import converter_key
 from hpc_qa.documents.convert import Conversion, convert_all
+from hpc_qa.documents.stage_record import StageRecord
 from hpc_qa.errors import ConfigError, ExitCode, HpcQaError
 from hpc_qa.manifest import Entry, entry_from
 from hpc_qa.slurm.environment import end_time_s
@@ -92,9 +93,14 @@ def convert_task(conversion: ConversionDirectory, task: int) -> None:
         signal.setitimer(signal.ITIMER_REAL, max(0.1, end_s - lead_s - time.time()))
     entries = _entries(conversion.path / facts["manifest"], *facts["tasks"][task])
     log.info("task %d: %d documents, %d at once", task, len(entries), config.documents.processes)
-    results = convert_all(entries, config, project=project, on_done=_Counts(conversion, task, len(entries)))
+    counts, record = _Counts(conversion, task, len(entries)), StageRecord()
+    results = convert_all(entries, config, project=project, on_done=counts, record=record)
     failed = {one.doc_id: one.reason or "conversion" for one in results if one.status != "ok"}
-    conversion.add_outcome(task, {"documents": len(results), "failed": failed, "at": iso(utc_now())})
+    conversion.add_outcome(
+        task, {"documents": len(results), "failed": failed, "at": iso(utc_now()), "took": record.summary()}
+    )
+    for line in record.describe():
+        log.info("task %d: %s", task, line)
     log.info("task %d: %d ok, %d failed", task, len(results) - len(failed), len(failed))
 
 

@@ -1,33 +1,35 @@
 """From the chunks of a shard to its records: which requests are sent, and what comes of their answers.
 
 `Pipeline.requests()` is pulled by the dispatcher, `Pipeline.on_done()` gets every outcome and may give follow-up
-requests (a judge after a pair). A chunk's records are written as one batch when its last answer is in, a document's
-record after its last chunk. Nothing here knows HTTP, Ray or files.
+requests. What they are is decided chunk by chunk (`chunk_work`) and pair by pair (`qa.examination`). A chunk's records
+are written as one batch when its last answer is in, a document's record after its last chunk. Nothing here knows HTTP,
+Ray or files.
 """
 
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from hpc_qa.client.request import Reply, Request
+from hpc_qa.client.request import Kind, Reply, Request
 from hpc_qa.config import Config
 from hpc_qa.documents.chunks import Chunk
 from hpc_qa.errors import DocumentError, RequestError, StoreError
 from hpc_qa.manifest import Entry
-from hpc_qa.qa import answers, checks, judge
-from hpc_qa.qa.answers import Draft
+from hpc_qa.qa.examination import Examiner, Want
 from hpc_qa.qa.generation import Ask, asks, choose_chunks
 from hpc_qa.qa.prompts import Prompts
 from hpc_qa.store.merge import ChunkDone
 from hpc_qa.units import iso, utc_now
+from hpc_qa.worker.chunk_work import INTERNAL, ChunkWork, Generation, Job
 from hpc_qa.worker.intents import Intents, Suspicion
+from hpc_qa.worker.progress import Progress
 from hpc_qa.worker.records import RecordMaker
 from hpc_qa.worker.settle import Settled
 
 log = logging.getLogger("hpc_qa.worker")
-INTERNAL = "internal_error"  # a fault of ours, with its traceback in the worker's log
 
 
 @dataclass(slots=True)
@@ -42,60 +44,6 @@ class DocumentWork:
     pairs: int = 0
     accepted: int = 0
     began: float = 0.0
-
-
-@dataclass(slots=True)
-class PairWork:
-    """One question and answer, its checks, and what the judge says."""
-
-    item: int
-    draft: Draft
-    checks: Mapping[str, bool]
-    verdict: judge.Verdict | None = None
-
-
-@dataclass(slots=True)
-class ChunkWork:
-    """One chunk on its way: requests that are out, pairs so far, tokens."""
-
-    document: DocumentWork
-    chunk: Chunk
-    asked: int = 0
-    out: int = 0
-    pairs: list[PairWork] = field(default_factory=list)
-    lost: Counter[str] = field(default_factory=Counter)
-    tokens: Counter[str] = field(default_factory=Counter)
-
-
-@dataclass(slots=True)
-class Progress:
-    """Counts of this attempt, for the progress file."""
-
-    documents_todo: int = 0
-    documents_fed: int = 0
-    chunks_fed: int = 0
-    chunks_done: int = 0
-    documents_ok: int = 0
-    documents_failed: int = 0
-    documents_skipped: int = 0
-    pairs: int = 0
-    accepted: int = 0
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    completion_tokens: int = 0
-    judge_prompt_tokens: int = 0
-    judge_cached_tokens: int = 0
-    judge_completion_tokens: int = 0
-
-    @property
-    def documents(self) -> int:
-        """Documents in a terminal state."""
-        return self.documents_ok + self.documents_failed + self.documents_skipped
-
-    @property
-    def computed_tokens(self) -> int:
-        """Prompt tokens without cache hits, plus completion tokens."""
-        return self.prompt_tokens - self.cached_tokens + self.completion_tokens
 
 
 class Pipeline:
@@ -131,7 +79,8 @@ class Pipeline:
         self._clock = clock
         self.intents = intents or Intents()
         self._suspicion = suspicion or Suspicion()
-        self._open: dict[str, tuple[ChunkWork, Ask | PairWork]] = {}
+        self._examiner = Examiner(config.qa, prompts)
+        self._open: dict[str, tuple[DocumentWork, ChunkWork, Job]] = {}
         self.progress = Progress(documents_todo=len(entries))
         self.exhausted = False  # every document was fed
 
@@ -190,7 +139,8 @@ class Pipeline:
     def _feed(self, document: DocumentWork) -> Iterator[Request]:
         chunks = self._chunks_of(document.entry)
         chosen = choose_chunks(chunks, self._config.qa, seed=self._config.seed, doc_id=document.entry.doc_id)
-        for chunk, limit in chosen:
+        others = [chunk for chunk, _ in chosen[1:] + chosen[:1]] if len(chosen) > 1 else [None]
+        for (chunk, limit), other in zip(chosen, others, strict=False):
             if document.outcomes["poison"]:
                 return  # it has killed the server twice: it fails, whatever the rest of it would give
             earlier = self._done_chunks.get(self._make.chunk_key(document.entry, chunk))
@@ -200,51 +150,53 @@ class Pipeline:
                 document.accepted += earlier.accepted
                 continue
             to_ask = asks(chunk, self._config.qa, limit=limit, seed=self._config.seed)
-            work = ChunkWork(document, chunk, asked=sum(ask.count for ask in to_ask))
             if not to_ask:
                 continue
-            requests = [self._generation_request(work, ask) for ask in to_ask]
-            work.out = len(requests)
+            work = ChunkWork(
+                chunk, to_ask, self._examiner, other=other, seed=self._config.seed,
+                key_of=partial(self._make.pair_key, document.entry, chunk),
+            )  # fmt: skip
+            requests = [self._request(document, work, job) for job in work.begin()]
             document.open_chunks += 1
             self.progress.chunks_fed += 1
-            for ask, request in zip(to_ask, requests, strict=True):
-                self._open[request.id] = (work, ask)
-                yield request
+            yield from requests
 
-    def _generation_request(self, work: ChunkWork, ask: Ask) -> Request:
-        return Request(
-            id=f"{work.chunk.chunk_id}/generate/{ask.item}",
-            kind="generate",
-            doc_id=work.document.entry.doc_id,
-            messages=ask.messages(self.prompts),
-            schema=ask.schema,
-            max_tokens=ask.max_tokens,
-            temperature=ask.temperature,
-            seed=self._make.seed_of(work.chunk.chunk_id, ask.item),
+    def _request(self, document: DocumentWork, work: ChunkWork, job: Job) -> Request:
+        """The request of a job, which is open from now on."""
+        asked: Ask | Want
+        kind: Kind
+        if isinstance(job, Generation):
+            asked, kind, messages = job.ask, "generate", job.ask.messages(self.prompts)
+        else:
+            asked, kind, messages = job.want, job.want.kind, job.want.messages
+        request = Request(
+            id=f"{work.chunk.chunk_id}/{job.name}",
+            kind=kind,
+            doc_id=document.entry.doc_id,
+            messages=messages,
+            schema=asked.schema,
+            max_tokens=asked.max_tokens,
+            temperature=asked.temperature,
+            seed=self._make.seed_of(work.chunk.chunk_id, job.number),
             deadline_s=self._timeout_s,
         )
+        self._open[request.id] = (document, work, job)
+        return request
 
     # outcomes
 
     def on_done(self, request: Request, outcome: Reply | RequestError) -> Iterable[Request]:
         """Take one outcome; gives the follow-up requests it asks for."""
-        work, what = self._open.pop(request.id)
-        work.out -= 1
+        document, work, job = self._open.pop(request.id)
         if isinstance(outcome, Reply):
-            self._count_tokens(work, request, outcome)
-        if isinstance(what, PairWork):
-            self._take_verdict(what, outcome)
-            follow_ups: list[Request] = []
-        else:
-            follow_ups = self._take_pairs_or_fail(work, what, outcome)
-        work.out += len(follow_ups)
-        if work.out == 0:
-            self._close_chunk(work)
+            self._count_tokens(request, outcome)
+        follow_ups = [self._request(document, work, one) for one in work.take(job, outcome)]
+        if work.done:
+            self._close_chunk(document, work)
         return follow_ups
 
-    def _count_tokens(self, work: ChunkWork, request: Request, reply: Reply) -> None:
+    def _count_tokens(self, request: Request, reply: Reply) -> None:
         cached = reply.cached_tokens or 0
-        work.tokens.update(prompt=reply.prompt_tokens, cached=cached, completion=reply.completion_tokens)
         progress = self.progress
         progress.prompt_tokens += reply.prompt_tokens
         progress.cached_tokens += cached
@@ -254,74 +206,13 @@ class Pipeline:
             progress.judge_cached_tokens += cached
             progress.judge_completion_tokens += reply.completion_tokens
 
-    def _take_pairs_or_fail(self, work: ChunkWork, ask: Ask, outcome: Reply | RequestError) -> list[Request]:
-        pairs = len(work.pairs)
-        try:
-            return self._take_pairs(work, ask, outcome)
-        except Exception:  # as above: what a model wrote must not take the shard with it
-            log.exception("%s, chunk %s", work.document.entry.doc_id, work.chunk.chunk_id)
-            del work.pairs[pairs:]
-            work.lost[INTERNAL] += ask.count
-            return []
-
-    def _take_pairs(self, work: ChunkWork, ask: Ask, outcome: Reply | RequestError) -> list[Request]:
-        if isinstance(outcome, RequestError):
-            work.lost[outcome.reason] += ask.count
-            return []
-        try:
-            drafts = answers.parse(ask, outcome.text, outcome.finish_reason)
-        except RequestError as error:
-            work.lost[error.reason] += ask.count
-            return []
-        if len(drafts) < ask.count:
-            work.lost["shortfall"] += ask.count - len(drafts)
-        follow_ups = []
-        for draft in drafts:
-            pair = PairWork(len(work.pairs), draft, self._check(draft, work.chunk))
-            work.pairs.append(pair)
-            if self._config.qa.judge and all(pair.checks.values()):
-                follow_ups.append(self._judge_request(work, pair, ask))
-        return follow_ups
-
-    def _check(self, draft: Draft, chunk: Chunk) -> dict[str, bool]:
-        return checks.check(draft, chunk, self._config.qa, examples=self.prompts.examples)
-
-    def _judge_request(self, work: ChunkWork, pair: PairWork, ask: Ask) -> Request:
-        request = Request(
-            id=f"{work.chunk.chunk_id}/judge/{pair.item}",
-            kind="judge",
-            doc_id=work.document.entry.doc_id,
-            messages=judge.messages(self.prompts, ask, pair.draft),
-            schema=judge.SCHEMA,
-            max_tokens=judge.MAX_TOKENS,
-            temperature=judge.TEMPERATURE,
-            seed=self._make.seed_of(work.chunk.chunk_id, pair.item),
-            deadline_s=self._timeout_s,
-        )
-        self._open[request.id] = (work, pair)
-        return request
-
-    def _take_verdict(self, pair: PairWork, outcome: Reply | RequestError) -> None:
-        if isinstance(outcome, Reply):
-            pair.verdict = judge.parse(outcome.text)
-
     # closing
 
-    def _close_chunk(self, work: ChunkWork) -> None:
-        document = work.document
-        records = [self._pair_record(work, pair) for pair in work.pairs]
-        accepted = sum(record["accepted"] for record in records)
-        outcome = "ok" if work.pairs or not work.lost else work.lost.most_common(1)[0][0]
-        if set(work.lost) == {"shortfall"}:
-            outcome = "ok"  # the model saw nothing to ask: a thin chunk, not a failure
-        records.append(self._make.chunk(
-            document.entry, work.chunk, asked=work.asked, parsed=len(work.pairs), accepted=accepted, outcome=outcome,
-            checked=sum(all(pair.checks.values()) for pair in work.pairs),
-            judged=sum(pair.verdict is not None for pair in work.pairs),
-            lost=dict(sorted(work.lost.items())), tokens=work.tokens,
-        ))  # fmt: skip
+    def _close_chunk(self, document: DocumentWork, work: ChunkWork) -> None:
+        records = self._make.batch(document.entry, work, created_at=iso(utc_now()))
         self._write(records)
-        document.outcomes[outcome] += 1
+        accepted = records[-1]["accepted"]
+        document.outcomes[work.outcome] += 1
         document.pairs += len(work.pairs)
         document.accepted += accepted
         document.open_chunks -= 1
@@ -329,15 +220,6 @@ class Pipeline:
         self.progress.pairs += len(work.pairs)
         self.progress.accepted += accepted
         self._close_document(document)
-
-    def _pair_record(self, work: ChunkWork, pair: PairWork) -> dict[str, Any]:
-        accepted, reason = judge.accepted(
-            pair.checks, pair.verdict, self._config.qa.accept, judged=self._config.qa.judge
-        )
-        return self._make.pair(
-            work.document.entry, work.chunk, pair.item, pair.draft, checks=dict(pair.checks), verdict=pair.verdict,
-            accepted=accepted, reject_reason=reason, created_at=iso(utc_now()),
-        )  # fmt: skip
 
     def _close_document(self, document: DocumentWork) -> None:
         if not document.all_fed or document.open_chunks:

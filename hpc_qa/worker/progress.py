@@ -6,12 +6,44 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hpc_qa.store.files import HeldFolder, storage_error
 
 WRITE_EVERY_S = 1.0
+
+
+@dataclass(slots=True)
+class Progress:
+    """Counts of this attempt, for the progress file."""
+
+    documents_todo: int = 0
+    documents_fed: int = 0
+    chunks_fed: int = 0
+    chunks_done: int = 0
+    documents_ok: int = 0
+    documents_failed: int = 0
+    documents_skipped: int = 0
+    pairs: int = 0
+    accepted: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    judge_prompt_tokens: int = 0
+    judge_cached_tokens: int = 0
+    judge_completion_tokens: int = 0
+
+    @property
+    def documents(self) -> int:
+        """Documents in a terminal state."""
+        return self.documents_ok + self.documents_failed + self.documents_skipped
+
+    @property
+    def computed_tokens(self) -> int:
+        """Prompt tokens without cache hits, plus completion tokens."""
+        return self.prompt_tokens - self.cached_tokens + self.completion_tokens
 
 
 class ProgressFile:

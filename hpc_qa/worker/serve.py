@@ -24,7 +24,7 @@ from hpc_qa.qa import prompts
 from hpc_qa.qa.control_tokens import control_tokens
 from hpc_qa.serving.attached import AttachedServer
 from hpc_qa.serving.memory import concurrency
-from hpc_qa.serving.metrics import ServerMetrics
+from hpc_qa.serving.metrics import ServerMetrics, scrape_text
 from hpc_qa.serving.phases import Phase
 from hpc_qa.serving.server import VllmServer
 from hpc_qa.serving.watch import ServerWatch
@@ -34,12 +34,14 @@ from hpc_qa.store.run_directory import AttemptDirectory, RunDirectory, ShardDire
 from hpc_qa.store.segments import SegmentWriter
 from hpc_qa.units import iso, parse_clock, utc_now
 from hpc_qa.worker import nodes
+from hpc_qa.worker.chunk_source import ChunkSource, PlannedChoice
 from hpc_qa.worker.intents import NAME as INTENTS
 from hpc_qa.worker.intents import Intents, Suspicion, suspicion
+from hpc_qa.worker.live import LiveMetrics
 from hpc_qa.worker.pipeline import Pipeline
 from hpc_qa.worker.progress import ProgressFile
 from hpc_qa.worker.prompt_size import tokens_per_request
-from hpc_qa.worker.records import RecordMaker
+from hpc_qa.worker.records import RecordMaker, sampling_of
 from hpc_qa.worker.scratch import RAY, scratch
 from hpc_qa.worker.settle import Settled
 from hpc_qa.worker.stages import Stages
@@ -69,12 +71,12 @@ class Attempt:
 
 def serve_documents(
     attempt: Attempt, todo: Sequence[Entry], settled: Sequence[Settled], done_chunks: Mapping[str, ChunkDone],
-    sampled: Mapping[str, Sequence[int]], stages: Stages, stopping: Stopping,
+    choice: PlannedChoice, stages: Stages, stopping: Stopping,
 ) -> None:  # fmt: skip
     """Ask about these documents until they are done or a stop is asked for; records are on disk when this returns.
 
-    `settled` are written down and not asked about; where nothing else is left, no server is started. `sampled` names
-    the chunks of documents of which not all are asked about.
+    `settled` are written down and not asked about; where nothing else is left, no server is started. `choice` says
+    which chunks are asked about.
 
     Raises:
         ServerError: the server did not start or could not be kept alive.
@@ -84,11 +86,23 @@ def serve_documents(
     writer = SegmentWriter(attempt.directory.path)
     suspects = suspicion(attempt.shard)
     intents = Intents(attempt.directory.path / INTENTS)
-    pipeline = _pipeline(attempt, todo, done_chunks, sampled, writer, intents, suspects)
-    serving = _Serving(attempt, pipeline, writer, stages, stopping)
+    cache = DocumentCache(attempt.project / attempt.config.documents.cache, attempt.converter_key)
+    source = ChunkSource(cache, [*todo, *(one.entry for one in settled)], choice, attempt.config)
+    live = LiveMetrics(
+        attempt.directory, run=attempt.run.run_id, shard=attempt.shard.index, documents=len(todo) + len(settled),
+        stage=lambda: stages.current,
+    )  # fmt: skip
+
+    def write(records: list[dict[str, Any]]) -> None:
+        whole = source.complete(records)
+        writer.add(whole)
+        live.take(whole)
+
+    pipeline = _pipeline(attempt, todo, done_chunks, source, write, intents, suspects)
+    serving = _Serving(attempt, pipeline, writer, live, stages, stopping)
     try:
-        pipeline.settle(settled)
-        with scratch() as folder:
+        with live.kept(), scratch() as folder:
+            pipeline.settle(settled)
             if todo:
                 serving.hold(folder)
             else:
@@ -118,11 +132,13 @@ class _Serving:
     """One server, one Ray session, one pipeline; from start to teardown."""
 
     def __init__(
-        self, attempt: Attempt, pipeline: Pipeline, writer: SegmentWriter, stages: Stages, stopping: Stopping
-    ) -> None:
+        self, attempt: Attempt, pipeline: Pipeline, writer: SegmentWriter, live: LiveMetrics, stages: Stages,
+        stopping: Stopping,
+    ) -> None:  # fmt: skip
         self._attempt = attempt
         self._pipeline = pipeline
         self._writer = writer
+        self._live = live
         self._stages = stages
         self._stopping = stopping
         self._progress = ProgressFile(attempt.directory.path / "progress.json", clock=time.monotonic)
@@ -140,6 +156,7 @@ class _Serving:
         joined = nodes.join(config, self._attempt.directory.path, folder, self._stopping.requested)
         with joined as span, self._server(folder, span) as server:
             server.start()
+            self._live.server = lambda: scrape_text(server.socket, server.key)
             self._begin("model_load")
             cpus, ended = len(os.sched_getaffinity(0)), self._stopping.everything_ends
             with RaySession(folder / RAY, num_cpus=cpus, ended=ended) as session:
@@ -321,28 +338,22 @@ def _log_conservation(result: Conservation) -> None:
 
 def _pipeline(
     attempt: Attempt, todo: Sequence[Entry], done_chunks: Mapping[str, ChunkDone],
-    sampled: Mapping[str, Sequence[int]], writer: SegmentWriter, intents: Intents, suspects: Suspicion,
+    source: ChunkSource, write: Callable[[list[dict[str, Any]]], None], intents: Intents, suspects: Suspicion,
 ) -> Pipeline:  # fmt: skip
     config, project = attempt.config, attempt.project
-    cache = DocumentCache(project / config.documents.cache, attempt.converter_key)
     frozen = attempt.run.prompts
     tokens = control_tokens(project / (config.vllm.tokenizer or config.model))
     templates = prompts.of(read_json(frozen)["templates"], source=str(frozen), control_tokens=tokens)
-
-    def chunks_of(entry: Entry) -> list[Any]:
-        chunks = cache.chunks(entry.sha256, entry.media_type)
-        wanted = sampled.get(entry.doc_id)
-        return chunks if wanted is None else [chunks[index] for index in wanted]
 
     maker = RecordMaker(
         model=config.model,
         revision=config.vllm.revision,
         prompts_sha256=templates.sha256,
-        sampling={"temperature": config.qa.temperature, "max_tokens": config.qa.max_tokens},
+        sampling=sampling_of(config.qa),
         seed=config.seed,
     )
     return Pipeline(
-        config, todo, chunks_of=chunks_of, done_chunks=done_chunks, prompts=templates, make=maker, write=writer.add,
+        config, todo, chunks_of=source.chunks_of, done_chunks=done_chunks, prompts=templates, make=maker, write=write,
         request_timeout_s=parse_clock(config.client.request_timeout), clock=time.monotonic,
         intents=intents, suspicion=suspects,
     )  # fmt: skip

@@ -32,6 +32,7 @@ from hpc_qa.store.run_directory import AttemptDirectory, RunDirectory, ShardDire
 from hpc_qa.store.trust import check_project, check_run
 from hpc_qa.units import iso, parse_clock, utc_now
 from hpc_qa.worker.again import check_attempts, continue_later
+from hpc_qa.worker.chunk_source import PlannedChoice
 from hpc_qa.worker.parent import end_with_parent
 from hpc_qa.worker.sampling import sampling
 from hpc_qa.worker.scratch import remove_abandoned
@@ -120,7 +121,7 @@ def run_task(run: RunDirectory, shard: ShardDirectory, stopping: Stopping) -> Ex
     check_project(Path(facts["project"]), Path(facts["project"]) / config.documents.cache)
     if mine is None:
         raise ServerError(f"{run.run_id} has no shard {shard.index}", retryable=False)
-    converter_key = plan["converter_key"]
+    converter_key, choice = plan["converter_key"], PlannedChoice.of(plan, mine)
     del plan  # it may name a million documents, and an attempt lives for hours
     if exists(shard.commit):
         return ExitCode.DONE
@@ -152,7 +153,7 @@ def run_task(run: RunDirectory, shard: ShardDirectory, stopping: Stopping) -> Ex
                 documents=len(mine["documents"]),
                 predicted_tokens=mine["predicted_tokens"],
             )
-            serve_documents(work, todo, settled, merged.chunks, mine["chunks"], stages, stopping)
+            serve_documents(work, todo, settled, merged.chunks, choice, stages, stopping)
         else:
             remove_abandoned()  # a killed attempt may have had nothing left to do but its commit
             stages.begin("teardown")

@@ -15,7 +15,7 @@ from hpc_qa.documents.convert import Conversion, convert_all
 from hpc_qa.documents.facts import Facts
 from tests import made_documents as made
 
-TEXT = "The agency must decide within 45 days of the request."
+TEXT = made.PDF_LINE
 CONFIG = "name: t\nmanifest: m.jsonl\nexecutor: local\nvllm:\n  model: model\n"
 Call = Callable[..., tuple[int, str, str]]
 

@@ -179,3 +179,25 @@ def test_wrong_usage_looks_like_every_error(call: Call, arguments: list[str], sa
     assert (code, out) == (2, "")
     assert err.startswith(said)
     assert "\n  try: hpc-qa" in err
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("question_types: [factul]", "did you mean factual?"),
+        ("question_types: []", "question_types is empty; leave it out for all types"),
+        ("question_types: [factual, factual]", "question_types names one of them twice"),
+        ("difficulty: [esy]", "did you mean easy?"),
+        ("answer_style: extractive, difficulty: [easy]", "extractive asks for none; leave it empty"),
+        ("answer_style: extractive, question_types: [scenario]", "extractive knows only definition, factual"),
+        ("judge_repeats: 2", "judge_repeats 2 has no middle; use an odd number"),
+        ("accept: {require: [groundd]}", "did you mean grounded?"),
+        ("controls: {share: 0.9}", "qa.controls.share must be at most 0.5"),
+        ("regenerate: {attempts: 9}", "qa.regenerate.attempts must be at most 5"),
+        ("round_trip: true", "qa.round_trip must be a section with keys"),
+    ],
+)
+def test_a_way_of_asking_that_cannot_be_is_refused(project: Path, call: Call, settings: str, said: str) -> None:
+    (fault,) = faults(project, call, f"{CONFIG}qa: {{{settings}}}\n")
+    assert fault.startswith("c.yaml:6: qa")
+    assert said in fault

@@ -9,8 +9,8 @@ from hpc_qa.manifest.formats import unsupported
 from tests.bad_input.conftest import TEXT, Call
 
 FORMATS = {
-    ".docx": "is Word, which is not read: export it as PDF",
-    ".doc": "is Word, which is not read: export it as PDF",
+    ".doc": "is Word, which is not read: save it as .docx",
+    ".docm": "is Word, which is not read: save it as .docx",
     ".xlsx": "is Excel, which is not read: export it as PDF",
     ".xls": "is Excel, which is not read: export it as PDF",
     ".pptx": "is PowerPoint, which is not read: export it as PDF",
@@ -36,7 +36,7 @@ FORMATS = {
     ".xml": "is XML, which is not read: convert it to HTML or text",
     ".eml": "is e-mail, which is not read: save it as text or PDF",
     ".mp4": "is sound or film, which is not read: write a transcript",
-    ".qqq": "is not read: export it as PDF, HTML, Markdown or text",
+    ".qqq": "is not read: export it as PDF, DOCX, HTML or text",
 }
 
 

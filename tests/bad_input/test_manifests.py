@@ -188,13 +188,13 @@ def test_names_that_differ_in_case_or_in_unicode_form_alone_stay_two_documents(p
         ("docs", "is a folder, not a file"),
         ("-rf", "no such file (paths count from the project folder"),
         ("/etc/passwd", "a name without a suffix is not read"),
-        ("docs/a.docx", ".docx is Word, which is not read: export it as PDF"),
+        ("docs/a.doc", ".doc is Word, which is not read: save it as .docx"),
         ("docs/\x1b[2Ja.txt", "no such file"),
         ("x" * 5000, "File name too long"),
     ],
 )
 def test_a_list_of_paths_says_for_each_why_it_cannot_be_used(project: Path, call: Call, given: str, said: str) -> None:
-    (project / "docs" / "a.docx").write_bytes(b"PK")
+    (project / "docs" / "a.doc").write_bytes(b"PK")
     (project / "list.txt").write_text(f"docs/a.txt\n{given}\n")
     err = refused(call, "list.txt")
     assert "list.txt:2: " in err

@@ -130,7 +130,7 @@ class Cluster:
         return found
 
     def describe(self) -> str:
-        """What a failed test wants to see: nodes, queue, accounting."""
+        """What a failed test wants to see: nodes, queue, accounting, and the last errors of the controllers."""
         commands = (
             ["sinfo", "-N", "-o", "%N %T %E"],
             ["squeue", "-r", "-o", "%i %j %T %r %M %N"],
@@ -145,7 +145,12 @@ class Cluster:
                 "JobID,JobName%40,State%20,ExitCode,ElapsedRaw,NodeList",
             ],
         )
-        return "\n".join(f"$ {' '.join(command)}\n{self.run(*command, check=False)}" for command in commands)
+        parts = [f"$ {' '.join(command)}\n{self.run(*command, check=False)}" for command in commands]
+        for name in ("slurmctld", "slurmdbd"):
+            log = self.folder / "log" / f"{name}.log"
+            lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+            parts.append("\n".join([f"{log.name}:", *[line for line in lines if "error:" in line][-20:]]))
+        return "\n".join(parts)
 
     # -- start and end
 

@@ -11,7 +11,6 @@ from tests.projects import call
 from tests.real_slurm.runs import accounted, finish, job_of, under_way, wait_for_end, wait_until
 
 SIZE = {"documents": 6, "rules_each": 60}
-ACCOUNT = "ledger"
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
 
@@ -21,11 +20,15 @@ def echo_delay_s() -> float:
     return 0.3
 
 
-def test_gpu_hours_of_a_requeue_a_failure_and_a_cancelled_task_are_those_of_sacct_and_sreport(project, cluster, capsys):
-    cluster.run("sacctmgr", "-i", "add", "account", ACCOUNT)
+def everything_happens(project, cluster, capsys, account: str) -> tuple[float, str]:
+    """GPU-seconds that the ledger has of a run with a requeue, a failure and a cancelled task, and its user.
+
+    They are those of `sacct -D`, row by row.
+    """
+    cluster.run("sacctmgr", "-i", "add", "account", account)
     user = psutil.Process().username()
-    cluster.run("sacctmgr", "-i", "add", "user", user, f"Account={ACCOUNT}")
-    folder = project(slurm=f"  account: {ACCOUNT}\n", **SIZE)
+    cluster.run("sacctmgr", "-i", "add", "user", user, f"Account={account}")
+    folder = project(slurm=f"  account: {account}\n", **SIZE)
     run = under_way(folder)
     job = job_of(run)
     cluster.run("scontrol", "requeue", f"{job}_0")
@@ -47,15 +50,37 @@ def test_gpu_hours_of_a_requeue_a_failure_and_a_cancelled_task_are_those_of_sacc
     text = cluster.run("sacct", "-D", "-X", "-n", "-P", f"--jobs={jobs}", "-o", "JobID,State,ElapsedRaw,AllocTRES")
     theirs = sorted(line.split("|")[:1] + line.split("|")[2:3] for line in text.splitlines())
     assert sorted([row["job_id"], str(row["elapsed_s"])] for row in rows) == theirs
-    # and Slurm's own sum, of a rollup that is asked for now and would come within the hour
-    began, end = datetime.now(UTC) - timedelta(days=1), datetime.now(UTC) + timedelta(hours=2)
-    span = [moment.strftime("%Y-%m-%dT%H:00:00") for moment in (began, end)]
-    report = ("cluster", "AccountUtilizationByUser", f"start={span[0]}", f"end={span[1]}", f"accounts={ACCOUNT}")
+    return sum(row["gpu_hours_allocated"] for row in rows) * 3600, user
 
-    def reported() -> set[int]:
-        cluster.run("sacctmgr", "-i", "roll", *span)  # beside slurmdbd's own rollup it may come to nothing
-        said = cluster.run("sreport", "-n", "-P", "-t", "seconds", "--tres=gres/gpu", *report)
-        return {int(line.split("|")[-1]) for line in said.splitlines() if line.split("|")[1:3] == [ACCOUNT, user]}
 
-    (used,) = wait_until(reported, "a rollup")
-    assert sum(row["gpu_hours_allocated"] for row in rows) * 3600 == pytest.approx(used)
+def sreport(cluster, account: str, *report: str) -> list[list[str]]:
+    """Fields of each line of a report about an account, GPU-seconds of yesterday and today."""
+    span = [f"{name}={hour}" for name, hour in zip(("start", "end"), hours(), strict=True)]
+    wanted = ["-n", "-P", "-t", "seconds", "--tres=gres/gpu", *report, *span, f"accounts={account}"]
+    return [line.split("|") for line in cluster.run("sreport", *wanted).splitlines()]
+
+
+def hours() -> list[str]:
+    """From a day ago until the hour is over."""
+    ends = (datetime.now(UTC) - timedelta(days=1), datetime.now(UTC) + timedelta(hours=2))
+    return [moment.strftime("%Y-%m-%dT%H:00:00") for moment in ends]
+
+
+def test_gpu_hours_of_a_requeue_a_failure_and_a_cancelled_task_are_those_of_sacct_and_sreport(project, cluster, capsys):
+    seconds, _ = everything_happens(project, cluster, capsys, "ledger")
+    ((_, account, used, *_),) = sreport(cluster, "ledger", "job", "SizesByAccount", "FlatView", "grouping=1000")
+    assert (account, int(used)) == ("ledger", pytest.approx(seconds))
+
+
+@pytest.mark.long
+@pytest.mark.covers("ledger", "slurm", "campaign")
+def test_gpu_hours_are_those_of_the_rollup_by_which_a_site_charges(project, cluster, capsys):
+    seconds, user = everything_happens(project, cluster, capsys, "rollup")
+
+    def rolled_up() -> set[int]:
+        cluster.run("sacctmgr", "-i", "roll", *hours())  # beside slurmdbd's own rollup it may come to nothing
+        said = sreport(cluster, "rollup", "cluster", "AccountUtilizationByUser")
+        return {int(one[-1]) for one in said if one[1:3] == ["rollup", user]}
+
+    (used,) = wait_until(rolled_up, "a rollup")
+    assert seconds == pytest.approx(used)

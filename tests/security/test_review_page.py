@@ -16,7 +16,7 @@ from hpc_qa.campaign.review_ratings import read_ratings
 from hpc_qa.campaign.review_sample import sample_of
 from hpc_qa.cli.main import run as hpc_qa
 from hpc_qa.errors import ConfigError
-from hpc_qa.report import review_server
+from hpc_qa.report import local_server
 from hpc_qa.report.review_server import TOKEN_HEADER, ReviewServer
 from hpc_qa.report.review_session import ReviewSession
 from hpc_qa.store.run_directory import RunDirectory
@@ -163,7 +163,7 @@ def test_no_path_leads_to_a_file(server, run):
 def test_a_body_that_is_too_large_or_of_another_kind_is_refused_unread(server):
     for status, headers in (
         (413, {"Content_Length": "9999999999"}),
-        (413, {"Content_Length": str(review_server.MOST_BODY_BYTES + 1)}),
+        (413, {"Content_Length": str(local_server.MOST_BODY_BYTES + 1)}),
         (411, {"Content_Length": "-1"}),
         (411, {"Content_Length": None}),
         (411, {"Transfer_Encoding": "chunked"}),
@@ -198,12 +198,12 @@ def test_requests_that_are_no_http_get_a_word_and_no_page(server):
 
 def test_half_requests_hold_up_nobody_and_are_cut_off(server, monkeypatch):
     halves = []
-    for _ in range(review_server.MOST_CONNECTIONS - 4):
+    for _ in range(local_server.MOST_CONNECTIONS - 4):
         one = socket.create_connection(("127.0.0.1", server.port), timeout=10)
         one.sendall(b"POST /api/rate HTTP/1.1\r\nHost: loc")
         halves.append(one)
     assert ask(server, "GET", "/api/state")[0] == 200
-    monkeypatch.setattr(review_server, "REQUEST_S", 0.0)
+    monkeypatch.setattr(server, "_open", dict.fromkeys(server._open, 0.0))
     for one in halves:
         assert one.recv(65536) == b""  # it has ended, without an answer
         one.close()
@@ -212,10 +212,10 @@ def test_half_requests_hold_up_nobody_and_are_cut_off(server, monkeypatch):
 def test_more_connections_than_there_is_room_for_are_closed_and_room_comes_back(server):
     crowd = [socket.create_connection(("127.0.0.1", server.port), timeout=10) for _ in range(80)]
     until = time.monotonic() + 10
-    while len(server._open) < review_server.MOST_CONNECTIONS:
+    while len(server._open) < local_server.MOST_CONNECTIONS:
         assert time.monotonic() < until
         time.sleep(0.01)
-    assert len(server._open) == review_server.MOST_CONNECTIONS
+    assert len(server._open) == local_server.MOST_CONNECTIONS
     for one in crowd:
         one.close()
     while server._open:

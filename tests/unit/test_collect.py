@@ -15,8 +15,9 @@ from tests.made_runs import attempt, chunk, document, finished_run, pair, planne
 
 COLUMNS = [
     "id", "question", "answer", "evidence", "context", "doc_id", "source_path", "source_sha256", "pages", "headings",
-    "question_type", "clarity", "accuracy", "relevance", "quality_score", "checks", "reject_reason", "model",
-    "model_revision", "prompt_sha256", "seed", "converter", "run_id", "created_at",
+    "question_type", "difficulty", "clarity", "accuracy", "relevance", "grounded", "answerable", "self_contained",
+    "quality_score", "round_trip_answer", "checks", "reject_reason", "model", "model_revision", "prompt_sha256", "seed",
+    "converter", "run_id", "created_at", "contaminated_with",
 ]  # fmt: skip
 DOCUMENTS = [f"doc{number}" for number in range(6)]
 

@@ -128,7 +128,7 @@ def test_every_command_has_help_with_an_example(capsys: pytest.CaptureFixture[st
 
 
 def test_help_and_status_load_nothing_heavy() -> None:
-    heavy = "torch, vllm, ray, transformers, pandas, pyarrow, submitit, liteparse, datasketch"
+    heavy = "torch, vllm, ray, transformers, pandas, pyarrow, submitit, liteparse, rensa"
     program = (
         "import sys; from hpc_qa.cli.main import run; run(['--help']); run(['status', '--json']);"
         f"print([m for m in '{heavy}'.split(', ') if m in sys.modules])"

@@ -150,6 +150,17 @@ def test_what_was_converted_is_not_converted_again(
     assert {each.doc_id: each.status for each in again} == {each.doc_id: each.status for each in conversions.values()}
 
 
+def test_a_form_in_three_copies_is_text_though_all_its_lines_repeat(tmp_path: Path) -> None:
+    made.write_tokenizer(tmp_path / "model")
+    form = made.plain_pdf(made.SENTENCES.split(". "))
+    (tmp_path / "form.pdf").write_bytes(made.appended(made.appended(form, form), form))
+    entries = manifest.build([tmp_path / "form.pdf"], project=tmp_path).entries
+    [result] = convert_all(entries, made.config(), project=tmp_path)
+    assert result.status == "ok", result.detail
+    assert result.markdown_path is not None
+    assert result.markdown_path.read_text().count("42 CFR 435.916") == 3
+
+
 def test_nothing_is_left_in_the_staging_folder(project: Path, conversions: dict[str, Conversion]) -> None:
     assert conversions
     assert os.listdir(project / "cache" / "documents" / "staging") == []

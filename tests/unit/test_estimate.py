@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hpc_qa.campaign import estimate
 from hpc_qa.campaign.schedule import Pace
-from hpc_qa.config import Plan, Qa
+from hpc_qa.config import Controls, Plan, Qa, Regenerate, RoundTrip
 
 
 def test_a_cap_per_document_bounds_the_pairs_and_the_chunks_that_are_sent() -> None:
@@ -17,9 +17,27 @@ def test_a_cap_per_document_bounds_the_pairs_and_the_chunks_that_are_sent() -> N
 
 
 def test_a_run_without_a_judge_sends_half_of_the_extractive_requests() -> None:
-    with_judge = estimate.demand(10, 1_000, Qa(answer_style="extractive", judge=True))
-    without = estimate.demand(10, 1_000, Qa(answer_style="extractive", judge=False))
+    extractive = Qa(answer_style="extractive", controls=Controls(share=0))
+    with_judge = estimate.demand(10, 1_000, extractive)
+    without = estimate.demand(10, 1_000, extractive.model_copy(update={"judge": False}))
     assert with_judge.requests == 2 * without.requests
+
+
+def test_round_trips_repeats_controls_and_what_is_asked_again_are_predicted() -> None:
+    plain = {"questions_per_chunk": 5, "controls": Controls(share=0)}
+    least = estimate.demand(10, 10_000, Qa(**plain))
+    assert least.requests == 10 + 50
+    added = {
+        "round_trip": (RoundTrip(enabled=True), 50),
+        "controls": (Controls(share=0.1), 5),
+        "judge_repeats": (3, 30),  # three of ten pairs are close, each is judged twice more
+        "regenerate": (Regenerate(attempts=1), 3 + 15),  # three of ten pairs once more, and their judgements
+    }
+    for name, (setting, more) in added.items():
+        found = estimate.demand(10, 10_000, Qa(**plain | {name: setting}))
+        assert found.requests == least.requests + more, name
+        assert found.tokens > least.tokens
+        assert found.pairs == least.pairs
 
 
 def test_no_measured_run_gives_no_hours() -> None:

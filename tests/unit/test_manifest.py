@@ -22,9 +22,9 @@ def project(tmp_path: Path) -> Path:
     (docs / "a.txt").write_text("Text of a.")
     (docs / "sub dir" / "C (1).html").write_text("<p>Text of c.</p>")
     (docs / "sheet.xlsx").write_bytes(b"PK")
-    (docs / "letter.docx").write_bytes(b"PK")
+    (docs / "letter.odt").write_bytes(b"PK")
     (docs / ".hidden.txt").write_text("no")
-    write_zip(docs / "pack.zip", {"inner/d.txt": b"Text of d.", "inner/x.docx": b"PK", "__MACOSX/._d.txt": b"?"})
+    write_zip(docs / "pack.zip", {"inner/d.txt": b"Text of d.", "inner/x.odt": b"PK", "__MACOSX/._d.txt": b"?"})
     return tmp_path
 
 
@@ -32,7 +32,7 @@ def test_folders_archives_and_files_become_entries_in_a_stable_order(project: Pa
     found = manifest.build([project / "docs"], project=project)
     assert [entry.path for entry in found.entries] == ["a.txt", "b.md", "pack.zip!/inner/d.txt", "sub dir/C (1).html"]
     assert [entry.root for entry in found.entries] == ["docs"] * 4
-    assert found.unsupported == {".xlsx": 1, ".docx": 2}
+    assert found.unsupported == {".xlsx": 1, ".odt": 2}
     assert manifest.build([project / "docs"], project=project).entries == found.entries
 
 
@@ -144,7 +144,7 @@ def test_a_list_of_paths_is_a_manifest(project: Path) -> None:
 
 
 def test_a_list_names_each_path_that_cannot_be_used(project: Path) -> None:
-    (project / "list.txt").write_text("docs/a.txt\ndocs/none.txt\n../out.txt\ndocs/a.txt\ndocs/letter.docx\n")
+    (project / "list.txt").write_text("docs/a.txt\ndocs/none.txt\n../out.txt\ndocs/a.txt\ndocs/letter.odt\n")
     with pytest.raises(ManifestError) as caught:
         manifest.read(project / "list.txt", project=project)
     assert {fault.split(":")[1] for fault in caught.value.faults} == {"2", "3", "4", "5"}

@@ -1,98 +1,19 @@
 """The pipeline: what is asked, what becomes of answers, and which records are written. Answers are made up here."""
 
 import json
-from collections.abc import Callable
-from typing import Any
+from collections import Counter
 
 import pytest
 
 from hpc_qa.client.request import Reply, Request
-from hpc_qa.config import Config
-from hpc_qa.documents.chunks import Chunk, Sentence
+from hpc_qa.documents.chunks import Chunk
 from hpc_qa.errors import DocumentError, RequestError
 from hpc_qa.manifest import Entry
-from hpc_qa.qa import prompts
 from hpc_qa.store.merge import ChunkDone
-from hpc_qa.worker.pipeline import Pipeline, Progress, terminal_state
+from hpc_qa.worker.pipeline import terminal_state
+from hpc_qa.worker.progress import Progress
 from hpc_qa.worker.records import RecordMaker
-
-TEXTS = (
-    "The state agency must determine eligibility within 45 days of the application.",
-    "A provider may request a fair hearing when a claim is denied.",
-)
-Answer = Callable[[Request], Reply | RequestError]
-
-
-def chunk(number: int) -> Chunk:
-    text = "\n".join(TEXTS)
-    first = len(TEXTS[0])
-    sentences = (Sentence(1, 0, first), Sentence(2, first + 1, len(text)))
-    return Chunk(
-        chunk_id=f"c{number}", index=number, text=text, headings=("Eligibility",), pages=(3,), char_start=0,
-        char_end=len(text), tokens=30, sentences=sentences,
-    )  # fmt: skip
-
-
-def entry(name: str = "doc") -> Entry:
-    return Entry(name, f"{name}.txt", ".", "ab" * 32, 100, "text/plain", None, "small")
-
-
-def config(**qa: Any) -> Config:
-    settings = {"answer_style": "abstractive", "questions_per_chunk": 2, **qa}
-    return Config.model_validate({"name": "t", "manifest": "m", "qa": settings, "vllm": {"model": "m"}})
-
-
-def reply(request: Request, document: object) -> Reply:
-    return Reply(request.id, json.dumps(document), "stop", 100, 80, 20, 0.1, 1, 1)
-
-
-GOOD_PAIR = {
-    "evidence": [1],
-    "question_type": "numeric",
-    "question": "Within how many days must the state agency determine eligibility?",
-    "answer": "It must do so within 45 days of the application.",
-}
-
-
-def answer_well(request: Request) -> Reply:
-    if request.kind == "judge":
-        return reply(request, {"reason": "clear", "clarity": 5, "accuracy": 5, "relevance": 4})
-    return reply(request, {"items": [GOOD_PAIR]})
-
-
-def run(
-    answer: Answer,
-    settings: Config | None = None,
-    *,
-    chunks: int = 1,
-    done: dict[str, ChunkDone] | None = None,
-    documents: tuple[str, ...] = ("doc",),
-    chunks_of: Callable[[Entry], list[Chunk]] | None = None,
-    progress: list[Progress] | None = None,
-) -> tuple[list[list[dict[str, Any]]], list[Request]]:
-    """The batches that were written, and the requests that were sent, one at a time."""
-    batches: list[list[dict[str, Any]]] = []
-    sent: list[Request] = []
-    maker = RecordMaker(model="m", revision=None, prompts_sha256="p", sampling={}, seed=0)
-    pipeline = Pipeline(
-        settings or config(), [entry(name) for name in documents],
-        chunks_of=chunks_of or (lambda _: [chunk(i) for i in range(chunks)]),
-        done_chunks=done or {}, prompts=prompts.load(), make=maker, write=batches.append,
-        request_timeout_s=60, clock=lambda: 0.0,
-    )  # fmt: skip
-    for first in pipeline.requests():
-        waiting = [first]
-        while waiting:
-            request = waiting.pop()
-            sent.append(request)
-            waiting += pipeline.on_done(request, answer(request))
-    if progress is not None:
-        progress.append(pipeline.progress)
-    return batches, sent
-
-
-def documents_of(batches: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    return [record for batch in batches for record in batch if record["kind"] == "document"]
+from tests.scripted_pipeline import GOOD_PAIR, TEXTS, answer_well, chunk, documents_of, entry, reply, run
 
 
 def test_a_good_pair_is_judged_and_accepted_and_written_in_one_batch_with_its_chunk() -> None:
@@ -195,6 +116,4 @@ def test_a_document_without_a_sentence_to_ask_about_is_skipped() -> None:
 
 
 def test_terminal_state_of_nothing_but_failures_is_the_most_frequent_one() -> None:
-    from collections import Counter
-
     assert terminal_state(Counter(timeout=1, bad_output=2)) == ("failed", "bad_output")

@@ -18,6 +18,7 @@ from hpc_qa.documents.convert import limits_of
 from hpc_qa.documents.facts import Facts
 from hpc_qa.errors import ConfigError
 from hpc_qa.manifest import Entry
+from hpc_qa.store.revocation import Revocation, revoke_content
 from tests import made_documents as made
 from tests.made_runs import attempt, planned_run
 
@@ -209,3 +210,23 @@ def test_everything_settled_leaves_no_shard(project: Path) -> None:
 def test_plan_json_holds_every_document_once(project: Path) -> None:
     planned: Mapping[str, Any] = json.loads(json.dumps(plan(project, [entry(n) for n in range(9)], config()).to_json()))
     assert sorted(name for shard in planned["shards"] for name in shard["documents"]) == [f"d{n:03}" for n in range(9)]
+
+
+@pytest.mark.parametrize("convert_first", [False, True])
+def test_a_content_that_was_revoked_is_skipped_whatever_it_is_called_now(project, convert_first):
+    settings = config(plan=PACE)
+    said = Revocation(entry(1).sha256, ("old-name",), ("old/name.txt",), "ann", "2026-01-02T03:04:05.000Z", None)
+    revoke_content(project, said)
+    keep(project, settings, entry(2), status="ok", reason=None, chunks=2, tokens=900)
+    made = plan(project, [entry(1), entry(2), entry(3)], settings, convert_first=convert_first)
+    assert [(one.doc_id, one.state, one.reason) for one in made.settled] == [("d001", "skipped", "revoked")]
+    assert sorted(doc_id for shard in made.shards for doc_id in shard.documents) == ["d002", "d003"]
+
+
+def test_a_prompt_set_that_leaves_a_required_binary_unasked_is_said(project: Path) -> None:
+    judged = {"judge": True, "questions_per_chunk": 1, "chunk_size": 1_000, "prompts": "own.yaml"}
+    (project / "own.yaml").write_text("judge: 'Is it grounded? {{question}} {{answer}}'\n")
+    (note,) = [one for one in plan(project, [entry(0)], config(qa=judged)).notes if "own.yaml" in one]
+    assert "does not ask for answerable, self_contained" in note
+    settled = judged | {"accept": {"require": ["grounded"]}}
+    assert not [one for one in plan(project, [entry(0)], config(qa=settled)).notes if "own.yaml" in one]

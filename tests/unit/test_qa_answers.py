@@ -108,3 +108,18 @@ def test_control_characters_and_half_surrogates_do_not_reach_a_record():
     [draft] = parse(ABSTRACTIVE, text, "stop")
     assert (draft.question, draft.answer) == ("By how much?", "3 %")
     draft.question.encode("utf-8")
+
+
+def test_difficulty_is_what_the_model_says_of_the_levels_that_were_asked_for():
+    [ask] = asks(CHUNK, Qa(questions_per_chunk=3, difficulty=["easy", "hard"]))
+    given = [item(difficulty="hard"), item(difficulty="medium"), item()]
+    assert [draft.difficulty for draft in parse(ask, reply(*given), "stop")] == ["hard", None, None]
+    assert parse(ABSTRACTIVE, reply(item(difficulty="hard")), "stop")[0].difficulty is None
+
+
+def test_a_type_that_was_not_asked_for_is_not_known_where_factual_was_not_either():
+    [ask] = asks(CHUNK, Qa(question_types=["numeric", "scenario"]))
+    assert [d.question_type for d in parse(ask, reply(item(), item(question_type="factual")), "stop")] == [
+        "numeric",
+        None,
+    ]

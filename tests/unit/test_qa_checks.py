@@ -100,6 +100,14 @@ def test_a_number_in_the_question_must_stand_in_the_chunk():
         "What does sentence [1] require of a State?",
         "What does the document state about Form CMS-64?",
         "What is it that is?",
+        "What does the table above show about Form CMS-64?",
+        "As described in the manual, when must a State submit Form CMS-64?",
+        "What does the author say about Form CMS-64?",
+        "What does the guide say about Form CMS-64?",
+        "Based on the information provided, when must a State submit Form CMS-64?",
+        "When must a State submit the aforementioned Form CMS-64?",
+        "Which date does Table 3 list for Form CMS-64?",
+        "What does this waiver require of a State?",
     ],
 )
 def test_a_question_that_points_at_the_text_or_at_nothing_is_not_self_contained(question):

@@ -1,3 +1,5 @@
+import pytest
+
 from hpc_qa.qa.duplicates import near_duplicates
 
 THRESHOLD = 0.8
@@ -39,3 +41,44 @@ def test_a_number_word_is_its_number():
 def test_nothing_and_empty_questions_are_no_fault():
     assert near_duplicates([], THRESHOLD) == {}
     assert near_duplicates([("a", ""), ("b", "?")], THRESHOLD) == {"b": "a"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Which form does a provider in Ohio have to file?", "Which form does a provider in Iowa have to file?"),
+        ("which form does a provider in ohio have to file?", "which form does a provider in iowa have to file?"),
+        ("Which plan of north carolina covers dental care?", "Which plan of south carolina covers dental care?"),
+        ("Who pays for transport to a clinic in Georgia?", "Who pays for transport to a clinic in Germany?"),
+        ("When does Medicare pay for the care at home?", "When does Medicaid pay for the care at home?"),
+        ("Which services of the plan are covered at home?", "Which services of the plan are not covered at home?"),
+        ("What must a provider do before the yearly audit?", "What may a provider do before the yearly audit?"),
+        ("When is an income of < $5 reported to the state?", "When is an income of > $5 reported to the state?"),
+        ("Which share of 5% of the income does a plan take?", "Which share of 5 of the income does a plan take?"),
+    ],
+)
+def test_questions_with_another_name_duty_or_sign_are_never_merged(one, other):
+    assert near_duplicates([("1", one), ("2", other)], 0.3) == {}
+
+
+def test_names_in_another_case_are_the_same_names():
+    items = [("1", "Which form does Ohio ask a provider for?"), ("2", "which form does OHIO ask a provider for")]
+    assert near_duplicates(items, THRESHOLD) == {"2": "1"}
+
+
+def test_politeness_in_front_makes_no_new_question():
+    asked = "what is the income limit for a child?"
+    items = [("1", asked), ("2", f"Can you tell me {asked}"), ("3", f"Please explain: {asked}")]
+    assert near_duplicates(items, 0.99) == {"2": "1", "3": "1"}
+
+
+def test_a_copy_of_a_dropped_question_goes_to_the_one_that_stays():
+    near = "Which documents must the provider keep for the yearly audit of the state plan?"
+    items = [("1", near.replace("the provider", "a provider")), ("2", near), ("3", near.upper())]
+    assert near_duplicates(items, 0.7) == {"2": "1", "3": "1"}
+
+
+@pytest.mark.parametrize("threshold", [0.01, 0.5, 0.99, 1.0])
+def test_every_threshold_that_a_config_may_set_works(threshold):
+    items = [("1", "What is the limit of the plan for a child?"), ("2", "what is the limit of the plan for a child")]
+    assert near_duplicates(items, threshold) == {"2": "1"}

@@ -3,6 +3,7 @@ import re
 import pytest
 
 from hpc_qa.config import Qa
+from hpc_qa.qa import prompts
 from hpc_qa.qa.generation import asks, choose_chunks
 from hpc_qa.qa.openings import opening
 from hpc_qa.qa.targets import question_type, stands_alone, targets
@@ -19,6 +20,24 @@ def test_an_abstractive_chunk_is_one_ask_for_all_its_pairs():
     assert (items["minItems"], items["maxItems"]) == (0, 4)
     assert list(items["items"]["properties"]) == ["evidence", "question_type", "question", "answer"]
     assert items["items"]["properties"]["evidence"]["items"] == {"type": "integer", "minimum": 1, "maximum": 12}
+
+
+def test_question_types_and_difficulty_are_as_configured():
+    qa = Qa(question_types=["numeric", "scenario"], difficulty=["easy", "hard"])
+    [ask] = asks(made_chunk(*FACTS), qa)
+    item = ask.schema["properties"]["items"]["items"]["properties"]
+    assert list(item) == ["evidence", "question_type", "difficulty", "question", "answer"]
+    assert item["question_type"]["enum"] == ["numeric", "scenario"]
+    assert item["difficulty"]["enum"] == ["easy", "hard"]
+    instruction = ask.messages(prompts.load())[-1]["content"]
+    assert "one of: numeric, scenario." in instruction
+    assert "one of: easy, hard." in instruction
+
+
+def test_a_sentence_of_another_type_than_configured_is_not_asked_about():
+    chunk = made_chunk("The gauge was replaced by the operator last spring.", *FACTS)
+    [ask] = asks(chunk, EXTRACTIVE.model_copy(update={"question_types": ["factual"]}))
+    assert ask.target == 1
 
 
 def test_an_extractive_chunk_is_one_ask_per_sentence():

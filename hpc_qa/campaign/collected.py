@@ -1,0 +1,57 @@
+"""What `collect` says when it is done."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hpc_qa.campaign.calibration import Calibration
+from hpc_qa.campaign.funnel import Funnel
+from hpc_qa.errors import ExitCode
+from hpc_qa.store.dataset import TRAIN, VALIDATION
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What was published, or why nothing was."""
+
+    path: Path | None
+    runs: list[str]
+    rows: dict[str, int]
+    funnel: Funnel
+    documents_left: int
+    exit_code: ExitCode
+    calibration: Calibration = field(default_factory=Calibration)
+    notes: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "path": str(self.path) if self.path else None,
+            "runs": self.runs,
+            "rows": self.rows,
+            "funnel": self.funnel.to_json(),
+            "judge_calibration": self.calibration.to_json(),
+            "documents_left": self.documents_left,
+            "notes": self.notes,
+            "exit_code": int(self.exit_code),
+        }
+
+    def lines(self) -> list[str]:
+        """The result for people."""
+        if self.path is None:
+            run = self.runs[0] if len(self.runs) == 1 else "RUN"
+            return [
+                f"incomplete   {self.documents_left} documents are left; nothing was published",
+                f"next         hpc-qa resume {run} continues, hpc-qa collect {run} --partial publishes what there is",
+            ]
+        here = Path.cwd()
+        shown = self.path.relative_to(here) if self.path.is_relative_to(here) else self.path
+        lines = [f"dataset      {shown}"]
+        lines += [f"{name:<12} {count} pairs" for name, count in self.rows.items()]
+        for step in self.funnel.steps():
+            lost = ", ".join(f"{count} {reason}" for reason, count in step.lost.items())
+            lines.append(f"{step.left:>12} {step.name}" + (f" (lost: {lost})" if lost else ""))
+        if not self.rows[TRAIN] + self.rows[VALIDATION]:
+            lines.append("WARNING      no pair was accepted: the dataset is empty; rejected.parquet has every reason")
+        if self.documents_left:
+            lines.append(f"partial      {self.documents_left} documents were not finished")
+        return lines + [f"note         {text}" for text in self.notes]

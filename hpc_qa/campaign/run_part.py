@@ -1,0 +1,143 @@
+"""What one run brings to a dataset: the facts that its rows and its card carry, and the row of a pair."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hpc_qa.campaign.card import RunFacts
+from hpc_qa.campaign.review import review_of
+from hpc_qa.config import BINARIES
+from hpc_qa.store.files import read_json, read_jsonl
+from hpc_qa.store.records import Record
+from hpc_qa.store.run_directory import RunDirectory
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One document of a manifest."""
+
+    path: str
+    sha256: str
+    license: str | None  # as its manifest line says it; None: it says nothing
+
+
+@dataclass(slots=True)
+class RunPart:
+    """One run: what its rows carry, and what the first pass found."""
+
+    facts: RunFacts
+    threshold: float
+    judge: bool
+    sources: dict[str, SourceFile]  # by doc_id
+    states: dict[str, str] = field(default_factory=dict)  # "ok", "failed: poison"; absent: unfinished
+
+    def row(
+        self, chunk: Record, pair: Record, *, reject_reason: str | None, contaminated_with: str | None = None
+    ) -> dict[str, Any]:
+        """One row of the published dataset."""
+        source = self.sources[pair["doc_id"]]
+        return {
+            "id": pair["key"],
+            "question": pair["question"],
+            "answer": pair["answer"],
+            "evidence": pair["evidence"],
+            "context": chunk["context"],
+            "doc_id": pair["doc_id"],
+            "source_path": source.path,
+            "source_sha256": source.sha256,
+            "pages": chunk["pages"],
+            "headings": chunk["headings"],
+            "question_type": pair["question_type"],
+            "difficulty": pair.get("difficulty"),
+            "clarity": pair["clarity"],
+            "accuracy": pair["accuracy"],
+            "relevance": pair["relevance"],
+            **{name: pair.get(name) for name in BINARIES},
+            "quality_score": pair["quality_score"],
+            "round_trip_answer": (pair.get("round_trip") or {}).get("answer"),
+            "checks": pair["checks"],
+            "reject_reason": reject_reason,
+            "model": self.facts.model,
+            "model_revision": self.facts.revision,
+            "prompt_sha256": self.facts.prompt_sha256,
+            "seed": self.facts.seed,
+            "converter": self.facts.converter,
+            "run_id": self.facts.run_id,
+            "created_at": pair["created_at"],
+            "contaminated_with": contaminated_with,
+        }
+
+
+def read_part(run: RunDirectory) -> RunPart:
+    """What is frozen of a run, what its attempts took, and what people said of it.
+
+    Raises:
+        StoreError: it cannot be read, or is not as it was written.
+    """
+    facts = run.facts()
+    config = facts["config"]
+    return RunPart(
+        RunFacts(
+            run_id=run.run_id,
+            name=config["name"],
+            model=facts["model"]["name"],
+            revision=facts["model"]["revision"],
+            prompt_sha256=facts["prompts"]["sha256"],
+            seed=config["seed"],
+            converter=run.frozen_plan()["converter_key"],
+            language=config["qa"]["language"],
+            cost=_cost(run, facts.get("gpus_per_server")),
+            review=_review(run),
+            judge=config["qa"]["judge"],
+            versions=facts.get("versions") or {},
+            commit=facts.get("commit_sha"),
+            license=(config.get("dataset") or {}).get("license"),
+            prompts=_prompts(run),
+        ),
+        threshold=config["qa"]["checks"]["near_duplicate"],
+        judge=config["qa"]["judge"],
+        sources={
+            entry["doc_id"]: SourceFile(entry["path"], entry["sha256"], entry.get("license"))
+            for entry in read_jsonl(run.manifest)
+        },
+    )
+
+
+def _prompts(run: RunDirectory) -> Mapping[str, str]:
+    """The frozen templates by name."""
+    templates = read_json(run.prompts).get("templates")
+    return templates if isinstance(templates, dict) else {}
+
+
+def _cost(run: RunDirectory, gpus: int | None) -> str:
+    """What the attempts say that they took; the ledger has what the site accounted for."""
+    hours = 0.0
+    for stages in sorted(run.path.glob("shards/*/*/stages.jsonl")):
+        hours += sum(stage["duration_s"] for stage in _stages(stages)) / 3600
+    if not hours:
+        return "not measured"
+    if gpus is None:
+        return f"{hours:.2f} hours of array tasks, GPUs unknown"
+    return f"{hours * gpus:.2f} GPU-hours" if gpus else f"no GPU, {hours:.2f} hours of array tasks"
+
+
+def _stages(path: Path) -> Iterator[dict[str, Any]]:
+    """The stages that a worker noted; a line that a kill cut off is left out."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        with suppress(ValueError, RecursionError):
+            stage = json.loads(line)
+            if isinstance(stage, dict) and isinstance(stage.get("duration_s"), int | float):
+                yield stage
+
+
+def _review(run: RunDirectory) -> str | None:
+    """What people said of a sample of its pairs, accepted and rejected ones; None where nobody rated any."""
+    review = review_of(run)
+    return review.words() if review is not None and review.scores else None

@@ -1,0 +1,59 @@
+"""What `convert` shows: documents on stdout; on stderr what the cache spared, pages that are pictures, and stages."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from typing import Any
+
+from hpc_qa.cli.options import print_json, print_table, say
+from hpc_qa.documents.convert import Conversion
+from hpc_qa.documents.stage_record import StageRecord
+
+COLUMNS = (
+    "doc_id", "status", "reason", "pages", "scanned_pages", "tokens", "chunks", "word_coverage", "cached",
+)  # fmt: skip
+KEYS = (
+    "doc_id", "status", "reason", "pages", "tokens", "chunks", "word_coverage", "markdown_path", "cached",
+    "scanned_pages", "ocr_pages",
+)  # fmt: skip
+
+
+def show_conversions(results: Sequence[Conversion], record: StageRecord, *, as_json: bool) -> None:
+    """The documents, and what is to be said of all of them."""
+    rows = [conversion_row(result) for result in results]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows, {column: column for column in COLUMNS})
+        for result in results:
+            if result.detail:
+                say(f"{result.doc_id}: {result.reason or 'note'}: {result.detail}", err=True)
+    for line in (*_cache_line(results), *_scan_lines(results), *record.describe()):
+        say(line, err=True)
+    if record.path is not None:
+        say(f"stages by size class and document: {record.path}", err=True)
+
+
+def conversion_row(result: Conversion) -> dict[str, Any]:
+    """One document, as `convert --json` lists it."""
+    known = {each.name: getattr(result, each.name) for each in fields(Conversion)}
+    known["markdown_path"] = str(result.markdown_path) if result.markdown_path else None
+    return {key: known[key] for key in KEYS}
+
+
+def _cache_line(results: Sequence[Conversion]) -> Iterator[str]:
+    if results:
+        there = sum(result.cached for result in results)
+        yield f"cache: {there:,} of {len(results):,} documents were there, hit rate {100 * there / len(results):.1f} %"
+
+
+def _scan_lines(results: Sequence[Conversion]) -> Iterator[str]:
+    """Pages that are pictures, and what to do about those that were not read."""
+    scanned = sum(result.scanned_pages for result in results)
+    if not scanned:
+        return
+    pages = sum(result.pages or 0 for result in results)
+    documents = sum(bool(result.scanned_pages) for result in results)
+    read = sum(result.ocr_pages for result in results)
+    yield f"pages: {scanned:,} of {pages:,} are pictures, in {documents:,} documents; {read:,} of them read by OCR"
+    if not read:
+        yield "  try: documents.ocr: auto, with tesseract installed (hpc-qa doctor looks for it), to read them"

@@ -1,0 +1,44 @@
+"""revoke."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from hpc_qa.cli.options import common, print_json, say
+from hpc_qa.errors import ExitCode, UsageError
+
+
+@click.command()
+@click.argument("doc")
+@click.option("--reason", help="Why; it is written down with your name and the time.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@common
+def revoke(doc: str, reason: str | None, yes: bool, *, project: Path, as_json: bool) -> int:
+    """Remove everything that came from DOC from runs and datasets, for good; no run takes it up again.
+
+    DOC is a doc_id, the beginning of one, or the path of a source: then every content that was found there. The source
+    itself stays. Safe to repeat.
+
+    Example: hpc-qa revoke manuals/ohio.pdf --reason "withdrawn by its publisher"
+    """
+    from hpc_qa.campaign.revoke import prospect
+    from hpc_qa.campaign.revoke import revoke as revoke_targets
+    from hpc_qa.campaign.revoke_targets import find_targets
+
+    asked = prospect(find_targets(project, doc))
+    if not yes:
+        for line in asked.lines():
+            say(line, err=True)
+        if not sys.stdin.isatty():
+            raise UsageError("nobody is there to ask; nothing was removed", hint="the same command with --yes")
+        if not click.confirm("Remove it for good?", err=True):
+            say("nothing was removed", err=True)
+            return ExitCode.DONE
+    found = revoke_targets(project, asked, reason=reason)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        for line in found.lines():
+            say(line)
+    return int(found.exit_code)

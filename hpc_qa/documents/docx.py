@@ -1,0 +1,223 @@
+"""DOCX to Markdown: `mammoth` makes HTML of it, and that goes the way of every page.
+
+A DOCX file is a ZIP archive of XML, so both are distrusted: the archive is checked as those of a manifest are, and XML
+with a document type is refused, since OOXML has none and entities come with it. mammoth gets an archive that was made
+here of the text parts alone: no pictures, macros, embedded files or headers and footers, and no text that Word hides.
+Pages are made by the program that shows the file; there is no page number in it.
+"""
+
+import io
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from xml.etree import ElementTree as ET
+from xml.etree.ElementTree import Element
+
+from hpc_qa.documents.extracted import Extracted
+from hpc_qa.documents.fidelity import coverage
+from hpc_qa.documents.html import markdown_of
+from hpc_qa.documents.signatures import format_of
+from hpc_qa.documents.text import clean, squeezed
+from hpc_qa.errors import DocumentError
+from hpc_qa.manifest import archive
+
+ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+# Streams of the container of old Word files, which also holds new ones that need a password; UTF-16 names.
+ENCRYPTED_STREAM, OLD_WORD_STREAM = ("EncryptedPackage".encode("utf-16-le"), "WordDocument".encode("utf-16-le"))
+CORE_PROPERTIES = "docProps/core.xml"
+NO_TEXT = ("word/glossary/", "word/theme/", "word/header", "word/footer", "word/comments", "word/settings")
+MAX_DEPTH = 200  # a table in a table takes five levels
+
+_MAIN = (
+    "http://schemas.openxmlformats.org/wordprocessingml/2006/main",
+    "http://purl.oclc.org/ooxml/wordprocessingml/main",  # "strict"
+)
+_COMPATIBILITY = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
+_MATH = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
+_TITLE = "{http://purl.org/dc/elements/1.1/}title"
+_STYLES = "p[style-name='Title'] => h1:fresh\np[style-name='Subtitle'] => p:fresh"
+
+
+@dataclass(slots=True)
+class _Package:
+    """The parts that hold text, without what is not read, and that text in plain paragraphs."""
+
+    parts: dict[str, bytes] = field(default_factory=dict)
+    plain: list[str] = field(default_factory=list)
+    has_document: bool = False
+    title: str | None = None
+
+
+def read_docx(data: bytes, *, min_word_coverage: float) -> Extracted:
+    """A Word document's text; without structure where the Markdown lost too many of its words.
+
+    Raises:
+        DocumentError: `empty`, `encrypted`, `unsupported` (an old .doc), `too_large` (a bomb) or `malformed`.
+    """
+    _check_signature(data)
+    package = _read_package(data)
+    plain, removed, places = clean("\n\n".join(package.plain))
+    markdown = markdown_of(clean(_html(package))[0])
+    covered = coverage([plain], markdown)
+    kept = covered >= min_word_coverage
+    return Extracted(
+        markdown=markdown if kept else squeezed(plain),
+        engine="mammoth" if kept else "xml.etree",
+        word_coverage=round(covered, 4) if kept else 1.0,
+        structure=kept,
+        title=package.title,
+        removed_characters=removed,
+        suspicious_unicode=bool(places),
+        hidden_places=places,
+    )
+
+
+def _check_signature(data: bytes) -> None:
+    if not data.strip(b"\0 \t\r\n"):
+        raise DocumentError("empty", f"{len(data)} bytes")
+    if data.startswith(OLE):
+        if ENCRYPTED_STREAM in data:
+            raise DocumentError("encrypted", "a password is needed; save it without one")
+        kind = "an old Word file (.doc)" if OLD_WORD_STREAM in data else format_of(data)
+        raise DocumentError("unsupported", f"the file is {kind}, not DOCX; save it as .docx or PDF")
+    if not data.startswith(ZIP):
+        other = format_of(data)
+        raise DocumentError("malformed", f"the file is {other}, not DOCX" if other else "no DOCX: not a ZIP archive")
+
+
+def _read_package(data: bytes) -> _Package:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as packed:
+            infos = packed.infolist()
+            archive.check(infos, len(data))
+            package = _Package()
+            for info in _text_parts(infos):
+                _add_part(package, info.filename, packed.read(info))
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OverflowError) as exc:
+        raise DocumentError("malformed", f"the ZIP archive that a DOCX file is cannot be read: {exc}") from exc
+    if not package.has_document:
+        raise DocumentError("malformed", "a ZIP archive without the text part of a Word document")
+    return package
+
+
+def _text_parts(infos: list[zipfile.ZipInfo]) -> Iterator[zipfile.ZipInfo]:
+    """The members that are read; one of these that is not to be trusted is the end of the document."""
+    names = Counter(info.filename for info in infos)
+    for info in infos:
+        name = info.filename
+        wanted = name in ("[Content_Types].xml", "_rels/.rels", CORE_PROPERTIES) or (
+            name.startswith("word/") and name.endswith((".xml", ".rels")) and not name.startswith(NO_TEXT)
+        )
+        if not wanted:
+            continue
+        if names[name] > 1:
+            raise DocumentError("malformed", f"several parts are called {name}")
+        if fault := archive.member_fault(info):
+            raise DocumentError(archive.reason_of(fault), f"{name}: {fault}")
+        yield info
+
+
+class _NoDocumentType(ET.TreeBuilder):
+    """Builds the tree of a part, and refuses one that could define entities."""
+
+    def doctype(self, *_: str | None) -> None:
+        raise DocumentError("malformed", "XML with a document type (entities), which no Word document has")
+
+
+def _add_part(package: _Package, name: str, data: bytes) -> None:
+    try:
+        root = ET.fromstring(data, ET.XMLParser(target=_NoDocumentType()))  # noqa: S314 # no entities
+    except ET.ParseError as exc:
+        raise DocumentError("malformed", f"{name}: {exc}") from exc
+    _check_depth(name, root)
+    if name == CORE_PROPERTIES:
+        package.title = " ".join((root.findtext(_TITLE) or "").split()) or None
+        return
+    namespace, _, kind = root.tag.rpartition("}")
+    namespace += "}"
+    if namespace[1:-1] in _MAIN and kind in ("document", "footnotes", "endnotes"):
+        _prepare(root, namespace)
+        package.plain += _paragraphs(root, namespace)
+        package.has_document |= kind == "document"
+    package.parts[name] = ET.tostring(root, encoding="utf-8")
+
+
+def _check_depth(name: str, root: Element) -> None:
+    level = [root]
+    for _ in range(MAX_DEPTH):
+        if not level:
+            return
+        level = [child for element in level for child in element]
+    raise DocumentError("malformed", f"{name}: elements are nested more than {MAX_DEPTH} deep")
+
+
+def _prepare(root: Element, w: str) -> None:
+    """Take out what Word hides, and put the rest into words that mammoth knows; `w` is the namespace in braces."""
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag == f"{w}r" and _is_hidden(child, w):
+                parent.remove(child)
+            elif child.tag == f"{_COMPATIBILITY}AlternateContent":
+                _keep_one(child)
+            elif child.tag == f"{_MATH}oMath":
+                _as_run(child, w)
+
+
+def _is_hidden(run: Element, w: str) -> bool:
+    mark = run.find(f"{w}rPr/{w}vanish")
+    return mark is not None and mark.get(f"{w}val", "true").lower() not in ("false", "0", "off")
+
+
+def _keep_one(alternatives: Element) -> None:
+    """The same text box in two ways, of which mammoth reads the older one: where there is none, the newer is it."""
+    choices = alternatives.findall(f"{_COMPATIBILITY}Choice")
+    if alternatives.find(f"{_COMPATIBILITY}Fallback") is None and choices:
+        choices.pop(0).tag = f"{_COMPATIBILITY}Fallback"
+    for choice in choices:
+        alternatives.remove(choice)
+
+
+def _as_run(formula: Element, w: str) -> None:
+    """A formula as its letters in a row; how it is set is lost, what it speaks of is not."""
+    letters = "".join(part.text or "" for part in formula.iter(f"{_MATH}t"))
+    formula.clear()
+    formula.tag = f"{w}r"
+    ET.SubElement(formula, f"{w}t").text = letters
+
+
+def _paragraphs(root: Element, w: str) -> Iterator[str]:
+    """The text of each paragraph, as a second opinion; what was moved away or deleted is no text."""
+    gone = {id(run) for moved in root.iter(f"{w}moveFrom") for run in moved.iter(f"{w}t")}
+    for paragraph in root.iter(f"{w}p"):
+        text = "".join(_letters(element, w) for element in _own(paragraph, w) if id(element) not in gone)
+        if text.strip():
+            yield text
+
+
+def _own(paragraph: Element, w: str) -> Iterator[Element]:
+    """What is in a paragraph, but not in one of the paragraphs of a text box in it."""
+    for child in paragraph:
+        if child.tag != f"{w}p":
+            yield child
+            yield from _own(child, w)
+
+
+def _letters(element: Element, w: str) -> str:
+    if element.tag == f"{w}t":
+        return element.text or ""
+    return {f"{w}tab": " ", f"{w}br": "\n", f"{w}cr": "\n", f"{w}noBreakHyphen": "-"}.get(element.tag, "")
+
+
+def _html(package: _Package) -> str:
+    import mammoth
+
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as packed:
+        for name, part in package.parts.items():
+            packed.writestr(name, part)
+    try:
+        return str(mammoth.convert_to_html(target, style_map=_STYLES, include_embedded_style_map=False).value)
+    except (OSError, KeyError, ValueError, AttributeError, TypeError, IndexError, RecursionError) as exc:
+        raise DocumentError("malformed", f"the Word document cannot be read: {type(exc).__name__}: {exc}") from exc

@@ -1,0 +1,123 @@
+"""Near-identical documents: manuals that are issued again every year with small changes.
+
+A document keeps a sketch of its word 3-shingles: the smallest of their hashes, from which the Jaccard similarity of two
+documents follows (bottom-k MinHash: A. Broder, On the resemblance and containment of documents, 1997). Words are taken
+as they stand, numbers, dates and names of states too: two editions that differ in a rate are near, never equal. The
+candidates come from datasketch's LSH, and every one is verified by the two sketches.
+"""
+
+import base64
+import hashlib
+import heapq
+import re
+from array import array
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from functools import cache
+
+from hpc_qa.documents.fidelity import words
+
+SHINGLE = 3  # words
+SKETCH = 256  # hashes; the standard error of a similarity of 0.7 is 0.03
+PERMUTATIONS = 128
+MIN_SHINGLES = 30  # shorter texts say too little to be called alike
+_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)(?:[-_. ]?(0[1-9]|1[0-2])(?:[-_. ]?(0[1-9]|[12]\d|3[01]))?)?(?!\d)")
+_MASK = (1 << 64) - 1
+_FACTORS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)  # odd, of 64 bits: one for each word
+
+
+def sketch(text: str) -> str | None:
+    """The sketch of a text in base64, 4 bytes a hash; None where the text is too short to be compared."""
+    hash_of = cache(_hash)
+    found = [hash_of(word) for word in words(text)]
+    first, second, third = _FACTORS
+    shingles = {
+        ((a * first + b * second + c * third) & _MASK) >> 32
+        for a, b, c in zip(found, found[1:], found[2:], strict=False)
+    }
+    if len(shingles) < MIN_SHINGLES:
+        return None
+    return base64.b64encode(array("I", heapq.nsmallest(SKETCH, shingles)).tobytes()).decode("ascii")
+
+
+def _hash(word: str) -> int:
+    return int.from_bytes(hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+def similarity(left: str, right: str) -> float:
+    """The Jaccard similarity of two documents, estimated from their sketches.
+
+    Of the `SKETCH` smallest hashes of both together, the share that both have.
+
+    Raises:
+        ValueError: one of them is no sketch.
+    """
+    return _similarity(_hashes(left), _hashes(right))
+
+
+def _hashes(text: str) -> frozenset[int]:
+    return frozenset(array("I", base64.b64decode(text, validate=True)))
+
+
+def _similarity(left: frozenset[int], right: frozenset[int]) -> float:
+    smallest = heapq.nsmallest(SKETCH, left | right)
+    return sum(1 for one in smallest if one in left and one in right) / max(1, len(smallest))
+
+
+def groups(sketches: Mapping[str, str], threshold: float) -> list[list[str]]:
+    """The groups of two and more near-identical documents, each and all in the order of `sketches`.
+
+    What is near to a document of a group is of the group: a manual of 2019 and that of 2025 may share little, and the
+    years between them join them. The order of the documents does not change who is together.
+
+    Raises:
+        ValueError: one of them is no sketch.
+    """
+    position = {name: number for number, name in enumerate(sketches)}
+    leader = {name: name for name in sketches}
+
+    def leader_of(name: str) -> str:
+        while leader[name] != name:
+            leader[name] = name = leader[leader[name]]
+        return name
+
+    for one, other in _near(sketches, threshold):
+        first, second = sorted((leader_of(one), leader_of(other)), key=position.__getitem__)
+        leader[second] = first
+    found: dict[str, list[str]] = defaultdict(list)
+    for name in sketches:
+        found[leader_of(name)].append(name)
+    return [members for members in found.values() if len(members) > 1]
+
+
+def _near(sketches: Mapping[str, str], threshold: float) -> Iterator[tuple[str, str]]:
+    """Pairs of documents that are at least so similar."""
+    if len(sketches) < 2:
+        return
+    from datasketch import MinHash, MinHashLSH
+
+    # Candidates are looked for well below the threshold, so that no true one near it is missed; the bands are given,
+    # because the library takes seconds to find them.
+    rows = 4 if threshold >= 0.6 else 2
+    index = MinHashLSH(num_perm=PERMUTATIONS, params=(PERMUTATIONS // rows, rows))
+    empty = MinHash(num_perm=PERMUTATIONS, seed=1, hashfunc=int)  # the hashes are hashed already
+    seen: dict[str, frozenset[int]] = {}
+    for name, text in sketches.items():
+        hashes = _hashes(text)
+        minhash = empty.copy()
+        minhash.update_batch(sorted(hashes))
+        for other in index.query(minhash):
+            if _similarity(hashes, seen[other]) >= threshold:
+                yield name, other
+        index.insert(name, minhash)
+        seen[name] = hashes
+
+
+def edition(path: str, title: str | None) -> tuple[int, int, int]:
+    """The latest date in a path and a title, as far as they say one: year, month, day, each 0 where it is not said.
+
+    >>> edition("manuals/2024/provider-2025-07.pdf", "Provider Manual 2023"), edition("guide.pdf", None)
+    ((2025, 7, 0), (0, 0, 0))
+    """
+    dates = (tuple(int(part or 0) for part in match.groups()) for match in _DATE.finditer(f"{path} {title or ''}"))
+    return max(((year, month, day) for year, month, day in dates), default=(0, 0, 0))

@@ -1,0 +1,168 @@
+"""Chunks that no question should be asked about: contents, indexes, bibliographies, forms, navigation, numbers.
+
+Rules over the lines of a chunk, no model; the same chunk always gives the same answer. To lose a good chunk is worse
+than to ask about a poor one, so every rule wants most of the chunk to be of its kind, and a chunk with running text in
+it is worth asking about whatever else it holds. A table with words in it is worth asking about as well.
+"""
+
+import itertools
+import re
+from collections.abc import Callable, Sequence
+
+from hpc_qa.documents.chunks import Chunk
+
+KINDS = ("no_sentences", "contents", "index", "bibliography", "form", "navigation", "numbers", "little_text")
+MIN_LINES = 8  # of a list that is called contents, an index or navigation
+MOST = 0.7  # of the lines
+RUNNING_TEXT = 0.3  # of the words: with as much in sentences, a chunk is worth asking about
+MIN_SENTENCE_WORDS = 8
+MIN_WORDS = 6
+
+_MARKUP = re.compile(r"^[\s>]*(?:[-*+•‣▪]\s+)*|[*`|]+|\\(?=[\W_])")
+_SENTENCE_END = re.compile(r"""[.!?:;]["'”’)\]]*$""")
+_LEADERS = re.compile(r"(?:\.[ \u2009]?){4,}|…{2,}|_{6,}(?=\s*\d)")
+_PAGE_AT_END = re.compile(r"(?:^|[\s.…_])(?:(\d{1,4})|[ivxlcIVXLC]{1,6}|[A-Z]-\d{1,3})$")
+_NUMBERED_HEADING = re.compile(
+    r"(?:(?:chapter|appendix|part|section|annex)\s+)?(?:[A-Z]|\d{1,2})(?:\.\d{1,3})+\.?\s+\S", re.I
+)
+_CHAPTER = re.compile(r"(?:chapter|appendix|part|section|annex)\s+[A-Z\d]{1,3}\b|\d{1,2}\.\s", re.IGNORECASE)
+_INDEX_ENTRY = re.compile(
+    r"\D.*?[,\s]\s*(?:see(?: also)? .+|[ivxlc\d]{1,6}(?:[-–]\d{1,4})?(?:,\s*[ivxlc\d]{1,6}(?:[-–]\d{1,4})?)*)$"
+)
+_CONTENTS_TITLE = re.compile(r"\W*(?:table of )?contents\W*|\W*inhalt(?:sverzeichnis)?\W*", re.IGNORECASE)
+_INDEX_TITLE = re.compile(r"\W*(?:(?:general|subject|alphabetical|concept|function) )?index\W*", re.IGNORECASE)
+_SOURCES_TITLE = re.compile(
+    r".*\b(?:references|bibliography|works cited|literature(?: cited)?|further reading)\W*", re.I
+)
+_CITATION = re.compile(
+    r"\b(?:19|20)\d\d\b|\bISBN\b|\bdoi\b|https?://|\bvol\.|\bpp?\. ?\d|\bPress\b|\bet al\b", re.IGNORECASE
+)
+_BLANK = re.compile(r"_{3,}|\.{12,}|[☐☑☒□▢❏❑○◯]|(?<!\w)\[[ xX]?\](?!\()|\(\s{1,3}\)")
+_NAVIGATION = re.compile(
+    r"\W*(?:next|prev(?:ious)?|up|home|top|back(?: to top)?|contents|index|search|menu"
+    r"|skip to (?:main )?content|log ?in|log ?out"
+    r"|sign ?(?:in|up)|sitemap|site map|contact(?: us)?|about(?: us)?|help|print|share|page source|show source|cookies?"
+    r"|privacy(?: policy)?|terms(?: of (?:use|service))?|modules|quick search|breadcrumbs?)\W*",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"[^\W\d_]{2,}")
+
+
+def unworthy(chunk: Chunk) -> str | None:
+    """Why nothing should be asked about a chunk, one of `KINDS`; None when it is worth asking about."""
+    if not chunk.sentences:
+        return "no_sentences"
+    lines = _lines(chunk.text)
+    words = _WORD.findall(chunk.text)
+    if _is_numbers(chunk.text, words):
+        return "numbers"
+    if not _is_running_text(lines):
+        for name, rule in _RULES:
+            if rule(lines, chunk.headings):
+                return name
+    if len(words) < MIN_WORDS and not any(_is_sentence(line, least=4) for line in lines) and "|" not in chunk.text:
+        return "little_text"
+    return None
+
+
+def _lines(text: str) -> list[str]:
+    """The lines that say something, without headings, bullets and the dashes of tables; rows begin with |."""
+    found = []
+    for line in text.split("\n"):
+        stripped = line.strip()
+        if stripped.startswith("#") or not any(c.isalnum() or c in "_☐☑☒□▢❏❑○◯[" for c in stripped):
+            continue
+        plain = " ".join(_MARKUP.sub(" ", stripped).split())
+        found.append(f"| {plain}" if stripped.startswith("|") else plain)
+    return found
+
+
+def _is_sentence(line: str, least: int = MIN_SENTENCE_WORDS) -> bool:
+    return bool(_SENTENCE_END.search(line)) and not _LEADERS.search(line) and len(_WORD.findall(line)) >= least
+
+
+def _is_running_text(lines: Sequence[str]) -> bool:
+    """Whether enough of the words stand in lines that are sentences, or parts of a paragraph of them."""
+    running = total = 0
+    for line in lines:
+        words = len(_WORD.findall(line))
+        total += words
+        if not _LEADERS.search(line) and not _BLANK.search(line) and words >= MIN_SENTENCE_WORDS:
+            running += words if _SENTENCE_END.search(line) or re.search(r"\w[.;:] +[A-Z\"(]", line) else words // 2
+    return running > RUNNING_TEXT * max(1, total)
+
+
+def _share(lines: Sequence[str], holds: Callable[[str], object]) -> float:
+    return sum(1 for line in lines if holds(line)) / max(1, len(lines))
+
+
+def _titled(headings: Sequence[str], title: re.Pattern[str]) -> bool:
+    return any(title.fullmatch(heading) for heading in headings[-2:])
+
+
+def _is_contents(lines: Sequence[str], headings: Sequence[str]) -> bool:
+    """Titles with leaders and pages; titles with pages that only rise; or numbered titles of several levels alone."""
+    leaders = sum(len(_LEADERS.findall(line)) for line in lines)
+    words = sum(len(_WORD.findall(line)) for line in lines)
+    if leaders >= 5 and words <= 15 * leaders:
+        return True
+    if len(lines) < MIN_LINES or any(line.startswith("|") for line in lines):
+        return False
+    pages = [int(match[1]) for line in lines if (match := _PAGE_AT_END.search(line)) and match[1]]
+    rising = sum(left <= right for left, right in itertools.pairwise(pages)) >= 0.9 * (len(pages) - 1)
+    titled = _titled(headings, _CONTENTS_TITLE)
+    if rising and len(pages) >= MOST * len(lines) and (titled or _share(lines, _begins_numbered) >= 0.5):
+        return True
+    short = _share(lines, lambda line: len(line.split()) <= 12 and not _SENTENCE_END.search(line)) >= 0.9
+    levels = sum(1 for line in lines if _NUMBERED_HEADING.match(line))
+    return short and ((levels >= 5 and _share(lines, _begins_numbered) >= MOST) or (titled and words > len(lines)))
+
+
+def _begins_numbered(line: str) -> bool:
+    return bool(_NUMBERED_HEADING.match(line) or _CHAPTER.match(line))
+
+
+def _is_index(lines: Sequence[str], headings: Sequence[str]) -> bool:
+    """Terms in the order of the alphabet, each with the pages that it is on."""
+    if len(lines) < MIN_LINES or any(line.startswith("|") for line in lines):
+        return False
+    entries = [line for line in lines if len(line.split()) <= 12 and _INDEX_ENTRY.match(line)]
+    letters = [line[0].casefold() for line in entries if line[0].isalpha()]
+    ordered = sum(left <= right for left, right in itertools.pairwise(letters))
+    if len(entries) >= MOST * len(lines) and len(letters) >= MIN_LINES // 2 and ordered >= 0.8 * (len(letters) - 1):
+        return True
+    short = _share(lines, lambda line: len(line.split()) <= 8 and not _SENTENCE_END.search(line))
+    return _titled(headings, _INDEX_TITLE) and short >= 0.9
+
+
+def _is_bibliography(lines: Sequence[str], headings: Sequence[str]) -> bool:
+    return _titled(headings, _SOURCES_TITLE) and len(lines) >= 3 and _share(lines, _CITATION.search) >= MOST
+
+
+def _is_form(lines: Sequence[str], _headings: Sequence[str]) -> bool:
+    """Blanks to fill in and boxes to tick on half of its lines."""
+    blanks = sum(len(_BLANK.findall(line)) for line in lines)
+    words = sum(len(_WORD.findall(line)) for line in lines)
+    return blanks >= 5 and _share(lines, _BLANK.search) >= 0.5 and words <= 12 * blanks
+
+
+def _is_navigation(lines: Sequence[str], _headings: Sequence[str]) -> bool:
+    """Short lines only, and among them what sites call the way to their other pages."""
+    parts = [part for line in lines for part in re.split(r"\s*[|»›·]\s*", line.removeprefix("| ")) if part]
+    named = {part.casefold() for part in parts if _NAVIGATION.fullmatch(part)}
+    return len(parts) >= 5 and len(named) >= 3 and _share(parts, lambda part: len(part.split()) <= 5) >= 0.9
+
+
+def _is_numbers(text: str, words: Sequence[str]) -> bool:
+    """Digits without words that would say what they are."""
+    digits = sum(c.isdigit() for c in text)
+    return digits >= 20 and len({word.casefold() for word in words}) < 5 and digits > sum(map(len, words))
+
+
+_RULES: tuple[tuple[str, Callable[[Sequence[str], Sequence[str]], bool]], ...] = (
+    ("contents", _is_contents),
+    ("index", _is_index),
+    ("bibliography", _is_bibliography),
+    ("form", _is_form),
+    ("navigation", _is_navigation),
+)

@@ -1,0 +1,15 @@
+"""Debian's Tesseract: there already, or installed when we may."""
+
+import shutil
+
+import pytest
+
+from tests.real_slurm.packages import install_packages
+
+PACKAGES = ("tesseract-ocr", "tesseract-ocr-eng")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tesseract() -> None:
+    if not shutil.which("tesseract"):
+        install_packages(PACKAGES, for_want_of=["tesseract"])

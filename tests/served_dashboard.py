@@ -1,0 +1,33 @@
+"""The dashboard, served by a thread of the tests."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hpc_qa.report.dashboard_server import DashboardServer
+
+
+@contextmanager
+def served(
+    project: Path, address: tuple[str, int] | Path = ("127.0.0.1", 0), *, polled: bool = False, **settings: Any
+) -> Iterator[DashboardServer]:
+    """The server while it answers; points of history are taken by the tests unless it is `polled`."""
+    with DashboardServer(project, address, idle_s=60, **settings) as server:
+        thread = threading.Thread(target=server.serve)
+        thread.start()
+        try:
+            if polled:
+                with server.polled():
+                    yield server
+            else:
+                yield server
+        finally:
+            server.finished = True
+            thread.join()
+
+
+def address_of(server: DashboardServer) -> str:
+    """What a person would open."""
+    return f"http://127.0.0.1:{server.port}/?token={server.token}"
