@@ -20,9 +20,11 @@ BENCHES = (
     "conversion",
     "fidelity",
     "chunking",
+    "live",
     "corpus",
     "judge",
     "duplicates",
+    "report",
 )
 
 
