@@ -26,6 +26,7 @@ from benchmarks.memory import children, pss_mb
 from hpc_qa.config import Config, Documents, Qa, Vllm
 from hpc_qa.documents.cache import DocumentCache, converter_key
 from hpc_qa.documents.convert import convert_all
+from hpc_qa.documents.stage_record import StageRecord
 from hpc_qa.manifest import Entry, build
 
 HOW = "python -m benchmarks conversion"
@@ -79,17 +80,17 @@ class Project:
                       qa=Qa(chunk_size=1500), vllm=Vllm(model="model"))  # fmt: skip
 
     def converted(self, processes: int = 1) -> tuple[float, float, float]:
-        """Seconds by the clock, CPU seconds, and CPU seconds of these for chunks, of a conversion of all documents."""
+        """Seconds by the clock, CPU seconds, and CPU seconds of these for chunks, to convert all documents."""
         config = self.config(processes)
         cache = DocumentCache(self.folder / config.documents.cache, converter_key(config, self.folder))
         shutil.rmtree(cache.root, ignore_errors=True)
         began, cpu = time.perf_counter(), cpu_seconds()
-        done = convert_all(self.entries, config, project=self.folder)
+        record = StageRecord()
+        done = convert_all(self.entries, config, project=self.folder, record=record)
         taken, used = time.perf_counter() - began, cpu_seconds() - cpu
         if failed := [each for each in done if each.status != "ok"]:
             raise RuntimeError(f"{len(failed)} documents failed, {failed[0].doc_id}: {failed[0].detail}")
-        facts = [cache.facts(entry.sha256, entry.media_type) for entry in self.entries]
-        return taken, used, sum(fact.chunking_cpu_s for fact in facts if fact)
+        return taken, used, sum(document.stages["preprocessing"].cpu_s or 0.0 for document in record.documents)
 
 
 def speed(project: Project, page_count: int) -> list[Figure]:
