@@ -48,9 +48,12 @@ def recall(markdown: str, parts: Sequence[Part]) -> Recall:
 
 
 def leaked(lines: Iterable[str]) -> int:
-    """Lines that hold the running header, the footer, or a page number alone."""
+    """Lines that hold the running header or the footer, or are a page number; a row of one number is none."""
     running = masked(HEADER), masked(FOOTER)
-    return sum(any(one in masked(line) for one in running) or masked(line) in ("page #", "#") for line in lines)
+    return sum(
+        any(one in masked(line) for one in running) or (line[:1] != "|" and masked(line) in ("page #", "#"))
+        for line in lines
+    )
 
 
 def _row(line: str) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from hpc_qa.documents.fidelity import (
     running_lines,
     without_running_lines,
 )
+from hpc_qa.documents.headings import large_lines, with_headings
 from hpc_qa.documents.ocr import Ocr, read_pages
 from hpc_qa.documents.ruled import Page, mended
 from hpc_qa.documents.signatures import format_of
@@ -69,7 +70,7 @@ def read_pdf(data: bytes, *, max_pages: int, min_word_coverage: float, ocr: Ocr 
     if parsed is None and not repaired:
         data, repaired = _repair(data), True
         parsed = _parse(data, max_pages)
-    markdown_pages = None if parsed is None else mended(data, parsed, lambda file: _parse(file, max_pages))
+    markdown_pages = None if parsed is None else _mended(data, parsed, max_pages)
     if markdown_pages is not None and len(markdown_pages) == len(bodies):
         cleaned = [
             without_running_lines(by_ocr.get(place, page), place, running)
@@ -229,12 +230,19 @@ def _parse(data: bytes, max_pages: int) -> list[Page] | None:
     return pages
 
 
+def _mended(data: bytes, parsed: Sequence[Page], max_pages: int) -> list[str]:
+    """The Markdown of each page, with the tables and headings that the converter did not see."""
+    pages = mended(data, parsed, lambda file: _parse(file, max_pages))
+    return with_headings(pages, [page.large for page in parsed])
+
+
 def _page(page: "ParsedPage") -> Page:
     """A page with the words of its lines; without the lines that no table is made of."""
     graphics = page.vector_graphics
     lines = [(line.x1, line.y1, line.x2, line.y2) for line in graphics.lines] if graphics else []
-    words = [word for item in page.text_items for word in item.words] if lines else []
-    return Page(page.markdown, page.height, lines, words)
+    boxes = [word for item in page.text_items for word in item.words] if lines else []
+    large = large_lines((item.text, item.font_name or "", item.font_size or 0.0) for item in page.text_items)
+    return Page(page.markdown, page.height, lines, boxes, large)
 
 
 def _repair(data: bytes) -> bytes:

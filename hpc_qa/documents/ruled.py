@@ -10,12 +10,14 @@ import bisect
 import io
 import itertools
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from hpc_qa.documents.blocks import is_separator
-from hpc_qa.documents.fidelity import PageByPage
+from hpc_qa.documents.fidelity import count_words, words
+from hpc_qa.documents.headings import Large
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfDocument
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 NEAR = 2.0  # points; a border that is drawn as a thin box has two lines
 MIN_ROWS, MIN_COLUMNS = 2, 2  # fewer is a frame around text
 MAX_LINES = 500  # on one page; more is a drawing
+MAX_LOST = 0.005  # of the words of a page
+MAX_ADDED = 0.5  # of the words of its tables, which the converter may have lost
 FILLED = 0.5  # share of the cells with a word in them; less is a form
 _CELL_BORDER = re.compile(r"(?<!\\)\|")
 _NOT_TEXT = re.compile(r"(?:<br ?/?>|[\W_])+")
@@ -53,7 +57,8 @@ class Page:
     markdown: str
     height: float  # points
     lines: Sequence[tuple[float, float, float, float]]  # x1, y1, x2, y2
-    words: Sequence[Word]
+    boxes: Sequence[Word]
+    large: Large = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +90,7 @@ def mended(data: bytes, pages: Sequence[Page], parse: Callable[[bytes], Sequence
         return result
     for index, tables in torn.items():
         filled = _filled(again[index].markdown, index, tables)
-        if filled is not None and _keeps_words(result[index], filled):
+        if filled is not None and _says_the_same(result[index], filled, tables):
             result[index] = filled
     return result
 
@@ -108,7 +113,7 @@ def ruled_tables(page: Page) -> list[RuledTable]:
     for left, right, ys in _frames(sorted(across)):
         inside = [line for line in down if left - NEAR <= line.at <= right + NEAR]
         for borders in _stretches(_merged(ys), inside, left, right):
-            table = _read(page.words, borders, inside)
+            table = _read(page.boxes, borders, inside)
             if table is not None and not _is_divided_further(table, borders, across, inside):
                 tables.append(table)
     return sorted(tables, key=lambda table: (table.top, table.left))
@@ -146,7 +151,7 @@ def _crossing(down: Iterable[_Line], y: float) -> list[float]:
     return _merged(line.at for line in down if line.start <= y <= line.end)
 
 
-def _read(words: Sequence[Word], ys: Sequence[float], down: Sequence[_Line]) -> RuledTable | None:
+def _read(boxes: Sequence[Word], ys: Sequence[float], down: Sequence[_Line]) -> RuledTable | None:
     """The table between these borders; None where it is none."""
     xs = _merged(line.at for line in down if line.end > ys[0] + NEAR and line.start < ys[-1] - NEAR)
     if len(xs) <= MIN_COLUMNS:
@@ -154,7 +159,7 @@ def _read(words: Sequence[Word], ys: Sequence[float], down: Sequence[_Line]) -> 
     rows = []
     for above, below in itertools.pairwise(ys):
         row = [""] * (len(xs) - 1)
-        in_row = [word for word in words if above <= _middle(word) < below and word.text.strip()]
+        in_row = [word for word in boxes if above <= _middle(word) < below and word.text.strip()]
         for left, right in itertools.pairwise(_crossing(down, (above + below) / 2)):
             row[max(0, bisect.bisect(xs, left + NEAR) - 1)] = _text(in_row, left, right)
         rows.append(row)
@@ -176,10 +181,10 @@ def _is_divided_further(table: RuledTable, ys: Sequence[float], across: Iterable
     )
 
 
-def _text(words: Iterable[Word], left: float, right: float) -> str:
+def _text(boxes: Iterable[Word], left: float, right: float) -> str:
     """The words between two borders of a row, line by line."""
     lines: list[list[Word]] = []
-    for word in sorted((word for word in words if left <= word.x + word.width / 2 < right), key=_middle):
+    for word in sorted((word for word in boxes if left <= word.x + word.width / 2 < right), key=_middle):
         if lines and _middle(word) - _middle(lines[-1][0]) < word.height / 2:
             lines[-1].append(word)
         else:
@@ -209,7 +214,7 @@ def _with_marks(data: bytes, torn: dict[int, list[RuledTable]], heights: Sequenc
         document = pypdfium2.PdfDocument(data)
         for index, tables in torn.items():
             page = document[index]
-            for number, table in enumerate(tables):
+            for number, table in enumerate(tables if _is_plain(page) else ()):
                 top, bottom = heights[index] - table.top, heights[index] - table.bottom
                 for item in [item for item in page.get_objects(max_depth=1) if _is_inside(item, table, top, bottom)]:
                     page.remove_obj(item)
@@ -220,6 +225,11 @@ def _with_marks(data: bytes, torn: dict[int, list[RuledTable]], heights: Sequenc
     except pypdfium2.PdfiumError:
         return None
     return target.getvalue()
+
+
+def _is_plain(page: Any) -> bool:
+    """Whether places on the page count from its lower left corner: it is not turned and not cropped."""
+    return bool(page.get_rotation() == 0 and page.get_cropbox()[:2] == page.get_mediabox()[:2] == (0, 0))
 
 
 def _is_inside(item: Any, table: RuledTable, top: float, bottom: float) -> bool:
@@ -252,11 +262,11 @@ def _filled(markdown: str, page: int, tables: Sequence[RuledTable]) -> str | Non
     return markdown
 
 
-def _keeps_words(before: str, after: str) -> bool:
-    """Whether no word of a page was lost."""
-    gate = PageByPage()
-    gate.add(before, after)
-    return gate.coverage() > 0.995
+def _says_the_same(before: str, after: str, tables: Sequence[RuledTable]) -> bool:
+    """Whether no word of a page was lost, and no table is there twice."""
+    old, new = Counter(words(before)), Counter(words(after))
+    in_tables = sum(count_words(cell) for table in tables for row in table.rows for cell in row)
+    return (old - new).total() <= MAX_LOST * old.total() and (new - old).total() <= MAX_ADDED * in_tables
 
 
 def _table_rows(markdown: str) -> list[str]:
