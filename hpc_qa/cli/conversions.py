@@ -39,10 +39,10 @@ def show_conversions(results: Sequence[Conversion], record: StageRecord, *, as_j
 
 def revoked_conversion(entry: Entry) -> Conversion:
     """A document that is not converted, because its content was revoked."""
-    unknown = dict.fromkeys(("pages", "tokens", "chunks", "word_coverage", "markdown_path"))
     return Conversion(
-        entry.doc_id, "skipped", REASON, detail="", **unknown, cached=False, seconds=0.0, size_bytes=entry.bytes,
-        scanned_pages=0, ocr_pages=0,
+        entry.doc_id, "skipped", REASON, detail="", pages=None, tokens=None, chunks=None, word_coverage=None,
+        markdown_path=None, cached=False, seconds=0.0, size_bytes=entry.bytes, scanned_pages=0, ocr_pages=0,
+        language=None, unworthy={}, suspicious={}, removed_characters=0, hidden_words=0,
     )  # fmt: skip
 
 
