@@ -10,8 +10,8 @@ from hpc_qa.errors import StoreError
 from hpc_qa.store.files import FILE_MODE, storage_error, write_all
 
 
-def replace_file(path: Path, data: bytes, what: str) -> None:
-    """Write the file; one that is there is replaced, and keeps its rights. `what` it is, for messages.
+def replace_file(path: Path, data: bytes, what: str, *, keep_rights: bool = False) -> None:
+    """Write the file, a private one; one that is there is replaced, and may keep its rights. `what`: for messages.
 
     Raises:
         StoreError: it cannot be written there.
@@ -24,7 +24,7 @@ def replace_file(path: Path, data: bytes, what: str) -> None:
         )
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else FILE_MODE
+        mode = stat.S_IMODE(path.stat().st_mode) if keep_rights and path.exists() else FILE_MODE
         write_all(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), [data])
         temporary.chmod(mode)
         os.replace(temporary, path)

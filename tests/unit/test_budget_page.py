@@ -124,7 +124,7 @@ def test_over_the_budget_it_says_by_how_much_what_helps_and_how_the_command_ends
     said = read(whole_page)
     text = " ".join(said.text.split())
     assert "Over the budget 104.6 of 250.0 GPU-hours are used" in text
-    assert "That is 73.7 too many. An extension of 126.9 GPU-hours would do" in text
+    assert "That is 73.6 too many. An extension of 127.2 GPU-hours would do" in text
     assert "ends with exit code 4: the corpus does not fit" in text
     assert re.search(r"qa\.judge: false\s*[\d.]+\s*no", text)
     assert text.count("stale; read 202") == len([row for row in campaign[0]["costs"] if row["stale"]]) > 3

@@ -27,7 +27,7 @@ def fill(path: Path, material: Material) -> None:
         ConfigError: what is there is no such document, or its marks are damaged; it is left as it is.
         StoreError: it cannot be written there.
     """
-    replace_file(path, document(material, read_remarks(path)).encode(), "document")
+    replace_file(path, document(material, read_remarks(path)).encode(), "document", keep_rights=True)
 
 
 def document(material: Material, remarks: Remarks) -> str:
