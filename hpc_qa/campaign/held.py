@@ -16,6 +16,7 @@ import pyarrow as pa
 from hpc_qa.budget.waterfall import waterfall
 from hpc_qa.campaign.attempt_folders import AttemptFolder
 from hpc_qa.campaign.seff_figures import SeffFigures
+from hpc_qa.campaign.submitted_tasks import SubmittedTasks
 from hpc_qa.ledger.samples import Figures
 from hpc_qa.ledger.schema import ATTEMPT
 from hpc_qa.slurm.allocation import Allocation
@@ -56,14 +57,12 @@ class Held:
         return found
 
 
-def joined(
-    found: Iterable[Allocation], tasks: Mapping[str, tuple[str, int]], folders: Iterable[AttemptFolder]
-) -> list[Held]:
-    """Allocations with their folders; `tasks` gives run and shard of the array tasks that are ours."""
+def joined(found: Iterable[Allocation], tasks: SubmittedTasks, folders: Iterable[AttemptFolder]) -> list[Held]:
+    """Allocations with their folders; `tasks` are those that are ours."""
     attempts = []
     by_task: dict[tuple[str, int], list[Held]] = {}
     for one in found:
-        held = Held(one, SACCT, *tasks.get(one.job_id, (None, None)))
+        held = Held(one, SACCT, *tasks.owner(one))
         attempts.append(held)
         if one.array_task_id is not None:
             by_task.setdefault((str(one.array_job_id), one.array_task_id), []).append(held)
