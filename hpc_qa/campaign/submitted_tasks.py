@@ -6,10 +6,10 @@ earlier), by whoever submitted the task; what accounting or we do not know speak
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hpc_qa.errors import StoreError
 from hpc_qa.slurm.allocation import Allocation
@@ -25,6 +25,7 @@ class Task(NamedTuple):
     shard: int
     since_s: float | None  # epoch: when its run was created; None: that cannot be read
     user: str | None
+    gpus: int | None = None  # that it asked for; None: none, or that cannot be read
 
     def may_be(self, one: Allocation) -> bool:
         """Whether nothing that is known of an allocation with its id speaks against its being of this task."""
@@ -40,13 +41,13 @@ class SubmittedTasks:
         self._by_id: dict[str, list[Task]] = defaultdict(list)  # "4471_3"; oldest run first
         self._by_job: dict[str, list[Task]] = defaultdict(list)  # "4471", the job array
         for run in runs:
-            since_s = _created_s(run)
+            since_s, gpus = _facts(run)
             for submission in run.list_submissions():
                 if submission.get("executor") != "slurm":
                     continue
                 user = submission.get("user")
                 for said in submission["tasks"]:
-                    task, job_id = Task(run.run_id, int(said["shard"]), since_s, user), str(said["job_id"])
+                    task, job_id = Task(run.run_id, int(said["shard"]), since_s, user, gpus), str(said["job_id"])
                     self._by_id[job_id].append(task)
                     self._by_job[_array(job_id)].append(task)
 
@@ -66,10 +67,9 @@ class SubmittedTasks:
         known = [task.since_s for those in self._by_job.values() for task in those]
         return min((one for one in known if one is not None), default=None) if None not in known else None
 
-    def owner(self, one: Allocation) -> tuple[str | None, int | None]:
-        """Run and shard of an allocation; (None, None) when it is none of ours."""
-        task = next((task for task in reversed(self._by_id.get(one.job_id, [])) if task.may_be(one)), None)
-        return (task.run_id, task.shard) if task else (None, None)
+    def owner(self, one: Allocation) -> Task | None:
+        """The array task of an allocation; None when it is none of ours."""
+        return next((task for task in reversed(self._by_id.get(one.job_id, [])) if task.may_be(one)), None)
 
     def is_strange(self, one: Allocation) -> bool:
         """Whether it has the id of a job array of ours, and is of another job."""
@@ -81,7 +81,18 @@ def _array(job_id: str) -> str:
     return job_id.partition("_")[0].partition("+")[0]
 
 
-def _created_s(run: RunDirectory) -> float | None:
-    with suppress(StoreError, KeyError, ValueError):  # hpc-qa status says what is wrong with its run.json
-        return datetime.fromisoformat(str(run.facts()["created_at"])).timestamp()
-    return None
+def _facts(run: RunDirectory) -> tuple[float | None, int | None]:
+    """(when it was created, GPUs that its tasks ask for); None where its run.json cannot be read: status says why."""
+    with suppress(StoreError, KeyError, ValueError):
+        facts = run.facts()
+        return datetime.fromisoformat(str(facts["created_at"])).timestamp(), _gpus_asked(facts)
+    return None, None
+
+
+def _gpus_asked(facts: Mapping[str, Any]) -> int | None:
+    settings = facts["config"]
+    gres = settings["slurm"]["gres"]
+    if settings["vllm"]["attach"] is not None or (gres is not None and "gpu" not in gres):
+        return None
+    asked: int | None = facts.get("gpus_per_server")
+    return asked
