@@ -31,7 +31,7 @@ REASONS = {
     "no_qos": "accounting has no QOS, and the factor hangs on it",
 }
 # what a rule can read of an attempt, as the ledger calls it
-COLUMNS = ("source", "gpu_count", "elapsed_s", "gpu_hours_allocated")
+COLUMNS = ("source", "gpu_count", "gpus_asked", "elapsed_s", "gpu_hours_allocated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +142,7 @@ def charged_levels(site: Site | None, table: pa.Table) -> dict[str, pa.ChunkedAr
 
     The first are those allocated. They are the same steps as in `charged_gpu_hours`, for many attempts at once.
     """
+    table = accounted(table)
     allocated = table.column("gpu_hours_allocated")
     is_local = pc.equal(table.column("source"), "local")
     if is_plain(site):
@@ -162,8 +163,45 @@ def charged_column(site: Site | None, table: pa.Table) -> pa.ChunkedArray:
 
 
 def counted_column(site: Site | None, table: pa.Table) -> pa.ChunkedArray:
-    """What counts of each attempt: its charge; where the rule cannot say, what was allocated, and never nothing."""
+    """What counts of each attempt: its charge; where the rule cannot say, what was allocated, and never nothing.
+
+    What accounting has no GPUs of counts by those that it asked for.
+    """
+    table = _as_asked(table)
     return pc.coalesce(charged_column(site, table), table.column("gpu_hours_allocated"))
+
+
+def is_not_accounted(table: pa.Table) -> pa.ChunkedArray:
+    """Which attempts asked for GPUs that accounting does not have; their zeros, where it says some, are none."""
+    return pc.is_valid(table.column("gpus_asked"))
+
+
+def accounted(table: pa.Table) -> pa.Table:
+    """The table with null in the place of such zeros."""
+    if not _some_not_accounted(table):
+        return table
+    unknown = is_not_accounted(table)
+    for name in ("gpu_count", "gpu_hours_allocated"):
+        column = pc.if_else(unknown, pa.scalar(None, table.schema.field(name).type), table.column(name))
+        table = table.set_column(table.column_names.index(name), name, column)
+    return table
+
+
+def _some_not_accounted(table: pa.Table) -> bool:
+    return "gpus_asked" in table.column_names and table.column("gpus_asked").null_count < table.num_rows
+
+
+def _as_asked(table: pa.Table) -> pa.Table:
+    """The table with what was asked for in the place of what accounting does not have."""
+    if not _some_not_accounted(table):
+        return table
+    asked = table.column("gpus_asked")
+    hours = pc.divide(pc.cast(pc.multiply(asked, table.column("elapsed_s")), pa.float64()), float(SECONDS))
+    whole = {"gpu_count": asked, "gpu_hours_allocated": hours, "gpus_asked": pa.nulls(table.num_rows, pa.int64())}
+    for name, column in whole.items():
+        filled = column if name == "gpus_asked" else pc.if_else(pc.is_valid(asked), column, table.column(name))
+        table = table.set_column(table.column_names.index(name), name, filled)
+    return table
 
 
 def _levels(site: Site, table: pa.Table) -> dict[str, pa.ChunkedArray]:
@@ -196,7 +234,8 @@ def _levels(site: Site, table: pa.Table) -> dict[str, pa.ChunkedArray]:
 
 def held_of(row: dict[str, Any]) -> Held:
     """What an attempt held, by its columns of the ledger."""
+    gpus = row.get("gpu_count") if row.get("gpus_asked") is None else None
     return Held(
-        gpus=row.get("gpu_count"), elapsed_s=row.get("elapsed_s"), suspended_s=row.get("suspended_s"),
+        gpus=gpus, elapsed_s=row.get("elapsed_s"), suspended_s=row.get("suspended_s"),
         nodes=row.get("nodes"), billing=row.get("billing"), qos=row.get("qos"), local=row.get("source") == "local",
     )  # fmt: skip

@@ -66,6 +66,7 @@ class Forecast:
     wall_hours: dict[str, float] | None = None  # p05, p50, p95; a table of costs does not say
     qa_pairs: dict[str, float] | None = None
     method: str = METHOD
+    reason: str | None = None  # why nothing can be said, where more documents would not change that
 
     def to_json(self) -> dict[str, Any]:
         """As `budget forecast --json` prints it."""
@@ -116,6 +117,24 @@ def with_naive(made: Forecast, mean: float | None) -> Forecast:
     """The same with the plain rule by this mean, GPU-hours of a document."""
     naive = None if mean is None else made.documents_total * mean * NAIVE_OVERHEAD
     return replace(made, naive=naive, naive_status=_plain_status(naive, made.budget_gpu_hours))
+
+
+def unknown(made: Forecast, reason: str) -> Forecast:
+    """The same with nothing known of what is to come, and why: it is over where what is spent is, else undecided."""
+    spent, budget = made.spent_gpu_hours, made.budget_gpu_hours
+    return replace(
+        made, p05=None, p50=None, p95=None, p_within=None, naive=None, naive_status="undecided", wall_hours=None,
+        qa_pairs=None, status="over" if budget is not None and spent > budget else "undecided",
+        more_documents_to_decide=None, reason=reason,
+    )  # fmt: skip
+
+
+def costs_nothing(costs: Sequence[DocumentCost]) -> str | None:
+    """Why costs of which none is above zero say nothing of the documents that are left; None where one is."""
+    hours = [one.gpu_hours for one in costs]
+    if None not in hours or not any(one is not None for one in hours) or any(hours):
+        return None
+    return "every document that is done cost 0 GPU-hours, so that it is not known what the others cost"
 
 
 def _plain_status(total: float | None, budget: float | None) -> str:

@@ -150,7 +150,7 @@ def affordable(forecast: "Forecast | None", budget_gpu_hours: float | None) -> C
     if forecast is None:
         return Criterion(name, None, limit, UNDECIDED, "there is no forecast")
     if forecast.p05 is None or forecast.p50 is None or forecast.p95 is None:
-        interval = f"nothing to say yet from {forecast.documents_done:,} documents"
+        interval = forecast.reason or f"nothing to say yet from {forecast.documents_done:,} documents"
     else:
         interval = f"{number(forecast.p05)} to {number(forecast.p95)}"
         if forecast.status == "over" and forecast.p50 > budget_gpu_hours:

@@ -4,6 +4,8 @@ What was started is one more file in `submissions/`, written as soon as it is kn
 a job array and that file, only the name of the job says whose it is: `adopt` finds such arrays again.
 """
 
+import os
+import pwd
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
@@ -22,7 +24,7 @@ def submit(owner: JobDirectory, request: ArrayRequest) -> list[str]:
     """
     jobs = []
     for array in submit_arrays(request, max_array_size()):
-        _write_down(owner, array)
+        _write_down(owner, array, _user())
         jobs.append(array.job_id)
     return jobs
 
@@ -41,7 +43,7 @@ def adopt(owner: JobDirectory, planned: Callable[[], Iterable[int]]) -> list[str
     jobs = []
     for array in found:
         if shards := tuple(shard for shard in array.shards if shard in ours):
-            _write_down(owner, replace(array, shards=shards))
+            _write_down(owner, replace(array, shards=shards), None)  # the user is not known
             jobs.append(array.job_id)
     return jobs
 
@@ -56,6 +58,15 @@ def facts_of(executor: str, tasks: list[dict[str, Any]]) -> dict[str, Any]:
     return {"at": iso(utc_now()), "executor": executor, "host": provenance.hardware()["host"], "tasks": tasks}
 
 
-def _write_down(owner: JobDirectory, array: SubmittedArray) -> None:
+def _write_down(owner: JobDirectory, array: SubmittedArray, user: str | None) -> None:
     tasks = [{"shard": shard, "job_id": array.task_id(shard)} for shard in array.shards]
-    owner.add_submission(facts_of("slurm", tasks) | {"job_id": array.job_id, "first_shard": array.first_shard})
+    facts = {"job_id": array.job_id, "first_shard": array.first_shard, "user": user}
+    owner.add_submission(facts_of("slurm", tasks) | facts)
+
+
+def _user() -> str | None:
+    """Who submits, as accounting will name them; None where this machine has no name for the user."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # in a container
+        return None

@@ -38,15 +38,17 @@ def cluster_checks(config: Config | None, project: Path, machine: Machine) -> It
         yield Check("slurm", "fail" if needed else "warn", f"sbatch --version: {problem}", fix)
         return
     yield Check("slurm", "ok", version)
-    if config is None or not needed:
-        return
-    for fault in cluster_faults(config):
-        yield Check("array task", "fail", fault, "correct it in the config or in the profile of the site")
+    if config is not None and needed:
+        for fault in cluster_faults(config):
+            yield Check("array task", "fail", fault, "correct it in the config or in the profile of the site")
     settings, problem = _ask(machine, "scontrol", "show", "config")
     if problem:
-        yield Check("controller", "fail", problem, hint_for(problem))
+        yield Check("controller", "fail" if needed else "warn", problem, hint_for(problem))
         return
     yield Check("controller", "ok", _of_interest(settings))
+    yield _gpus_accounted(settings)
+    if config is None or not needed:
+        return
     yield from _partition(config, machine)
     yield _accounting(machine)
     has_seff = shutil.which("seff", path=machine.environment.get("PATH"))
@@ -75,6 +77,16 @@ def _of_interest(settings: str) -> str:
     told = re.search(r"(preempt_send|send)_user_signal", settings)
     signal = "preempted tasks get USR2 first" if told else "preempted tasks get TERM only"
     return ", ".join([*(f"{name} {value}" for name, value in sorted(found.items())), signal])
+
+
+def _gpus_accounted(settings: str) -> Check:
+    """Whether accounting keeps how many GPUs an allocation held."""
+    kept = re.search(r"^AccountingStorageTRES\s*=\s*(.*?)\s*$", settings, re.MULTILINE | re.IGNORECASE)
+    if kept and any(name.partition(":")[0].lower() == "gres/gpu" for name in kept[1].split(",")):
+        return Check("GPU accounting", "ok", "AccountingStorageTRES names gres/gpu")
+    text = f"accounting will not know of GPUs: AccountingStorageTRES is {kept[1] if kept else 'not set'}"
+    fix = "ask the site to add gres/gpu to it; until then attempts count by what they ask for, and nothing is forecast"
+    return Check("GPU accounting", "warn", text, fix)
 
 
 def _partition(config: Config, machine: Machine) -> Iterator[Check]:

@@ -27,7 +27,7 @@ from hpc_qa.store.segments import Batch
 
 Row = Mapping[str, Any]
 COLUMNS = (
-    "run_id", "source", "is_final", "state", "submit", "start", "end", "elapsed_s", "cpus", "gpu_count",
+    "run_id", "source", "is_final", "state", "submit", "start", "end", "elapsed_s", "cpus", "gpu_count", "gpus_asked",
     "gpu_hours_allocated", "cpu_efficiency", "memory_efficiency", "memory_peak_bytes", "folder",
     "gpu_utilization", "gpu_memory_peak_bytes", "gpu_energy_j", "sampled_gpus",
 )  # fmt: skip
@@ -266,7 +266,7 @@ def local_cpus(facts: Mapping[str, Any], shards: int) -> float | None:
 def spent_of(rows: Sequence[Row], cpus_here: float | None) -> Spent:
     """What attempts of one run took, by their rows of the ledger; `cpus_here` are those of a server on this machine."""
     core_hours = [_core_hours(row, cpus_here) for row in rows]
-    gpu_hours = [row["gpu_hours_allocated"] for row in rows]
+    gpu_hours = [None if row.get("gpus_asked") is not None else row["gpu_hours_allocated"] for row in rows]
     total, queue = _times(rows)
     held = [row for row in rows if row["gpu_hours_allocated"]]
     energy = _sum(row["gpu_energy_j"] for row in held)

@@ -16,9 +16,10 @@ import pyarrow as pa
 from hpc_qa.budget.waterfall import waterfall
 from hpc_qa.campaign.attempt_folders import AttemptFolder
 from hpc_qa.campaign.seff_figures import SeffFigures
+from hpc_qa.campaign.submitted_tasks import SubmittedTasks
 from hpc_qa.ledger.samples import Figures
 from hpc_qa.ledger.schema import ATTEMPT
-from hpc_qa.slurm.allocation import Allocation
+from hpc_qa.slurm.allocation import GPUS_NOT_ACCOUNTED, Allocation
 
 MEASURED = {field.name for field in fields(Figures)} | {"gpu_samples_share", "judge_token_share"}
 MOMENTS = {"submit": "submit_s", "eligible": "eligible_s", "start": "start_s", "end": "end_s"}
@@ -56,14 +57,15 @@ class Held:
         return found
 
 
-def joined(
-    found: Iterable[Allocation], tasks: Mapping[str, tuple[str, int]], folders: Iterable[AttemptFolder]
-) -> list[Held]:
-    """Allocations with their folders; `tasks` gives run and shard of the array tasks that are ours."""
+def joined(found: Iterable[Allocation], tasks: SubmittedTasks, folders: Iterable[AttemptFolder]) -> list[Held]:
+    """Allocations with their folders; `tasks` are those that are ours."""
     attempts = []
     by_task: dict[tuple[str, int], list[Held]] = {}
     for one in found:
-        held = Held(one, SACCT, *tasks.get(one.job_id, (None, None)))
+        held = Held(one, SACCT)
+        if task := tasks.owner(one):
+            held.run_id, held.shard = task.run_id, task.shard
+            _look_for_gpus(one, task.gpus)
         attempts.append(held)
         if one.array_task_id is not None:
             by_task.setdefault((str(one.array_job_id), one.array_task_id), []).append(held)
@@ -78,6 +80,14 @@ def joined(
         if held.run_id is not None and held.folder is None and held.allocation.started:
             held.allocation.data_quality.append("no_folder")
     return attempts
+
+
+def _look_for_gpus(one: Allocation, asked: int | None) -> None:
+    """Say that accounting has no GPUs of an attempt whose server had some; how many it asked for is known."""
+    if asked and one.started and not one.gpu_count:
+        one.gpus_asked = asked
+        if one.gpu_count == 0:
+            one.data_quality.append(GPUS_NOT_ACCOUNTED)
 
 
 def _began_in(folder: AttemptFolder, held: Held) -> bool:

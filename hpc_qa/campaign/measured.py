@@ -19,10 +19,12 @@ from hpc_qa.config import Config, Site
 from hpc_qa.errors import StoreError
 from hpc_qa.ledger import documents
 from hpc_qa.ledger.attempts import current
+from hpc_qa.slurm.allocation import GPUS_NOT_ACCOUNTED
 from hpc_qa.store.run_directory import RunDirectory, list_runs
 
 COLUMNS = (
     "run_id", "shard", "source", "folder", "is_final", "start", "end", "gpu_count", "gpu_hours_allocated", "stages_ms",
+    "data_quality",
 )  # fmt: skip
 WORK = ("serving", "tail")
 MS_PER_HOUR = 3_600_000
@@ -52,6 +54,8 @@ class Measured:
     repeated_gpu_hours: float  # work on shards that are not done: a forecast expects all of it again
     hours: float  # during which an attempt held its GPUs
     skipped: tuple[str, ...]  # files of the ledger that were left out
+    committed: int = 0  # documents of committed shards, what they took known or not
+    not_accounted: int = 0  # attempts that accounting has no GPUs of, and that asked for some
 
 
 def measured(project: Path, site: Site | None = None) -> Measured | None:
@@ -72,7 +76,8 @@ def measured(project: Path, site: Site | None = None) -> Measured | None:
         return None
     run, facts = by_run[newest]
     family = tuple(run_id for run_id, (_, others) in by_run.items() if _family(others) == _family(facts))
-    attempts = _attempts(project, family, site)
+    every = _attempts(project, family, site)
+    attempts = [one for one in every if one["gpus_asked"] is None]
     committed = {(row["run_id"], row["shard"]): row["committed_by"] for one in family for row in rows[one]}
     return Measured(
         runs=family,
@@ -82,8 +87,10 @@ def measured(project: Path, site: Site | None = None) -> Measured | None:
         documents=_documents([row for one in family for row in rows[one]], _work_by_shard(attempts)),
         attempts=_seen(attempts, committed),
         repeated_gpu_hours=sum(_repeated(one) for one in attempts if (one["run_id"], one["shard"]) not in committed),
-        hours=_hours_held(attempts),
+        hours=_hours_held(every),
         skipped=found.skipped,
+        committed=sum(len(rows[one]) for one in family),
+        not_accounted=sum(GPUS_NOT_ACCOUNTED in one["data_quality"] for one in every),
     )
 
 

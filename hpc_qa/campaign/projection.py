@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from hpc_qa.budget.costs import DocumentCost
-from hpc_qa.budget.forecast import Forecast, forecast, with_naive
+from hpc_qa.budget.forecast import Forecast, costs_nothing, forecast, unknown, with_naive
 from hpc_qa.budget.overhead import Overhead
 from hpc_qa.campaign.corpus import Corpus, corpus_of, corpus_of_count
 from hpc_qa.campaign.measured import Measured, measured
 from hpc_qa.config import Site
 from hpc_qa.config_file import Project
-from hpc_qa.ledger.usage import charged
+from hpc_qa.ledger.usage import REMEDY, charged
 from hpc_qa.manifest import Manifest
 
 NO_CORPUS = "what the corpus is, is not said: corpus or budget.corpus_documents in project.yaml, or --corpus F"
@@ -70,8 +70,10 @@ def project_forecast(
         made = replace(made, status="over")
     made = with_naive(made, _mean(seen))
     made = replace(made, wall_hours=_wall_hours(made, seen), qa_pairs=_pairs(found))
+    if reason := _not_known(made, found, seen):
+        made = unknown(made, reason)
     left_out = [f"left out, so that less is known than the ledger had: {one}" for one in (*skipped, *seen.skipped)]
-    notes = (*found.notes, *_doubtful(seen, used), *left_out)
+    notes = (*found.notes, *left_out)
     return Projection(made, found.costs, _inputs(found, seen, used, overhead), notes, seen, manifest)
 
 
@@ -117,14 +119,22 @@ def _pairs(corpus: Corpus) -> dict[str, float] | None:
     return {"p05": made.p05, "p50": made.p50, "p95": made.p95}
 
 
-def _doubtful(seen: Measured, used: float) -> list[str]:
-    """Why the forecast says less than it seems to."""
-    notes = []
-    if seen.documents and not used:
-        notes.append("accounting shows no GPU-hours for what is done; does AccountingStorageTRES name gres/gpu?")
-    if seen.documents and not any(one.ok for one in seen.documents.values()):
-        notes.append("every document that is done has failed, so that what the others cost is not known")
-    return notes
+def _not_known(made: Forecast, corpus: Corpus, seen: Measured) -> str | None:
+    """Why it is not known what documents cost, however many are done; None where it is."""
+    if seen.not_accounted:
+        return (
+            f"accounting has no GPUs of {seen.not_accounted:,} attempts that asked for some, so that it is not known "
+            f"what documents cost. {REMEDY}"
+        )
+    if seen.committed and not seen.documents:
+        return (
+            f"{seen.committed:,} documents are done, and it is not known what they cost: accounting does not say what "
+            "their attempts held (AllocTRES)"
+        )
+    if made.documents_done < made.documents_total and not any(one.ok for one in seen.documents.values()):
+        failed = "every document that is done has failed, so that it is not known what the others cost"
+        return failed if seen.documents else None
+    return costs_nothing(corpus.costs)
 
 
 def _inputs(corpus: Corpus, seen: Measured, used: float, overhead: Overhead) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Accounting into the ledger: what Slurm knows of the attempts of our runs, or what a captured text says of any."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from hpc_qa.campaign.attempt_folders import AttemptFolder, attempt_folders
 from hpc_qa.campaign.committed import committed_documents
 from hpc_qa.campaign.held import SACCT, Held, attempt_table, joined
 from hpc_qa.campaign.seff_figures import ask_about, known_figures, last_attempts
+from hpc_qa.campaign.submitted_tasks import CLOCKS_DIFFER_S, SubmittedTasks
 from hpc_qa.errors import SlurmError
 from hpc_qa.ledger import documents
 from hpc_qa.ledger.attempts import add_new, current
@@ -45,10 +46,15 @@ def sync_runs(project: Path, runs: Sequence[RunDirectory], *, asks_seff: bool = 
         SlurmError: sacct is missing, refuses or answers unreadably; the ledger is as it was.
         StoreError: the ledger cannot be written.
     """
-    tasks = _tasks(runs)
-    jobs = sorted({task.partition("_")[0] for task in tasks}, key=int)
-    found = allocations(read_rows(ask_sacct(jobs))) if jobs else []
+    tasks = SubmittedTasks(runs)
+    since_s = None if tasks.since_s is None else tasks.since_s - CLOCKS_DIFFER_S
+    found = allocations(read_rows(ask_sacct(tasks.jobs, since_s=since_s))) if tasks.jobs else []
+    strange = [place for place, one in enumerate(found) if tasks.is_strange(one)]
+    for place in reversed(strange):
+        del found[place]
     done = _write(project, found, tasks, list(attempt_folders(runs)), asks_seff=asks_seff)
+    if strange:
+        done = replace(done, notes=(*done.notes, f"other jobs that once had ids of ours, left out: {len(strange):,}"))
     return _with_documents(project, runs, done)
 
 
@@ -67,7 +73,7 @@ def behind(project: Path, runs: Sequence[RunDirectory], living: Collection[str] 
     return [
         run
         for run in runs
-        if (tasks := _tasks([run]).keys()) - settled or living is None or not tasks.isdisjoint(living)
+        if (tasks := SubmittedTasks([run]).ids) - settled or living is None or not tasks.isdisjoint(living)
     ]
 
 
@@ -87,7 +93,7 @@ def sync_file(project: Path, path: Path) -> Synced:
         raise SlurmError(*(f"{path}: {fault}" for fault in error.faults), hint=error.hint) from error
     named = {one.job_id.partition("_")[0] for one in found}
     folders = [one for one in attempt_folders(runs) if one.executor == "slurm" and one.task[0] in named]
-    return _with_documents(project, runs, _write(project, found, _tasks(runs), folders))
+    return _with_documents(project, runs, _write(project, found, SubmittedTasks(runs), folders))
 
 
 def _with_documents(project: Path, runs: Sequence[RunDirectory], done: Synced) -> Synced:
@@ -101,7 +107,7 @@ def _with_documents(project: Path, runs: Sequence[RunDirectory], done: Synced) -
 def _write(
     project: Path,
     found: list[Allocation],
-    tasks: Mapping[str, tuple[str, int]],
+    tasks: SubmittedTasks,
     folders: Iterable[AttemptFolder],
     *,
     asks_seff: bool = False,
@@ -134,13 +140,3 @@ def _add_seff(project: Path, attempts: Sequence[Held], *, asks: bool) -> list[st
     for attempt_id, said in figures.items():
         waiting[attempt_id].seff = said
     return notes
-
-
-def _tasks(runs: Iterable[RunDirectory]) -> dict[str, tuple[str, int]]:
-    """Run and shard of every array task that was submitted for these runs."""
-    found: dict[str, tuple[str, int]] = {}
-    for run in runs:
-        for submission in run.list_submissions():
-            if submission.get("executor") == "slurm":
-                found |= {str(task["job_id"]): (run.run_id, int(task["shard"])) for task in submission["tasks"]}
-    return found

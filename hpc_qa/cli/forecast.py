@@ -56,11 +56,14 @@ def forecast(
 
 def _forecast_of_table(costs: Path, overhead_gpu_hours_per_task: float, limit: float | None, *, as_json: bool) -> int:
     from hpc_qa.budget.costs import read_costs
+    from hpc_qa.budget.forecast import costs_nothing, unknown
     from hpc_qa.budget.forecast import forecast as forecast_of
     from hpc_qa.budget.overhead import per_task
 
     table = read_costs(costs)
     found = forecast_of(table, budget_gpu_hours=limit, overhead=per_task(table, overhead_gpu_hours_per_task))
+    if reason := costs_nothing(table):
+        found = unknown(found, reason)
     return _print_forecast(found, found.to_json(), as_json=as_json)
 
 
@@ -130,10 +133,13 @@ def lines_of(found: "Forecast") -> list[str]:
     """The forecast for people."""
     limit = "no budget set" if found.budget_gpu_hours is None else f"budget {number(found.budget_gpu_hours)}"
     if found.p05 is None or found.p50 is None or found.p95 is None:
-        total = f"nothing to say yet from {found.documents_done} documents, {limit}"
+        what = "not known" if found.reason else f"nothing to say yet from {found.documents_done} documents"
+        total = f"{what}, {limit}"
     else:
         total = f"{number(found.p50)} GPU-hours, 90 % interval {number(found.p05)} to {number(found.p95)}, {limit}"
     lines = {"corpus": f"{total}: {found.status}"}
+    if found.reason:
+        lines["why"] = found.reason
     done = f"{found.documents_done:,} of {found.documents_total:,} documents in {found.tasks_done:,} array tasks"
     lines["done"] = f"{done}, {number(found.spent_gpu_hours)} GPU-hours"
     if found.p_within is not None:

@@ -38,13 +38,12 @@ def gate(run: str, *, project: Path, as_json: bool) -> int:
     return report.exit_code
 
 
-def forecast_of(project: Path) -> "Forecast | None":
-    """What the whole corpus will cost by what was done of it; None where too little is done to say."""
+def forecast_of(project: Path) -> "Forecast":
+    """What the whole corpus will cost by what was done of it, or why that is not known."""
     from hpc_qa.campaign.projection import project_forecast
     from hpc_qa.config_file import load_project, load_site
 
-    made = project_forecast(project, load_project(project), site=load_site(project)).forecast
-    return made if made.p50 is not None else None
+    return project_forecast(project, load_project(project), site=load_site(project)).forecast
 
 
 def gate_allows(config: "Config", project: Path, *, despite_gate: bool, as_json: bool) -> "GateBefore | None":

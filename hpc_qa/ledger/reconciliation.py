@@ -107,7 +107,7 @@ def reasons_in_words(site: Site | None, unknown: pa.Table) -> dict[str, int]:
 
 def _reasons(site: Site | None, unknown: pa.Table) -> dict[str, int]:
     """Why charges are not known: attempts by reason. It hangs on what is null or 0 alone, so few rows are asked for."""
-    coded = {name: _coded(unknown.column(name)) for name in columns_for(site)}
+    coded = {name: _coded(unknown.column(name)) for name in columns_for(site) if name in unknown.column_names}
     found: dict[str, int] = {}
     for row in pa.table(coded).group_by(list(coded)).aggregate([([], "count_all")]).to_pylist():
         if reason := charged_gpu_hours(site, held_of(row)).reason:

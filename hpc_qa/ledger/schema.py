@@ -46,6 +46,7 @@ ATTEMPT = pa.schema(
         ("cpus", pa.int64()),
         ("gpu_count", pa.int64()),
         ("gpu_type", pa.string()),
+        ("gpus_asked", pa.int64()),  # of an attempt that accounting has no GPUs of, and that asked for some
         ("memory_bytes", pa.int64()),
         ("billing", pa.float64()),
         ("cpu_s", pa.float64()),

@@ -14,18 +14,26 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hpc_qa.budget.charging import charged_column, columns_for, counted_column, is_plain
+from hpc_qa.budget.charging import (
+    accounted,
+    charged_column,
+    columns_for,
+    counted_column,
+    is_not_accounted,
+    is_plain,
+)
 from hpc_qa.budget.reconciliation import Reconciliation
 from hpc_qa.config import Site
 from hpc_qa.ledger import reconciliation, stages
 from hpc_qa.ledger.attempts import current, of_budget
-from hpc_qa.units import iso
+from hpc_qa.units import iso, number
 
 HOURS, CHARGED = "gpu_hours_allocated", "gpu_hours_charged"
 COLUMNS = (
-    "cluster", "source", "run_id", "state", "cpus", "elapsed_s", "cpu_efficiency", "memory_efficiency",
+    "cluster", "source", "gpus_asked", "run_id", "state", "cpus", "elapsed_s", "cpu_efficiency", "memory_efficiency",
     "gpu_utilization", "gpu_energy_j", "observed_at", HOURS, *stages.COLUMNS,
 )  # fmt: skip
+REMEDY = "AccountingStorageTRES in slurm.conf has to name gres/gpu: ask the site"
 NOT_MARKED = "not marked"  # attempts without a folder of ours, or that still run
 SECONDS, JOULES_PER_KWH = 3600, 3.6e6
 
@@ -38,8 +46,13 @@ class Used:
     gpu_hours: float
     unknown: int  # attempts of which it is not known what they held; they are in no sum
 
+    @property
+    def known_gpu_hours(self) -> float | None:
+        """GPU-hours; None where it is not known of any of them."""
+        return None if self.unknown and self.unknown == self.attempts else self.gpu_hours
+
     def to_json(self) -> dict[str, Any]:
-        return {"attempts": self.attempts, "gpu_hours": self.gpu_hours, "attempts_unknown": self.unknown}
+        return {"attempts": self.attempts, "gpu_hours": self.known_gpu_hours, "attempts_unknown": self.unknown}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +70,7 @@ class Usage:
 
     charged: Used  # on the clusters of the budget, by the site's rule
     allocated: Used  # the same attempts
+    as_asked: Used  # of the charged ones those that accounting has no GPUs of: they count by what they asked for
     charged_by_run: dict[str, float]  # GPU-hours
     not_charged: dict[str, int]  # attempts whose charge is not known and that count as allocated, by reason
     local: Used  # on this machine: recorded, never charged
@@ -82,6 +96,7 @@ class Usage:
             "as_of": iso(self.as_of) if self.as_of else None,
             "used": self.charged.to_json(),
             "allocated": self.allocated.to_json(),
+            "counted_as_asked": self.as_asked.to_json(),
             "local": self.local.to_json(),
             "runs": [{"run": name} | used.to_json() for name, used in self.by_run.items()],
             "states": [
@@ -106,17 +121,19 @@ def usage(project: Path, clusters: Sequence[str] = (), site: Site | None = None)
     table = found.table
     local = pc.equal(table.column("source"), "local")
     counts = of_budget(table, clusters)
-    ours = _where(table, counts)
+    charged_ones = _where(table, counts)
+    ours = accounted(charged_ones)
     by_state = _by("state", ours)
     hours = stages.by_stage(ours)
     joules = ours.column("gpu_energy_j")
     return Usage(
-        charged=_used(counted_column(site, ours)),
-        charged_by_run=_charged_by_run(site, ours),
+        charged=_used(counted_column(site, charged_ones)),
+        charged_by_run=_charged_by_run(site, charged_ones),
+        as_asked=_as_asked(site, charged_ones),
         not_charged=_not_charged(site, ours),
         allocated=_used(ours.column(HOURS)),
         local=_used(table.filter(local).column(HOURS)),
-        by_run=_by("run_id", _where(table, pc.or_(counts, local))),
+        by_run=_by("run_id", accounted(_where(table, pc.or_(counts, local)))),
         by_state=by_state,
         efficiency=_efficiencies(ours, by_state),
         by_stage=hours | {NOT_MARKED: _difference(_used(ours.column(HOURS)).gpu_hours, sum(hours.values()))},
@@ -136,7 +153,8 @@ def charged(project: Path, clusters: Sequence[str] = (), site: Site | None = Non
     """
     found = current(project, tuple(dict.fromkeys(("cluster", *columns_for(site)))))
     ours = _where(found.table, of_budget(found.table, clusters))
-    return _used(counted_column(site, ours)), (*found.skipped, *(words_of(_not_charged(site, ours))))
+    notes = (*words_of(_not_charged(site, accounted(ours))), *words_of_asked(_as_asked(site, ours)))
+    return _used(counted_column(site, ours)), (*found.skipped, *notes)
 
 
 def used_by_living(project: Path, site: Site | None = None) -> dict[tuple[str, int], float]:
@@ -162,6 +180,18 @@ def words_of(not_charged: Mapping[str, int]) -> list[str]:
         f"what is charged is not known of {count:,} attempts ({reason}); they count as allocated"
         for reason, count in not_charged.items()
     ]
+
+
+def words_of_asked(as_asked: Used) -> list[str]:
+    """What is to be said of attempts that accounting has no GPUs of."""
+    if not as_asked.attempts:
+        return []
+    what = f"accounting has no GPUs of {as_asked.attempts:,} attempts that asked for some"
+    return [f"{what}; they count by what they asked for, {number(as_asked.gpu_hours)} GPU-hours. {REMEDY}"]
+
+
+def _as_asked(site: Site | None, table: pa.Table) -> Used:
+    return _used(counted_column(site, table).filter(is_not_accounted(table)))
 
 
 def _not_charged(site: Site | None, table: pa.Table) -> dict[str, int]:

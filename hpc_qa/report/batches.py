@@ -24,7 +24,7 @@ class BatchRow:
     runs: tuple[str, ...]
     attempts: int
     documents: int  # that are done
-    gpu_hours: float  # allocated; recorded and not charged where it ran on this machine
+    gpu_hours: float | None  # allocated; recorded and not charged where it ran on this machine
     cumulative: float  # GPU-hours charged, with all batches before
     remaining: float | None  # of the budget, after it
 
@@ -48,7 +48,7 @@ def batch_rows(
             runs=tuple(those),
             attempts=sum(used.by_run[run].attempts for run in those),
             documents=sum(done[run].documents for run in those if run in done),
-            gpu_hours=sum(used.by_run[run].gpu_hours for run in those),
+            gpu_hours=_known([used.by_run[run].known_gpu_hours for run in those]),
             cumulative=cumulative,
             remaining=None if budget is None else budget - cumulative,
         )
@@ -57,6 +57,12 @@ def batch_rows(
     if attempts and abs(others) > 1e-9:
         remaining = None if budget is None else budget - used.charged.gpu_hours
         yield BatchRow(OTHER, (), attempts, 0, others, used.charged.gpu_hours, remaining)
+
+
+def _known(hours: Sequence[float | None]) -> float | None:
+    """The sum of what is known; None where that is nothing."""
+    known = [one for one in hours if one is not None]
+    return sum(known) if known else None
 
 
 def _batch(run: RunDirectory) -> str:

@@ -19,7 +19,7 @@ from hpc_qa.campaign.status import view_of_all
 from hpc_qa.config import Site
 from hpc_qa.config_file import Project, load_site
 from hpc_qa.errors import SlurmError
-from hpc_qa.ledger.usage import Usage, usage, words_of
+from hpc_qa.ledger.usage import Usage, usage, words_of, words_of_asked
 from hpc_qa.report.batches import BatchRow, batch_rows
 from hpc_qa.report.runs import RunOutput, RunRow, outputs, run_rows
 from hpc_qa.slurm.limits import SiteLimit, site_limit
@@ -116,6 +116,7 @@ def budget_report(project: Path, settings: Project, *, budget_gpu_hours: float |
         notes=(
             *(f"left out of the ledger, so that what is used may be too low: {one}" for one in used.skipped),
             *words_of(used.not_charged),
+            *words_of_asked(used.as_asked),
             *view.notes,
             *made.notes,
             *silent,
@@ -127,7 +128,7 @@ def _per_pair(used: Usage, gave: Sequence[RunOutput], made: Projection, site: Si
     rule = site.charging if site else None
     rate = rule.rate_per_gpu_hour if rule else None
     return per_accepted_pair(
-        gpu_hours=used.allocated.gpu_hours,
+        gpu_hours=None if used.allocated.unknown else used.allocated.gpu_hours,
         energy_kwh=used.energy_kwh,
         money=None if rate is None else rate * used.charged.gpu_hours,
         wall_hours=made.seen.hours if made.seen else None,

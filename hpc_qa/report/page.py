@@ -108,7 +108,8 @@ def _summary(report: Report) -> list[Markup]:
             number(_used(report)), number(budget, HOURS), number(_committed(report)), number(report.get("left"))
         )
     if found.get("p50") is None:
-        second = text("What the whole corpus will take is not known yet.")
+        why = f": {found['reason']}" if found.get("reason") else " yet"
+        second = text(f"What the whole corpus will take is not known{why}.")
     else:
         second = Markup("The whole corpus is expected to take {}, and in nine of ten cases {}.").format(
             number(found["p50"], HOURS), interval(found)

@@ -72,7 +72,8 @@ def _forecast(report: Report) -> Table:
         about.append(f"Method: {found['method']}.")
     return Table(
         "forecast", "Forecast", ("", "5th percentile", "expected", "95th percentile"), rows,
-        "There is no forecast yet: it needs at least two documents that are done, and a corpus in project.yaml.",
+        found.get("reason")
+        or "There is no forecast yet: it needs at least two documents that are done, and a corpus in project.yaml.",
         " ".join(about),
     )  # fmt: skip
 

@@ -20,6 +20,7 @@ MOST_DIGITS = 15
 LATEST_S = 253_402_300_799  # the last second of the year 9999
 MOST_BYTES = 2**62
 SUFFIXES = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
+GPUS_NOT_ACCOUNTED = "gpus_not_accounted"  # AccountingStorageTRES lacks gres/gpu
 STEP_TOTAL = "step_total"  # the largest of the job steps, each summed over its tasks
 TASK_MAX = "task_max"  # the largest task of any step
 
@@ -65,6 +66,7 @@ class Allocation:
     cpus: int | None = None
     gpu_count: int | None = None
     gpu_type: str | None = None
+    gpus_asked: int | None = None  # where accounting does not say what was given
     memory_bytes: int | None = None
     billing: float | None = None
     cpu_s: float | None = None
@@ -272,17 +274,22 @@ def _add_tres(one: Allocation, fields: Mapping[str, str]) -> None:
     one.cpus = one.cpus or _to_int(tres.get("cpu", ""))
     one.memory_bytes = to_bytes(tres.get("mem", ""))
     one.billing = _to_float(tres.get("billing", ""))
+    if not any(name.partition(":")[0] == "gres/gpu" for name in tres) and "gres/gpu" in fields.get("ReqTRES", ""):
+        one.data_quality.append(GPUS_NOT_ACCOUNTED)
+        one.gpus_asked, _ = _gpus(_tres(fields["ReqTRES"]))
+        return
+    one.gpu_count, one.gpu_type = _gpus(tres)
+    if one.gpu_count is None:
+        one.data_quality.append("bad_alloc_tres")
+
+
+def _gpus(tres: Mapping[str, str]) -> tuple[int | None, str | None]:
+    """(how many GPUs, of which types): the count without a type where there is one, else the sum over types."""
     typed = {name.partition(":")[2]: count for name, count in tres.items() if name.startswith("gres/gpu:")}
     counts = [tres["gres/gpu"]] if "gres/gpu" in tres else list(typed.values())
-    one.gpu_type = ",".join(sorted(typed)) or None
-    if not counts and "gres/gpu" in fields.get("ReqTRES", ""):
-        one.data_quality.append("gpus_not_accounted")  # AccountingStorageTRES lacks gres/gpu
-        return
     numbers = [_to_int(count) for count in counts]
-    if None in numbers:
-        one.data_quality.append("bad_alloc_tres")
-    else:
-        one.gpu_count = sum(number or 0 for number in numbers)
+    total = None if None in numbers else sum(number or 0 for number in numbers)
+    return total, ",".join(sorted(typed)) or None
 
 
 @functools.lru_cache(4096)  # a cluster gives out few different ones

@@ -1,6 +1,7 @@
 """Run Slurm's own programs: text comes back, everything else is a `SlurmError` that says what was asked.
 
-Times are asked for as seconds since 1970 (SLURM_TIME_FORMAT), so that no time zone is guessed.
+Times are asked for as seconds since 1970 (SLURM_TIME_FORMAT), so that no time zone is guessed. Those that are given to
+sacct are UTC (TZ); sbatch keeps the zone of whoever calls it, as jobs inherit it.
 """
 
 import logging
@@ -16,6 +17,7 @@ log = logging.getLogger("hpc_qa.slurm")
 Run = Callable[[Sequence[str]], str]
 ANSWERS_WITHIN_S = 60.0
 SAY_AFTER_S = 5.0  # that we still wait
+ZONES = {"sacct": {"TZ": "UTC"}}
 SEPARATOR = "\x1f"  # names of jobs may hold anything that can be typed
 
 
@@ -33,7 +35,7 @@ def run_program(command: Sequence[str], *, timeout_s: float = ANSWERS_WITHIN_S) 
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=timeout_s,
-            check=False, env=os.environ | {"SLURM_TIME_FORMAT": "%s"},
+            check=False, env=os.environ | {"SLURM_TIME_FORMAT": "%s"} | ZONES.get(name, {}),
         )  # fmt: skip
     except FileNotFoundError as exc:
         raise SlurmError(

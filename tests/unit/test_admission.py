@@ -116,7 +116,7 @@ def test_a_lien_is_what_was_promised_to_shards_that_wait_or_run_less_what_they_h
     names = campaign.names(0, 6)
     run = campaign.run([names[:2], names[2:4], names[4:]])
     campaign.work(run, 0, names[:2])
-    campaign.rows.append(f"7|100_1|RUNNING|1800|1|{campaign.now}|Unknown|gres/gpu=4")
+    campaign.rows.append(f"7|100_1|RUNNING|1800|{campaign.now}|{campaign.now}|Unknown|gres/gpu=4")
     campaign.sync()
     so_far = used_by_living(tmp_path)
     assert so_far == {(run.run_id, 1): 2.0}
