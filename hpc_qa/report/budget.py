@@ -10,7 +10,7 @@ from typing import Any
 
 from hpc_qa.budget.admission import Lien
 from hpc_qa.budget.cost import CostRow, PerPair, cost_table
-from hpc_qa.budget.prices import load_prices
+from hpc_qa.budget.prices import check_prices, load_prices
 from hpc_qa.campaign.admission import liens_of, on_slurm
 from hpc_qa.campaign.projection import Projection, project_forecast
 from hpc_qa.campaign.savings import Remedies, remedies
@@ -129,6 +129,7 @@ def _costs(project: Path, made: Projection, used: Usage, site: Site | None) -> t
     """What the corpus comes to on the campus and elsewhere; empty while there is no forecast."""
     found = made.forecast
     if found.p50 is None:
+        check_prices(project)
         return ()
     share = used.charged.gpu_hours / used.allocated.gpu_hours if used.allocated.gpu_hours else 1.0
     allocated = {
