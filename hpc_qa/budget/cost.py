@@ -178,11 +178,15 @@ def _elsewhere(
 
 
 def cheapest(rows: Sequence[CostRow]) -> list[CostRow]:
-    """The campus, and of each provider the lowest price that is not stale, of cards with 80 GB where it has them."""
+    """The campus, and of each provider the lowest price, of cards with 80 GB where it has them.
+
+    Of a provider whose prices are all stale a stale one: it is shown as such, and not left out.
+    """
     shown = [row for row in rows if row.provider == CAMPUS]
-    fresh = [row for row in rows if row.provider != CAMPUS and not row.stale and row.per_gpu_hour is not None]
-    for provider in dict.fromkeys(row.provider for row in fresh):
-        those = [row for row in fresh if row.provider == provider]
+    elsewhere = [row for row in rows if row.provider != CAMPUS and row.per_gpu_hour is not None]
+    for provider in dict.fromkeys(row.provider for row in elsewhere):
+        every = [row for row in elsewhere if row.provider == provider]
+        those = [row for row in every if not row.stale] or every
         large = [row for row in those if "80 GB" in (row.gpu_type or "")]
         shown.append(min(large or those, key=lambda row: row.per_gpu_hour or 0.0))
     return shown

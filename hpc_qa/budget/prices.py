@@ -96,6 +96,16 @@ def load_prices(project: Path) -> list[Price]:
         return read_section(path, PriceList, _doubles).prices
 
 
+def check_prices(project: Path) -> None:
+    """Read the prices of the project where it has some: they may be wrong before anything is compared with them.
+
+    Raises:
+        ConfigError: with all faults of the file.
+    """
+    if (project / FILE).exists():
+        load_prices(project)
+
+
 def _doubles(file: YamlFile) -> Iterator[Fault]:
     """Prices of the same thing."""
     first: dict[tuple[object, ...], int | None] = {}

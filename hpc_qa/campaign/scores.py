@@ -67,6 +67,11 @@ class Backtest:
     scores: tuple[Score, ...]
     notes: tuple[str, ...]
 
+    @property
+    def says_something(self) -> bool:
+        """Whether anything was replayed, or a forecast held against documents that were done after it."""
+        return self.replays is not None or any(one.total is not None or one.since is not None for one in self.scores)
+
     def to_json(self) -> dict[str, Any]:
         """As `budget backtest --json` prints it."""
         return {

@@ -14,6 +14,7 @@ from hpc_qa.errors import ExitCode, UsageError
 from hpc_qa.units import number
 
 if TYPE_CHECKING:
+    from hpc_qa.budget.cost import CostRow
     from hpc_qa.report.budget import BudgetReport
 
 MOST_RUNS = 8  # of which a line is shown
@@ -34,7 +35,7 @@ STATES = {
 
 COSTS = {
     "provider": "cost at", "instance": "instance", "gpu_type": "GPU", "currency": "in", "per_gpu_hour": "a GPU-hour",
-    "best": "best", "expected": "expected", "worst": "worst", "savings": "campus saves",
+    "best": "best", "expected": "expected", "worst": "worst", "savings": "campus saves", "read": "read",
 }  # fmt: skip
 
 
@@ -97,9 +98,12 @@ def _print_report(report: "BudgetReport") -> None:
     stages = [row | {"percent": _percent(row["share"])} for row in facts["stages"] if row["gpu_hours"]]
     _print_rows(stages, {"stage": "where it went", "gpu_hours": "GPU-hours", "percent": "% of allocated"})
     prices = cheapest(report.costs)
-    _print_rows([one.to_json() for one in prices], COSTS)
-    if more := len(report.costs) - len(prices):
-        say(f"and {more:,} more prices; --json and --html have all, with what is not comparable")
+    _print_rows([row.to_json() | {"read": _read(row)} for row in prices], COSTS)
+    rest = [row for row in report.costs if row not in prices]
+    if rest:
+        stale = sum(bool(row.stale) for row in rest)
+        of_them = f", {stale:,} of them stale" * bool(stale)
+        say(f"and {len(rest):,} more prices{of_them}; --json and --html have all, with what is not comparable")
 
 
 def _headline(report: "BudgetReport") -> Iterator[str]:
@@ -143,6 +147,11 @@ def _remedies(report: "BudgetReport") -> Iterator[str]:
     for one in help_.savings:
         enough = ", which is enough" if one.enough else ""
         yield f"{'':<11}{one.setting} saves {number(one.gpu_hours)} GPU-hours{enough}"
+
+
+def _read(row: "CostRow") -> str | None:
+    """When a price was read, and whether that is too long ago."""
+    return f"{row.observed_on}, stale" if row.stale else row.observed_on
 
 
 def _percent(share: float | None) -> float | None:

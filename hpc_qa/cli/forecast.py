@@ -115,7 +115,9 @@ def backtest(*, corpus: str | None, project: Path, as_json: bool) -> int:
         say(f"note: {note}", err=True)
     if not found.replays:
         say(f"note: replays need {FEWEST} array tasks that are done, there are {now.forecast.tasks_done}", err=True)
-    return ExitCode.DONE if found.replays or found.scores else ExitCode.UNDECIDED
+    if not found.says_something and found.scores:
+        say("note: nothing was done since the forecasts were made, so that none is scored", err=True)
+    return ExitCode.DONE if found.says_something else ExitCode.UNDECIDED
 
 
 def _print_forecast(found: "Forecast", document: Mapping[str, object], *, as_json: bool) -> int:

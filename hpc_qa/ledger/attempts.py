@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from hpc_qa.ledger.latest import latest
 from hpc_qa.ledger.parts import Parts, read_parts, writable, write_part
+from hpc_qa.ledger.same_attempt import COLUMNS, may_be_mixed, named_alike
 from hpc_qa.ledger.schema import ATTEMPT
 
 TABLE = "attempt"
@@ -27,7 +28,11 @@ def current(project: Path, columns: Sequence[str] | None = None) -> Parts:
         StoreError: the folder of the ledger cannot be listed.
     """
     wanted = list(columns or ATTEMPT.names)
-    parts = read_parts(project, TABLE, list(dict.fromkeys((*KEY, *ORDER, "folder", *wanted))))
+    needed = list(dict.fromkeys((*KEY, *ORDER, "folder", *wanted)))
+    parts = read_parts(project, TABLE, needed)
+    if may_be_mixed(parts.table):  # seldom, so that the columns which tell are not read otherwise
+        parts = read_parts(project, TABLE, list(dict.fromkeys((*needed, *COLUMNS))))
+        parts = replace(parts, table=named_alike(parts.table))
     return replace(parts, table=_known_since(latest(parts.table, KEY, ORDER)).select(wanted))
 
 

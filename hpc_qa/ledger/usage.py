@@ -79,7 +79,6 @@ class Usage:
     efficiency: dict[str, Efficiency]  # by state
     by_stage: dict[str, float]  # GPU-hours; they sum to those that are allocated
     reconciliation: Reconciliation
-    core_hours: float | None  # None: of no attempt is it known
     energy_kwh: float | None  # of the GPUs that were sampled
     as_of: datetime | None  # when accounting was read last; None: never
     skipped: tuple[str, ...]  # files of the ledger that were left out
@@ -138,7 +137,6 @@ def usage(project: Path, clusters: Sequence[str] = (), site: Site | None = None)
         efficiency=_efficiencies(ours, by_state),
         by_stage=hours | {NOT_MARKED: _difference(_used(ours.column(HOURS)).gpu_hours, sum(hours.values()))},
         reconciliation=reconciliation.reconcile_table(site, ours),
-        core_hours=pc.sum(_core_hours(ours)).as_py(),
         energy_kwh=None if joules.null_count == len(joules) else pc.sum(joules).as_py() / JOULES_PER_KWH,
         as_of=pc.max(table.column("observed_at")).as_py(),
         skipped=found.skipped,

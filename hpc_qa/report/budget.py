@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from hpc_qa.budget.admission import Lien
-from hpc_qa.budget.cost import CostRow, PerPair, cost_table, per_accepted_pair
-from hpc_qa.budget.prices import load_prices
+from hpc_qa.budget.cost import CostRow, PerPair, cost_table
+from hpc_qa.budget.prices import check_prices, load_prices
 from hpc_qa.campaign.admission import liens_of, on_slurm
 from hpc_qa.campaign.projection import Projection, project_forecast
 from hpc_qa.campaign.savings import Remedies, remedies
@@ -21,7 +21,7 @@ from hpc_qa.config_file import Project, load_site
 from hpc_qa.errors import SlurmError
 from hpc_qa.ledger.usage import Usage, usage, words_of, words_of_asked
 from hpc_qa.report.batches import BatchRow, batch_rows
-from hpc_qa.report.runs import RunOutput, RunRow, outputs, run_rows
+from hpc_qa.report.runs import RunRow, outputs, per_pair_of_all, run_rows
 from hpc_qa.slurm.limits import SiteLimit, site_limit
 from hpc_qa.slurm.programs import run_program
 from hpc_qa.store.run_directory import RunDirectory, list_runs
@@ -99,15 +99,16 @@ def budget_report(project: Path, settings: Project, *, budget_gpu_hours: float |
     view = view_of_all(on_cluster)
     hours = used.charged.gpu_hours
     made = project_forecast(project, settings, budget_gpu_hours=limit, site=site, used=hours)
-    gave = outputs(project, every)
+    gave, rule = outputs(project, every), site.charging if site else None
+    rows = tuple(run_rows(project, every, gave, rule, used.charged_by_run))
     allowed, silent = _site_limit(on_cluster)
     return BudgetReport(
         budget_gpu_hours=limit,
         usage=used,
         liens=liens_of(on_cluster, view, project, site),
-        runs=tuple(run_rows(project, every, gave, site.charging if site else None, used.charged_by_run)),
+        runs=rows,
         batches=tuple(batch_rows(every, used, gave, limit)),
-        per_pair=_per_pair(used, [gave[run.run_id] for run in on_cluster if run.run_id in gave], made, site),
+        per_pair=per_pair_of_all(rows, settings.budget.clusters, rule),
         projection=made,
         since=drift(project, made) if made.seen else None,
         remedies=remedies(made, project),
@@ -124,25 +125,11 @@ def budget_report(project: Path, settings: Project, *, budget_gpu_hours: float |
     )
 
 
-def _per_pair(used: Usage, gave: Sequence[RunOutput], made: Projection, site: Site | None) -> PerPair:
-    rule = site.charging if site else None
-    rate = rule.rate_per_gpu_hour if rule else None
-    return per_accepted_pair(
-        gpu_hours=None if used.allocated.unknown else used.allocated.gpu_hours,
-        energy_kwh=used.energy_kwh,
-        money=None if rate is None else rate * used.charged.gpu_hours,
-        wall_hours=made.seen.hours if made.seen else None,
-        core_hours=used.core_hours,
-        tokens=sum(one.computed_tokens for one in gave),
-        pairs=sum(one.accepted for one in gave),
-        **({"currency": rule.currency} if rule else {}),
-    )
-
-
 def _costs(project: Path, made: Projection, used: Usage, site: Site | None) -> tuple[CostRow, ...]:
     """What the corpus comes to on the campus and elsewhere; empty while there is no forecast."""
     found = made.forecast
     if found.p50 is None:
+        check_prices(project)
         return ()
     share = used.charged.gpu_hours / used.allocated.gpu_hours if used.allocated.gpu_hours else 1.0
     allocated = {

@@ -66,6 +66,15 @@ def test_without_a_budget_or_without_documents_nothing_is_decided_and_it_says_wh
     assert "to decide  about 1 more documents have to be done" in capsys.readouterr().out
 
 
+def test_one_document_decides_nothing_unless_it_alone_cost_more_than_the_budget(capsys, tmp_path):
+    table = tmp_path / "one.csv"
+    table.write_text("doc_id,size,task_id,gpu_hours\na,10,t1,2000\nb,10,t2,\n")
+    for budget, status, code in (("2001", "undecided", 5), ("1999", "over", 4)):
+        assert run(["budget", "forecast", "--costs", str(table), "--budget-gpu-hours", budget, "--json"]) == code
+        said = json.loads(capsys.readouterr().out)
+        assert (said["status"], said["p05"], said["p50"], said["p95"], said["p_within"]) == (status, *4 * (None,))
+
+
 def test_options_of_budget_itself_are_not_taken_for_those_of_its_commands(capsys, costs, tmp_path):
     assert run(["budget", "--budget-gpu-hours", "30", "forecast", "--costs", str(costs)]) == 2
     assert "write them behind forecast" in capsys.readouterr().err

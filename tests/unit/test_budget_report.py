@@ -97,7 +97,41 @@ def test_costs_have_the_campus_first_and_every_price_and_the_short_table_says_th
     assert said["costs"][0]["provider"] == "campus"
     assert all(row["best"] < row["expected"] < row["worst"] for row in said["costs"][1:])
     assert hpc_qa(["--project", str(campaign.project), "budget"]) == 0
-    assert "more prices; --json and --html have all" in capsys.readouterr().out
+    assert "; --json and --html have all" in capsys.readouterr().out
+
+
+def prices(campaign: Campaign, *days: str) -> None:
+    """Prices of the project, one of a provider each, that were read on these days."""
+    path = campaign.project / "configs" / "prices.yaml"
+    path.parent.mkdir(exist_ok=True)
+    rows = [
+        f"- {{provider: p{number}, instance: i, region: null, gpus: 1, gpu_type: A100, usd_per_hour: 2, "
+        f"tier: on_demand, source: a page, observed_on: {json.dumps(day)}}}\n"
+        for number, day in enumerate(days)
+    ]
+    path.write_text("prices:\n" + "".join(rows))
+
+
+def test_prices_that_are_all_stale_are_shown_as_stale_and_not_dropped(campaign, capsys):
+    prices(campaign, "2020-01-31", "2020-02-01")
+    assert hpc_qa(["--project", str(campaign.project), "budget"]) == 0
+    said = capsys.readouterr().out
+    assert "p0" in said
+    assert "p1" in said
+    assert "2020-01-31, stale" in said
+    assert "2020-02-01, stale" in said
+
+
+def test_stale_prices_that_are_left_for_the_page_are_counted(campaign, capsys):
+    assert hpc_qa(["--project", str(campaign.project), "budget"]) == 0
+    assert "of them stale; --json and --html have all" in capsys.readouterr().out
+
+
+def test_wrong_prices_are_refused_before_there_is_a_forecast(tmp_path, capsys):
+    early = Campaign(tmp_path)
+    prices(early, "")
+    assert hpc_qa(["--project", str(tmp_path), "budget"]) == 2
+    assert "observed_on" in capsys.readouterr().err
 
 
 def test_the_terminal_form_is_under_two_screens(campaign, capsys):

@@ -209,6 +209,18 @@ def test_a_backtest_of_too_little_is_undecided_and_damaged_or_foreign_forecasts_
     assert said.count("damaged, so that it is not scored") == 2
 
 
+def test_a_backtest_in_which_no_forecast_can_be_scored_yet_is_undecided(tmp_path, capsys):
+    campaign = Campaign(tmp_path)
+    campaign.done(0, 8)
+    campaign.sync()
+    keep(tmp_path, projection(tmp_path))
+    assert hpc_qa(["--project", str(tmp_path), "budget", "backtest"]) == 5
+    assert "nothing was done since the forecasts were made" in capsys.readouterr().err
+    campaign.done(8, 12, nonce="0002")
+    campaign.sync()
+    assert hpc_qa(["--project", str(tmp_path), "budget", "backtest"]) == 0
+
+
 def test_replays_of_costs_that_follow_their_sizes_hold_as_often_as_they_say():
     costs = [DocumentCost(f"d{n}", 1.0 + n % 5, f"t{n // 4}", (1.0 + n % 5) * (1 + 0.1 * (-1) ** n)) for n in range(80)]
     found = replay(costs)
