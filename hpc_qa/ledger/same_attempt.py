@@ -23,7 +23,7 @@ def may_be_mixed(table: pa.Table) -> bool:
     cluster = table.column("cluster")
     if 0 < cluster.null_count < table.num_rows:
         return True
-    return pc.count_distinct(_is_plain(table.column("attempt_id"))).as_py() > 1
+    return bool(pc.count_distinct(_is_plain(table.column("attempt_id"))).as_py() > 1)
 
 
 def named_alike(table: pa.Table) -> pa.Table:

@@ -16,6 +16,7 @@ from hpc_qa.slurm.accounting import LIVING
 from hpc_qa.slurm.sacct_text import Row
 
 UNKNOWN = frozenset({"", "Unknown", "None", "N/A", "n/a", "INVALID", "Partition_Limit", "18446744073709551614"})
+NOT_SET = frozenset({2**32 - 2, 2**32 - 1})  # NO_VAL and INFINITE of Slurm, where somebody printed them as numbers
 MOST_DIGITS = 15
 LATEST_S = 253_402_300_799  # the last second of the year 9999
 MOST_BYTES = 2**62
@@ -149,10 +150,12 @@ class _Usage:
         self._cpu_s = allocation.cpu_s
         self._steps_cpu_s: float | None = None
         self._peaks: dict[str, int] = {}
+        self._steps = 0
         self._look(fields)
 
     def add_step(self, row: Row) -> None:
         self._allocation.raw.append(row.text)
+        self._steps += 1
         if (seconds := _cpu_time(row.fields.get("TotalCPU", ""))) is not None:
             self._steps_cpu_s = (self._steps_cpu_s or 0.0) + seconds
         self._look(row.fields)
@@ -165,6 +168,22 @@ class _Usage:
             one.cpu_s = None  # counted when a step ends
         one.mem_basis = next((basis for basis in (STEP_TOTAL, TASK_MAX) if basis in self._peaks), None)
         one.memory_peak_bytes = self._peaks[one.mem_basis] if one.mem_basis else None
+        if one.ended and one.elapsed_s and self._nobody_reported():
+            self._take_zeros_back()
+
+    def _nobody_reported(self) -> bool:
+        """Whether a zero cannot be a measurement: the node was lost, or no step that is here has told anything."""
+        silent = not self._steps_cpu_s and not any(self._peaks.values())
+        return self._allocation.state == "NODE_FAIL" or (self._steps > 0 and silent and not self._cpu_s)
+
+    def _take_zeros_back(self) -> None:
+        one = self._allocation
+        if one.cpu_s == 0:
+            one.cpu_s = None
+            one.data_quality.append("no_cpu_time")
+        if one.memory_peak_bytes == 0:
+            one.memory_peak_bytes = one.mem_basis = None
+            one.data_quality.append("no_memory_peak")
 
     def _look(self, fields: Mapping[str, str]) -> None:
         sizes = {STEP_TOTAL: _tres(fields.get("TRESUsageInTot", "")).get("mem", ""), TASK_MAX: fields.get("MaxRSS", "")}
@@ -287,7 +306,7 @@ def _gpus(tres: Mapping[str, str]) -> tuple[int | None, str | None]:
     """(how many GPUs, of which types): the count without a type where there is one, else the sum over types."""
     typed = {name.partition(":")[2]: count for name, count in tres.items() if name.startswith("gres/gpu:")}
     counts = [tres["gres/gpu"]] if "gres/gpu" in tres else list(typed.values())
-    numbers = [_to_int(count) for count in counts]
+    numbers = [_count(count) for count in counts]
     total = None if None in numbers else sum(number or 0 for number in numbers)
     return total, ",".join(sorted(typed)) or None
 
@@ -321,7 +340,12 @@ def _known(fields: Mapping[str, str], name: str) -> str | None:
 
 
 def _whole(fields: Mapping[str, str], name: str) -> int | None:
-    return _to_int(fields.get(name, ""))
+    return _count(fields.get(name, ""))
+
+
+def _count(text: str) -> int | None:
+    number = _to_int(text)
+    return None if number in NOT_SET else number
 
 
 def _to_int(text: str) -> int | None:

@@ -8,8 +8,8 @@ What cannot be cut for certain stays as a row that says so.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from hpc_qa.errors import SlurmError
 from hpc_qa.slurm.programs import SEPARATOR
@@ -44,8 +44,12 @@ def read_rows(data: bytes) -> Iterator[Row]:
     columns = header.removesuffix(separator).split(separator)
     _check_columns(columns, header)
     closed = header.endswith(separator)  # as `sacct --parsable` ends every line
+
+    def cut(number: int, text: str) -> Row:
+        return _row(number, text.removesuffix(separator) if closed else text, columns, separator)
+
     records = _records(lines[1:], columns, separator, len(columns) + closed)
-    return (_row(number, row.removesuffix(separator) if closed else row, columns, separator) for number, row in records)
+    return (row for number, parts, whole in records for row in _rows(number, parts, whole, cut))
 
 
 def _check_columns(columns: Sequence[str], header: str) -> None:
@@ -63,8 +67,10 @@ def _check_columns(columns: Sequence[str], header: str) -> None:
         )
 
 
-def _records(lines: Sequence[str], columns: Sequence[str], separator: str, wanted: int) -> Iterator[tuple[int, str]]:
-    """Each row of so many fields with its line number: lines that belong together are joined."""
+def _records(
+    lines: Sequence[str], columns: Sequence[str], separator: str, wanted: int
+) -> Iterator[tuple[int, list[str], int]]:
+    """Each row of so many fields: its line number, the lines that belong together, and how many of them were a row."""
     where = next(columns.index(name) for name in IDS if name in columns)
 
     def begins(line: str) -> bool:
@@ -81,19 +87,46 @@ def _records(lines: Sequence[str], columns: Sequence[str], separator: str, wante
             return whole_before or begins(line)  # a row of its own, also when the one before is cut off
         return whole_before and begins(line) and not (whole(following) and begins(following))
 
-    first, parts, fields = 0, list[str](), 0
+    first, parts, fields, needed = 0, list[str](), 0, 0
     for number, line in enumerate(lines, 2):
         following = lines[number - 1] if number - 1 < len(lines) else ""
         if parts and is_new(line, following, fields >= wanted):
-            yield first, "\n".join(parts).rstrip("\n")
+            yield first, parts, needed
             parts = []
         if parts:
+            needed += fields < wanted
             parts.append(line)
             fields += line.count(separator)
         elif line.strip():
-            first, parts, fields = number, [line], line.count(separator) + 1
+            first, parts, fields, needed = number, [line], line.count(separator) + 1, 1
     if parts:
-        yield first, "\n".join(parts).rstrip("\n")
+        yield first, parts, needed
+
+
+def _rows(number: int, parts: Sequence[str], needed: int, cut: Callable[[int, str], Row]) -> Iterator[Row]:
+    """What some lines are: one row, or, where that cannot be, the row that the first of them were, and a rest.
+
+    A name that stands before the id and goes on over several lines looks like more of the row before it.
+    """
+    whole = cut(number, "\n".join(parts).rstrip("\n"))
+    goes_on = any(line.strip() for line in parts[needed:])
+    if _is_one(whole, any_text=not goes_on):
+        yield whole
+        return
+    head = cut(number, "\n".join(parts[:needed])) if goes_on else whole
+    if not (goes_on and _is_one(head)):
+        yield replace(whole, fields={}, readable=False) if whole.readable else whole
+        return
+    yield head
+    yield Row(number + needed, "\n".join(parts[needed:]).rstrip("\n"), {}, readable=False)
+
+
+def _is_one(row: Row, *, any_text: bool = False) -> bool:
+    """Whether its fields can be those of a row: its id is one, and only free text (or any) goes over several lines."""
+    ids = [row.fields[name].strip() for name in IDS if name in row.fields]
+    if not row.readable or not any(ID.fullmatch(text) for text in ids):
+        return False
+    return any_text or not any("\n" in text for name, text in row.fields.items() if name not in FREE_TEXT)
 
 
 def _row(number: int, text: str, columns: Sequence[str], separator: str) -> Row:

@@ -1,10 +1,13 @@
 """Accounting as clusters print it in their odd hours: every case has a typed row, and what is not known is null."""
 
+from pathlib import Path
+
 import pytest
 
 from hpc_qa.slurm.allocation import Allocation, allocations
 from hpc_qa.slurm.sacct_text import read_rows
 
+DATA = Path(__file__).resolve().parent.parent / "data" / "sacct"
 T = 1_795_319_000
 HEADER = "JobIDRaw|JobID|State|ElapsedRaw|Submit|Start|End|AllocTRES|TotalCPU|MaxRSS"
 
@@ -103,3 +106,35 @@ def test_pending_ranges_components_and_typed_gpus_are_rows_like_others(row, job,
     (one,) = read(row)
     assert (one.job_id, one.state, one.elapsed_s) == (job, state, elapsed)
     assert one.data_quality == []
+
+
+@pytest.mark.parametrize(
+    ("usage", "step", "cpu_s", "peak", "amiss"),
+    [
+        ("NODE_FAIL|{}|00:00:00|0", None, None, None, ["no_cpu_time", "no_memory_peak"]),
+        ("NODE_FAIL|{}|00:00:00|", "CANCELLED|{}|00:00:00|0", None, None, ["no_cpu_time", "no_memory_peak"]),
+        ("NODE_FAIL|{}|00:10|512M", None, 10.0, 2**29, []),
+        ("COMPLETED|{}|00:00:00|", "COMPLETED|{}|00:00:00|0", None, None, ["no_cpu_time", "no_memory_peak"]),
+        ("COMPLETED|{}|00:00:00|", "COMPLETED|{}|00:00:00|4M", 0.0, 2**22, []),  # it slept, and was seen to
+        ("COMPLETED|{}|00:00:00|", None, 0.0, None, []),  # steps were not asked for
+        ("COMPLETED|{}|00:05|", "COMPLETED|{}|00:05|0", 5.0, 0, []),
+    ],
+)
+def test_a_zero_that_nobody_measured_is_unknown_and_says_so(usage, step, cpu_s, peak, amiss):
+    held = f"100|{T}|{T}|{T + 100}|cpu=2,gres/gpu=1,mem=4G"
+    rows = [f"{name}|{name}|{said.format(held)}" for name, said in (("9", usage), ("9.batch", step)) if said]
+    (one,) = read(*rows)
+    assert (one.cpu_s, one.memory_peak_bytes, one.data_quality) == (cpu_s, peak, amiss)
+
+
+def test_an_attempt_of_a_lost_node_is_as_slurm_printed_it():
+    found = allocations(read_rows((DATA / "steps.psv").read_bytes()))
+    assert [(one.job_id, one.cpu_s) for one in found if "no_cpu_time" in one.data_quality] == [
+        (one.job_id, None) for one in found if one.state == "NODE_FAIL"
+    ]
+
+
+@pytest.mark.parametrize("count", [4294967294, 4294967295])
+def test_a_count_of_gpus_that_is_not_set_is_no_count(count):
+    (one,) = read(f"9|9|COMPLETED|3600|{T}|{T}|{T + 3600}|cpu=2,gres/gpu={count},mem=4G||")
+    assert (one.gpu_count, one.gpu_hours_allocated, one.data_quality) == (None, None, ["bad_alloc_tres"])

@@ -59,6 +59,35 @@ def test_where_the_name_stands_last_its_other_lines_follow_a_whole_row():
     assert names("JobID|State|ElapsedRaw|JobName\n8|COMPLETED|0|two\nlines\n9|FAILED|1|b\n") == ["two\nlines", "b"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a|7|COMPLETED|0\ntwo\nlines|8|FAILED|1\n",
+        "a|7|COMPLETED|0\ntwo|x\nlines|8|FAILED|1\n",
+        "a|7|COMPLETED|0\nx|9|COM\nlines|8|FAILED|1\n",
+        "a|7|COMPLETED|0\ntwo\n\nmore\nlines|8|FAILED|1\n",
+    ],
+)
+def test_a_name_of_several_lines_before_the_id_does_not_take_the_row_before_it_away(text):
+    found = list(read_rows(f"JobName|JobID|State|ElapsedRaw\n{text}".encode()))
+    assert [(row.fields.get("JobID"), row.fields.get("State")) for row in found if row.readable] == [
+        ("7", "COMPLETED"), ("8", "FAILED"),
+    ]  # fmt: skip
+    (rest,) = [row for row in found if not row.readable]
+    assert (rest.line, rest.text) == (3, "\n".join(text.split("\n")[1:-2]))
+
+
+def test_a_name_whose_first_line_looks_like_a_row_is_still_put_together():
+    assert names("JobID|JobName|State|ElapsedRaw\n8|o|d|d\nme|COMPLETED|0\n9|b|FAILED|1\n") == ["o|d|d\nme", "b"]
+
+
+def test_fields_of_which_none_is_an_id_are_no_row():
+    assert [readable for _, readable in rows("JobName|JobID|State|ElapsedRaw\na|b|c|d\nb|8|FAILED|1\n")] == [
+        False,
+        True,
+    ]
+
+
 def test_a_row_that_was_cut_off_does_not_take_the_next_one_with_it():
     found = rows("JobID|JobName|State|ElapsedRaw\n8|cut\n9|b|FAILED|1\n")
     assert [readable for _, readable in found] == [False, True]
