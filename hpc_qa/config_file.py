@@ -113,6 +113,12 @@ def load_site(project: Path) -> Site | None:
     return read_section(project / name, Site)
 
 
+def setting_names() -> list[str]:
+    """Every setting of a config as a dotted key, sections left out."""
+    names = [dotted(key) for key in _settings(Config)]
+    return [name for name in names if not any(other.startswith(f"{name}.") for other in names)]
+
+
 def _read_project(project: Path) -> tuple[Project, list[str]]:
     path = project / PROJECT_FILE
     if not path.exists():

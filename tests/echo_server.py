@@ -35,6 +35,8 @@ class EchoServer:
         self.path = path
         self.key = key
         self.delay_s = delay_s
+        self.resets = 0  # how often somebody wanted the prefix cache emptied
+        self.refused_resets = 0  # the first so many times it is busy
         self.frozen = False  # /metrics stands still, as in a hang
         self.peers: Counter[int] = Counter()  # requests by the pid at the other end of the socket
         self.seen: Counter[str] = Counter()  # requests by the text of the last message
@@ -119,6 +121,9 @@ class EchoServer:
         if path == "/v1/models":
             allowed = f"Bearer {self.key}" in head
             return (200, _json({"data": [{"id": MODEL}]})) if allowed else (401, _json({"error": "Unauthorized"}))
+        if path == "/reset_prefix_cache":
+            self.resets += 1
+            return 200, _json({"success": self.resets > self.refused_resets})
         if path == "/seen":  # not of vLLM: for tests whose server is another process
             return 200, _json({"requests": self.seen.total()})
         return 404, _json({"error": {"message": "no such path"}})

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpc_qa.cli.options import common, print_json, print_table, say
+from hpc_qa.cli.sweep import sweep
 from hpc_qa.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ def bench() -> None:
 
     Example: hpc-qa bench template full
     """
+
+
+bench.add_command(sweep)
 
 
 @bench.command()

@@ -1,4 +1,4 @@
-"""manifest build, manifest batch, convert and prompt show."""
+"""manifest build, batch and sets, convert and prompt show."""
 
 import sys
 import time
@@ -96,6 +96,43 @@ def manifest_batch(source: str, sizes: str, seed: int, output: str, *, project: 
         print_json(rows)
     else:
         print_table(rows, {"batch": "batch", "documents": "documents", "manifest": "manifest"})
+    return ExitCode.DONE
+
+
+@manifest.command("sets")
+@click.argument("source", type=click.Path(dir_okay=False))
+@click.option("--sets", default="small,medium,large", show_default=True, help="Which of them.")
+@click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="Folder for the sets.")
+@common
+def manifest_sets(source: str, sets: str, output: str, *, project: Path, as_json: bool) -> int:
+    """Document sets for sweeps: 100 documents around 250 KB, 25 around 3.5 MB, 5 around 25 MB (10 to 50).
+
+    Of the manifest SOURCE those nearest to the size, the same ones every time. Too few of a size: nothing is written.
+
+    Example: hpc-qa manifest sets manifests/ran.jsonl -o manifests/sets
+    """
+    from hpc_qa.manifest import read, write
+    from hpc_qa.manifest.sets import SETS, document_sets
+
+    names = list(dict.fromkeys(name.strip() for name in sets.split(",")))
+    if unknown := [name for name in names if name not in SETS]:
+        raise ConfigError(*(f"--sets: there is no set {name!r}" for name in unknown), hint=f"--sets {','.join(SETS)}")
+    found = document_sets(read(Path(source), project=project), {name: SETS[name] for name in names})
+    paths = {name: Path(output) / f"{name}.jsonl" for name in found}
+    if there := [path for path in paths.values() if path.exists()]:
+        faults = [f"{path} is there already; a used manifest is never edited" for path in there]
+        raise ConfigError(*faults, hint="another -o FOLDER")
+    rows = []
+    for name, entries in found.items():
+        write(paths[name], entries)
+        sizes = [entry.bytes / 1e6 for entry in entries]
+        rows.append({"set": name, "documents": len(entries), "mb_mean": sum(sizes) / len(sizes),
+                     "mb_least": min(sizes), "mb_most": max(sizes), "manifest": str(paths[name])})  # fmt: skip
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows, {"set": "set", "documents": "documents", "mb_mean": "MB, mean", "mb_least": "least",
+                           "mb_most": "most", "manifest": "manifest"})  # fmt: skip
     return ExitCode.DONE
 
 

@@ -46,8 +46,9 @@ class VllmServer(Server):
 
     `folder` must be private (0700), short and local to the node; `cache` as well, and may serve several starts on one
     node (by default it is inside `folder`). `span` is the environment of a Ray that other nodes have joined, when the
-    server is to span them. `on_phase` hears of each phase of a start. Every start has a new socket and a new
-    `served_model_name`, so an answer can never come from the server before it.
+    server is to span them. `on_phase` hears of each phase of a start. With `steerable` it has vLLM's development
+    routes, of which `prefix_cache.py` calls one; they ask for no key, and nobody but us reaches the socket. Every start
+    has a new socket and a new `served_model_name`, so an answer can never come from the server before it.
     """
 
     def __init__(  # noqa: PLR0913 - where it lives, what it is called, who hears of it
@@ -63,6 +64,7 @@ class VllmServer(Server):
         span: Mapping[str, str] | None = None,
         on_phase: Callable[[Phase], None] | None = None,
         grace_s: float = GRACE_S,
+        steerable: bool = False,
     ) -> None:
         super().__init__(settings, key=secrets.token_urlsafe(32))
         self._model_path = model_path
@@ -74,6 +76,7 @@ class VllmServer(Server):
         self._name = served_model_name
         self._on_phase = on_phase
         self._grace_s = grace_s
+        self._steerable = steerable
         self._mark = f"{MARK}={secrets.token_hex(8)}"
         self._process: subprocess.Popen[bytes] | None = None
         self._gpus = gpu_memory(settings)
@@ -236,6 +239,8 @@ class VllmServer(Server):
             model_is_folder=self._model_is_folder(),
         )
         environment |= self._span
+        if self._steerable:
+            environment["VLLM_SERVER_DEV_MODE"] = "1"
         keep = [sys.executable, "-P", str(Path(keeper.__file__)), str(self._grace_s)]
         self._started, self.phases = time.monotonic(), []
         try:

@@ -1,0 +1,93 @@
+import json
+import os
+import shutil
+import signal
+
+import pytest
+
+from hpc_qa.bench.record_file import read_records
+from hpc_qa.store.run_directory import list_runs
+from tests.projects import call, echo_process, make_project, spawn, wait_for
+
+SWEEP = """
+name: small
+config: config.yaml
+grid:
+  client.concurrency_limit: [2, 4]
+  manifest:
+    values: [m.jsonl, missing.jsonl]
+    labels: [here, missing]
+seed: 3
+warm_up: 2
+"""
+
+
+@pytest.fixture
+def project(tmp_path, model_folder):
+    with echo_process(delay_s=0.05) as socket:
+        folder = make_project(tmp_path / "p", model=model_folder, socket=socket, key="echo-key", documents=3)
+        (folder / "sweep.yaml").write_text(SWEEP)
+        yield folder
+
+
+def cells(project):
+    path = project / "sweeps" / "small" / "state.json"
+    return {one["cell"]: one for one in json.loads(path.read_text())["cells"]} if path.is_file() else {}
+
+
+def states(project):
+    return sorted(one["state"] for one in cells(project).values())
+
+
+@pytest.mark.timeout(400)
+def test_a_sweep_goes_on_after_a_failing_cell_and_after_a_kill(project, capsys):
+    sweep = ("bench", "sweep", str(project / "sweep.yaml"))
+    assert call(project, *sweep, "--dry-run", "--json") == 0
+    listed = json.loads(capsys.readouterr().out)["cells"]
+    assert {row["cell"]: row["failure"] for row in listed} == {
+        "Benchmark_2_here": None, "Benchmark_2_missing": "manifest",
+        "Benchmark_4_here": None, "Benchmark_4_missing": "manifest",
+    }  # fmt: skip
+    assert not list_runs(project)
+
+    running = spawn(project, *sweep)
+    wait_for(lambda: {"done", "running"} <= set(states(project)), 180)
+    os.kill(running.pid, signal.SIGKILL)
+    running.wait()
+    (first,) = [one for one in cells(project).values() if one["state"] == "done"]
+
+    assert call(project, *sweep, "--json") == 3
+    said = json.loads(capsys.readouterr().out)
+    assert states(project) == ["done", "done", "failed", "failed"]
+    assert cells(project)[first["cell"]] == first
+    assert {one["prefix_cache"] for one in cells(project).values() if one["state"] == "done"} == {"reset"}
+    assert said["left"] == 0
+    assert [len(row["failures"]) for row in said["cells"]] == [0, 1, 0, 1]
+    assert said["optimal"][0].startswith("Optimal Setting: ")
+
+    records = read_records([project / "records"]).records
+    assert {record.sweep for record in records} == {"small"}
+    assert {record.configuration.concurrency_limit for record in records} == {2, 4}
+    assert {record.configuration.document_set for record in records} == {"here"}
+    exported, picture = said["files"]
+    rows = json.loads(open(exported).read())
+    assert all(row.keys() >= {"model", "batch_size", "document_set", "duration_seconds", "metrics"} for row in rows)
+    assert [row["duration_seconds"] is None for row in rows if row["state"] == "failed"] == [True, True]
+    assert read_records([project / "sweeps" / "small" / os.path.basename(exported)]).faults == []
+    assert open(picture).read().startswith("<?xml")
+
+    shutil.copy(project / "m.jsonl", project / "missing.jsonl")
+    runs = len(list_runs(project))
+    assert call(project, *sweep) == 3
+    assert len(list_runs(project)) == runs
+    assert call(project, *sweep, "--retry-failed") == 0
+    assert states(project) == ["done"] * 4
+    assert len(list_runs(project)) == runs + 2
+
+
+def test_a_changed_sweep_file_needs_another_name(project, capsys):
+    folder = project / "sweeps" / "small"
+    folder.mkdir(parents=True)
+    (folder / "state.json").write_text('{"sweep_sha256": "x", "cells": []}')
+    assert call(project, "bench", "sweep", str(project / "sweep.yaml")) == 2
+    assert "begun with another file" in capsys.readouterr().err
