@@ -114,7 +114,7 @@ class _Costs:
                     self.ended[cost.doc_id] = cost
             elif record["kind"] == "chunk":
                 _add_chunk(cost, record)
-            elif record["quality_score"] is not None and all(record["checks"].values()):
+            elif record["kind"] == "pair" and record["quality_score"] is not None and all(record["checks"].values()):
                 cost.judged += 1
                 cost.score += record["quality_score"]
 

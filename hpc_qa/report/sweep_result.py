@@ -114,10 +114,9 @@ class SweepResult:
 
     def plot(self) -> str | None:
         """Throughput against what is swept, as an SVG file; None where nothing was measured."""
-        found = {cell: self.repeats_of(cell) for cell in self.cells}
         values = {
-            cell.name: [value for record in one.records if (value := record.value(THROUGHPUT)) is not None]
-            for cell, one in ((cell, found[cell]) for cell in found)
+            cell.name: [value for one in self.repeats_of(cell).records if (value := one.value(THROUGHPUT)) is not None]
+            for cell in self.cells
         }
         if not any(values.values()):
             return None
