@@ -90,7 +90,7 @@ def measured(project: Path, site: Site | None = None) -> Measured | None:
         hours=_hours_held(every),
         skipped=found.skipped,
         committed=sum(len(rows[one]) for one in family),
-        not_accounted=sum(GPUS_NOT_ACCOUNTED in one["data_quality"] for one in every),
+        not_accounted=sum(GPUS_NOT_ACCOUNTED in (one["data_quality"] or ()) for one in every),
     )
 
 

@@ -14,7 +14,7 @@ SHOWN = (
     "seff_cpu_efficiency", "memory_bytes", "memory_peak_bytes", "memory_efficiency", "seff_memory_efficiency",
     "mem_basis", "exit_code", "exit_signal", "source", "stages_ms", "busy_ms", "sampled_gpus", "gpu_samples_share",
     "gpu_busy_s", "gpu_utilization", "gpu_memory_peak_bytes", "gpu_energy_j", "energy_basis", "gpu_power_mean_w",
-    "host_cpu_s", "host_memory_peak_bytes", "host_memory_mean_bytes", "judge_token_share", "data_quality",
+    "host_cpu_s", "host_memory_peak_bytes", "host_memory_mean_bytes", "judge_token_share", "gpus_asked", "data_quality",
 )  # fmt: skip
 COMPUTED = ("gpu_hours_charged", "gpu_hours_busy")
 TABLE = {

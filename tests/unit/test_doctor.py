@@ -71,13 +71,19 @@ def slurm_in(folder: Path) -> str:
     return str(folder)
 
 
-def test_slurm_that_is_there_is_asked_for_its_version(tmp_path):
-    def version(command: Sequence[str]) -> str:
-        assert list(command) == ["sbatch", "--version"]
-        return "slurm 22.05.8"
+def test_slurm_that_is_there_is_asked_for_its_version_and_whether_it_accounts_for_gpus_and_for_nothing_else(tmp_path):
+    answers = {
+        ("sbatch", "--version"): "slurm 22.05.8",
+        ("scontrol", "show", "config"): "AccountingStorageTRES   = cpu,mem,energy,node,billing\n",
+    }
 
-    (check,) = (c for c in checks(None, tmp_path, machine(run=version, PATH=slurm_in(tmp_path))) if c.name == "slurm")
+    results = checks(None, tmp_path, machine(run=lambda command: answers[tuple(command)], PATH=slurm_in(tmp_path)))
+    (check,) = (c for c in results if c.name == "slurm")
     assert (check.state, check.text) == ("ok", "slurm 22.05.8")
+    (check,) = (c for c in results if c.name == "GPU accounting")
+    assert (check.state, check.text.partition(": ")[2]) == (
+        "warn", "AccountingStorageTRES is cpu,mem,energy,node,billing",
+    )  # fmt: skip
 
 
 def test_slurm_that_does_not_start_fails_only_a_run_that_needs_it(tmp_path):

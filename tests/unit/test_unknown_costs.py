@@ -45,6 +45,7 @@ def test_gpus_that_accounting_does_not_keep_are_named_and_the_row_stays_as_accou
         (0, GPUS, ["gpus_not_accounted"])
     ]
     _, shown = told(capsys, no_gres.project, "ledger", "show")
+    assert [one["gpus_asked"] for one in shown] == 2 * [GPUS]
     assert [(one["gpu_count"], one["gpu_hours_allocated"]) for one in shown] == 2 * [(0, 0.0)]
     assert [one["gpu_hours_charged"] for one in shown] == [None, None]
 
