@@ -1,0 +1,88 @@
+"""What is said of a sweep: means over repeats, the optimal setting, and "no data" where nothing was measured."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hpc_qa.bench.grid import load_sweep, schedule
+from hpc_qa.bench.record import Quality, Record, Results
+from hpc_qa.bench.record_file import read_records
+from hpc_qa.bench.sweep import left_to_do, of_cell
+from hpc_qa.bench.sweep_state import Outcome, SweepState
+from hpc_qa.errors import ConfigError
+from hpc_qa.report.sweep_result import SweepResult
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def result(name, hours, *, quality=0.7):
+    """Two repeats of each cell, which took so many GPU-hours for 100 accepted pairs; None: they failed."""
+    sweep, cells = load_sweep(ROOT / "configs" / "sweeps" / f"{name}.yaml", ROOT)
+    outcomes, records = [], {}
+    for cell, spent in zip(cells, hours, strict=True):
+        for repeat in (1, 2):
+            if spent is None:
+                outcomes.append(Outcome(cell.name, repeat, "failed", failure="does not fit", why="140 GB of 80"))
+                continue
+            made = Record(
+                id=f"{cell.name}_{repeat}",
+                results=Results(throughput_pdfs_per_hour=10.0 * repeat, gpu_hours=spent, qa_pairs_accepted=100),
+                quality=Quality(quality_score=quality),
+            )
+            records[made.id] = of_cell(made, sweep, cell)
+            outcomes.append(Outcome(cell.name, repeat, "done", record=made.id, seconds=60.0, prefix_cache="reset"))
+    return SweepResult(sweep, cells, outcomes, records)
+
+
+def test_the_cheapest_cell_is_optimal_and_a_failed_one_has_no_data_and_its_class():
+    found = result("concurrency", [3.0, 2.0, 1.0, None])
+    rows = {row["cell"]: row for row in found.rows()}
+    assert found.optimal()[0].startswith("Optimal Setting: concurrency_limit 50: 0.01 GPU-hours for each accepted pair")
+    assert rows["Benchmark_10"]["pdfs_per_hour"] == 15.0
+    assert rows["Benchmark_100"]["cost"] is None
+    assert [one["failure"] for one in rows["Benchmark_100"]["failures"]] == ["does not fit"] * 2
+
+
+def test_a_tie_is_said():
+    assert any("tie" in line for line in result("concurrency", [3.0, 1.01, 1.0, 4.0]).optimal())
+
+
+def test_nothing_measured_is_no_data_and_has_no_plot():
+    found = result("concurrency", [None] * 4)
+    assert found.optimal() == ["Optimal Setting: no data, no cell was measured."]
+    assert found.plot() is None
+
+
+@pytest.mark.parametrize(("name", "cells"), [("concurrency", 4), ("ran_matrix", 36)])
+def test_the_export_is_read_by_import_and_the_plot_is_a_picture(tmp_path, name, cells):
+    hours = [1.0 + number for number in range(cells - 1)]
+    rows, picture = result(name, [*hours, None]).write(tmp_path)
+    assert len(json.loads(rows.read_text())) == 2 * cells
+    read = read_records([rows])
+    assert (read.faults, len(read.records)) == ([], 2 * cells)
+    assert picture.read_text().startswith("<?xml")
+
+
+def test_the_record_of_a_cell_has_what_is_swept_among_its_settings():
+    (first, *_) = result("ran_matrix", [1.0] * 36).records.values()
+    assert first.sweep == "ran_matrix"
+    assert first.configuration.model_dump().items() >= {"batch_size": 10, "document_set": "small"}.items()
+
+
+def test_done_cells_are_not_left_and_failed_ones_only_when_asked_for(tmp_path):
+    sweep, cells = load_sweep(ROOT / "configs" / "sweeps" / "concurrency.yaml", ROOT)
+    state, order = SweepState(tmp_path, sweep), schedule(sweep, cells)
+    with state.held():
+        for one, how in zip(order, ("done", "failed", "running"), strict=False):
+            state.put(Outcome(one.cell.name, one.repeat, how))
+    again = SweepState(tmp_path, sweep)
+    assert left_to_do(order, again, retry_failed=False) == order[2:]
+    assert left_to_do(order, again, retry_failed=True) == order[1:]
+
+
+def test_two_processes_do_not_work_on_one_sweep(tmp_path):
+    sweep, _ = load_sweep(ROOT / "configs" / "sweeps" / "concurrency.yaml", ROOT)
+    state = SweepState(tmp_path, sweep)
+    with state.held(), pytest.raises(ConfigError, match="another process"), SweepState(tmp_path, sweep).held():
+        pass
