@@ -36,6 +36,8 @@ class RunFacts:
     cost: str
     review: str | None = None  # what people said of a sample of its pairs; None: nobody rated any
     judge: bool = True
+    answer_style: str = "abstractive"
+    accepts: str = ""  # what a pair had to reach
     versions: Mapping[str, str] = field(default_factory=dict)
     commit: str | None = None
     license: str | None = None  # of the dataset, as its config says it

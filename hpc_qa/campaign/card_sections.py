@@ -130,6 +130,11 @@ def made(card: Card) -> str:
         cells = [run.run_id, run.model, run.revision or "not given", run.prompt_sha256[:16], str(run.seed)]
         lines.append("| " + " | ".join(cell(text) for text in [*cells, run.converter, run.cost]) + " |")
     for run in card.runs:
+        if run.accepts:
+            lines += [
+                "",
+                f"{run.run_id}: answers are {run.answer_style}; accepted was what passed {cell(run.accepts)}.",
+            ]
         if run.versions:
             said = ", ".join(f"{cell(name)} {cell(number)}" for name, number in sorted(run.versions.items()))
             lines += ["", f"{run.run_id}: commit {cell(run.commit or 'unknown')}; {said}."]
@@ -204,8 +209,10 @@ def sources(card: Card) -> str:
 def limits(card: Card) -> str:
     """What nobody should take this dataset for."""
     read = "" if any(run.review for run in card.runs) else "; nobody has read them"
+    written = "Questions" if {run.answer_style for run in card.runs} == {"extractive"} else "Questions and answers"
+    quoted = ", answers are sentences of the sources," if written == "Questions" else ""
     return (
-        "Questions and answers were written by a language model and checked by rules and, where scores are given, by "
+        f"{written} were written by a language model{quoted} and checked by rules and, where scores are given, by "
         f"the same\nmodel as a judge{read}. `evidence` is quoted from the source by construction; that an answer "
         "follows\nfrom it is a judgement. Near-duplicates are found by their wording, not by their meaning."
     )

@@ -10,6 +10,7 @@ from typing import Any
 from hpc_qa.campaign.card import RunFacts
 from hpc_qa.campaign.review import review_of
 from hpc_qa.config import BINARIES, Documents
+from hpc_qa.qa.judge import SCORES
 from hpc_qa.store.files import read_json, read_jsonl
 from hpc_qa.store.records import Record
 from hpc_qa.store.run_directory import RunDirectory
@@ -95,6 +96,8 @@ def read_part(run: RunDirectory) -> RunPart:
             cost=_cost(run, facts.get("gpus_per_server")),
             review=_review(run),
             judge=config["qa"]["judge"],
+            answer_style=config["qa"]["answer_style"],
+            accepts=_accepts(config["qa"]),
             versions=facts.get("versions") or {},
             commit=facts.get("commit_sha"),
             license=(config.get("dataset") or {}).get("license"),
@@ -108,6 +111,18 @@ def read_part(run: RunDirectory) -> RunPart:
             for entry in read_jsonl(run.manifest)
         },
     )
+
+
+def _accepts(qa: Mapping[str, Any]) -> str:
+    """What a pair had to reach to be accepted, in words."""
+    accept = qa["accept"]
+    minima = {name: accept[f"min_{name}"] for name in SCORES if accept[f"min_{name}"] is not None}
+    asked = [f"{name} of at least {minimum}" for name, minimum in minima.items()]
+    asked += [f"{name}: yes" for name in accept.get("require", ())]
+    if not qa["judge"] or not asked:
+        return "every check; no score of a judge decided"
+    unjudged = " (pairs without a verdict were accepted too)" if accept["unjudged"] == "accept" else ""
+    return f"every check, and from the judge {', '.join(asked)}{unjudged}"
 
 
 def _prompts(run: RunDirectory) -> Mapping[str, str]:

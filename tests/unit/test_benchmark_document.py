@@ -13,6 +13,7 @@ from hpc_qa.config_file import load_project
 from hpc_qa.report.document.document import document
 from hpc_qa.report.document.material import material
 from hpc_qa.report.document.remarks import Remarks
+from hpc_qa.report.document.usage import Documents
 from tests.made_campaign import Campaign
 from tests.unit.test_bench_records import SAMPLE
 
@@ -234,3 +235,10 @@ def test_the_document_keeps_its_rights_and_line_ends_of_windows_are_no_change(tm
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     assert hpc_qa(command) == 0
     assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_record_that_says_nothing_of_failures_leaves_the_success_rate_unknown():
+    found = Documents({"sha": {"state": "ok", "pairs": 3}}, 5, 25, 4.5)
+    assert found.success_rate == pytest.approx(5.5 / 6)
+    found.add(Documents({}, 10, 50, None))
+    assert (found.total, found.total_pairs, found.success_rate) == (16, 78, None)

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from hpc_qa.bench.run_record import record_of
 from hpc_qa.campaign.collect import collect
 from hpc_qa.campaign.figures import figures
 from hpc_qa.campaign.verify import verify
@@ -115,3 +116,19 @@ def test_the_benchmark_record_takes_what_controls_tell_of_the_judge(tmp_path, ma
     said = collect([run]).to_json()["judge_calibration"]
     assert quality["judge"]["specificity"] == said["specificity"]["value"] is not None
     assert "specificity" not in quality
+
+
+def test_a_run_with_controls_has_a_benchmark_record(tmp_path, made):
+    run = planned_run(tmp_path, [DOCUMENTS])
+    assert commit_shard(run.shard(0), attempt(run.shard(0), made).name, DOCUMENTS)
+    judge = record_of(run, tmp_path).quality.judge
+    assert judge is not None
+    assert judge.sensitivity is not None
+
+
+def test_the_card_says_what_a_pair_had_to_reach(tmp_path, made):
+    run = planned_run(tmp_path, [DOCUMENTS])
+    assert commit_shard(run.shard(0), attempt(run.shard(0), made).name, DOCUMENTS)
+    collect([run])
+    card = (run.dataset / "README.md").read_text()
+    assert "accepted was what passed every check, and from the judge clarity of at least 4" in card

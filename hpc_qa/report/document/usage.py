@@ -23,13 +23,13 @@ class Documents:
     known: dict[str, dict[str, Any]] = field(default_factory=dict)  # newest row by the SHA-256 of the file
     pdfs: int = 0
     pairs: int = 0
-    ok: float = 0.0
+    ok: float | None = 0.0  # of `pdfs`; None: of some it is not known
 
     def add(self, other: "Documents") -> None:
         self.known |= other.known
         self.pdfs += other.pdfs
         self.pairs += other.pairs
-        self.ok += other.ok
+        self.ok = None if self.ok is None or other.ok is None else self.ok + other.ok
 
     @property
     def total(self) -> int:
@@ -41,8 +41,11 @@ class Documents:
 
     @property
     def success_rate(self) -> float | None:
-        done = sum(row["state"] == "ok" for row in self.known.values()) + self.ok
-        return done / self.total if self.total else None
+        """Share of all of them that ended ok; None where some records do not say."""
+        if not self.total or self.ok is None:
+            return None
+        ok = sum(1.0 for row in self.known.values() if row["state"] == "ok")
+        return (ok + self.ok) / self.total
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +114,9 @@ def _documents_of(record: Record, material: Material, by_run: dict[str, dict[str
     if run is not None and run.run_id in by_run:
         return Documents(by_run[run.run_id])
     pdfs = record.dataset.pdfs_processed or 0
-    failed = (record.results.error_rate or 0.0) * pdfs
-    return Documents({}, pdfs, record.results.qa_pairs_generated or 0, pdfs - failed)
+    rate = record.results.error_rate
+    ok = pdfs * (1 - rate) if rate is not None else None if pdfs else 0.0
+    return Documents({}, pdfs, record.results.qa_pairs_generated or 0, ok)
 
 
 def together(rows: Iterable[UsageRow]) -> Documents:
