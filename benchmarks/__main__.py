@@ -17,10 +17,12 @@ BENCHES = (
     "forecast",
     "ledger",
     "regression",
+    "live",
     "corpus",
     "judge",
     "preprocessing",
     "duplicates",
+    "report",
 )
 
 

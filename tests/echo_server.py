@@ -179,12 +179,15 @@ def answer_to(request: dict[str, Any]) -> str:
     """The text of the answer, in the shape that the schema asks for: a function of the messages alone.
 
     Of rules like "The Alder office must answer every letter within 17 days." in a numbered document it makes pairs that
-    pass every check; without them, and without a schema, it gives the hash of the last message.
+    pass every check, and three times in four it answers what such an office must do; without them, and without a
+    schema, it gives the hash of the last message.
     """
     digest = hashlib.sha256(request["messages"][-1]["content"].encode()).hexdigest()
     schema = request.get("response_format", {}).get("json_schema", {}).get("schema")
     if schema is None:
         return f"echo {digest}"
+    if schema.get("properties", {}).keys() == {"answer"}:
+        return json.dumps({"answer": _answer(request, digest)})
     if "items" in schema.get("properties", {}):
         rules = _RULE.findall("\n".join(message["content"] for message in request["messages"]))
         most = schema["properties"]["items"].get("maxItems", 1)
@@ -200,6 +203,15 @@ def _pair(number: str, name: str, duty: str) -> dict[str, Any]:
         "question": f"What must the {name} office do?",
         "answer": f"The {name} office must {duty}",
     }
+
+
+def _answer(request: dict[str, Any], digest: str) -> str:
+    """The rule of the office that is asked about, unless the hash says otherwise."""
+    rules = _RULE.findall("\n".join(message["content"] for message in request["messages"]))
+    found = [
+        duty for _, name, duty in rules if f"What must the {name} office do?" in request["messages"][-1]["content"]
+    ]
+    return f"It must {found[0]}" if found and int(digest[0], 16) % 4 else "not stated"
 
 
 def _instance(schema: dict[str, Any], digest: str) -> Any:

@@ -13,8 +13,9 @@ from typing import Any
 
 from hpc_qa.bench.record import SizeClass, SlowDocument
 from hpc_qa.documents.cache import DocumentCache
-from hpc_qa.documents.conversion import MARKDOWN
+from hpc_qa.documents.conversion import MARKDOWN, kind_of
 from hpc_qa.documents.facts import Facts
+from hpc_qa.documents.stage_record import stages_of
 from hpc_qa.store.files import read_jsonl
 from hpc_qa.store.merge import merge_shard
 from hpc_qa.store.run_directory import RunDirectory
@@ -39,6 +40,7 @@ class DocumentCost:
     lost: Counter[str] = field(default_factory=Counter)  # chunks that gave nothing, by outcome
     judged: int = 0
     score: float = 0.0  # sum over judged pairs that passed the checks
+    content: tuple[str, str] | None = None  # SHA-256 of its file, and the kind that it was read as
     facts: Facts | None = None
     markdown_bytes: int | None = None
 
@@ -49,19 +51,40 @@ def document_costs(run: RunDirectory, project: Path) -> list[DocumentCost]:
     Raises:
         StoreError: the run cannot be read.
     """
-    facts, plan = run.facts(), run.frozen_plan()
+    plan = run.frozen_plan()
     found = _Costs()
     for shard in plan["shards"]:
         merge_shard(run.shard(int(shard["index"])), found.add)
-    cache = DocumentCache(project / facts["config"]["documents"]["cache"], str(plan["converter_key"]))
+    cache = _cache(run, project)
     for entry in read_jsonl(run.manifest):
         if (cost := found.ended.get(str(entry["doc_id"]))) is not None:
             cost.size = entry.get("size_class") or _size_of(entry.get("bytes"))
             if "media_type" in entry:
-                converted = str(entry["sha256"]), str(entry["media_type"])
-                cost.facts = cache.facts(*converted)
-                cost.markdown_bytes = _bytes_of(cache.folder(*converted) / MARKDOWN)
+                sha256, media_type = str(entry["sha256"]), str(entry["media_type"])
+                cost.content = sha256, kind_of(media_type)
+                cost.facts = cache.facts(sha256, media_type)
+                cost.markdown_bytes = _bytes_of(cache.folder(sha256, media_type) / MARKDOWN)
     return list(found.ended.values())
+
+
+def conversion_stages(run: RunDirectory, project: Path, costs: Sequence[DocumentCost]) -> dict[str, dict[str, Any]]:
+    """What it took to convert these documents, by stage, whenever that was; empty where it is not known of all.
+
+    Without such a record what is left of a conversion is its seconds in facts.json.
+    """
+    contents = {cost.content for cost in costs if cost.content is not None}
+    cache = _cache(run, project)
+    rows = stages_of(cache.root, contents, cache.key) if contents else []
+    found = {row["name"]: row for row in rows if row["documents"] == len(contents)}
+    known = [cost.facts.seconds for cost in costs if cost.facts is not None]
+    if "conversion" not in found and known and len(known) == len(costs):
+        found["conversion"] = {"duration_s": sum(known)}
+    return found
+
+
+def _cache(run: RunDirectory, project: Path) -> DocumentCache:
+    root = project / run.facts()["config"]["documents"]["cache"]
+    return DocumentCache(root, str(run.frozen_plan()["converter_key"]))
 
 
 def _size_of(size_bytes: object) -> str | None:

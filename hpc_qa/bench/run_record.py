@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from hpc_qa.bench.anomalies import anomalies
-from hpc_qa.bench.document_costs import by_size_class, document_costs, markdown_mb, slowest
+from hpc_qa.bench.document_costs import by_size_class, conversion_stages, document_costs, markdown_mb, slowest
 from hpc_qa.bench.record import (
     Configuration,
     Dataset,
@@ -97,7 +97,7 @@ def record_of(run: RunDirectory, project: Path) -> Record:
         stages=stages_of(
             _spent_ms(rows),
             judge_share(attempt.progress for attempt in attempts),
-            costs,
+            conversion_stages(run, project, costs),
             _use(attempts, rows, local_cpus(facts, len(shards))),
             _kv_cache_percent(attempts),
         ),

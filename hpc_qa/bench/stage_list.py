@@ -1,14 +1,13 @@
 """The stages of a run, as its record has them: those that documents go through, and those of the allocations.
 
 The time of `serving` and `tail` is divided into generation and judging by the share of the computed tokens. Documents
-are converted before any GPU is held; their seconds of conversion are summed, however many processes shared them, and
-come from the cache also where an earlier run converted them.
+are converted before any GPU is held; their seconds of raw input, conversion and preprocessing are summed, however many
+processes shared them, and are those of the last time that they were converted, also where the cache spared this run.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from hpc_qa.bench.document_costs import DocumentCost
 from hpc_qa.bench.record import Stage
 from hpc_qa.bench.stage_use import Use, UseByStage, bottleneck
 from hpc_qa.budget.waterfall import STAGES
@@ -17,34 +16,41 @@ SERVED = ("serving", "tail")
 DOCUMENT_STAGES = (
     "raw_input", "conversion", "preprocessing", "fact_extraction", "generation", "judging", "finalisation",
 )  # fmt: skip
+MEASURED = ("cpu_percent", "memory_gb_peak", "io_read_mb", "io_write_mb", "bottleneck")
 Kind = Literal["documents", "allocation"]
 
 
 def stages_of(
-    spent_ms: Mapping[str, int], judged: float | None, costs: Sequence[DocumentCost], used: UseByStage,
+    spent_ms: Mapping[str, int], judged: float | None, converted: Mapping[str, Mapping[str, Any]], used: UseByStage,
     kv_cache_percent: float | None,
 ) -> list[Stage]:  # fmt: skip
     """The stages of documents, then those of the allocations that took time.
 
-    `spent_ms` are milliseconds by stage over all attempts, `judged` is the judge's share of the computed tokens.
+    `spent_ms` are milliseconds by stage over all attempts, `judged` is the judge's share of the computed tokens,
+    `converted` what is known of the stages of conversion, with the keys of a stage.
     """
     seconds = {name: spent_ms[name] / 1000 for name in spent_ms}
-    of_documents = _of_documents(seconds, judged, costs)
+    of_documents = _of_documents(seconds, judged, converted)
     allocation = {name: seconds[name] for name in STAGES if seconds.get(name)}
+    found = list(_listed("documents", of_documents, used, kv_cache_percent))
     return [
-        *_listed("documents", of_documents, used, kv_cache_percent),
+        *(one.model_copy(update=_measured(converted.get(str(one.name), {}))) for one in found),
         *_listed("allocation", allocation, used, kv_cache_percent),
     ]
 
 
+def _measured(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the conversion itself measured of a stage, but for its share of the conversion alone."""
+    return {name: row[name] for name in MEASURED if row.get(name) is not None}
+
+
 def _of_documents(
-    seconds: Mapping[str, float], judged: float | None, costs: Sequence[DocumentCost]
+    seconds: Mapping[str, float], judged: float | None, converted: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, float | None]:
-    """Seconds of each; None where nobody measured: nothing is written down of raw input and preprocessing."""
+    """Seconds of each; None where nobody measured."""
     served = sum(seconds.get(name, 0.0) for name in SERVED)
-    known = [cost.facts.seconds for cost in costs if cost.facts is not None]
     found: dict[str, float | None] = dict.fromkeys(DOCUMENT_STAGES)
-    found["conversion"] = sum(known) if known and len(known) == len(costs) else None
+    found |= {name: row["duration_s"] for name, row in converted.items() if name in found}
     if served and judged is not None:
         found |= {"generation": served * (1 - judged), "judging": served * judged}
     found["finalisation"] = seconds.get("teardown") or None

@@ -23,6 +23,7 @@ MET, MISSED, CRITICAL, NO_DATA = "met", "missed", "critical", "no data"
 class Target(Section):
     """What is asked of one metric."""
 
+    aim: float | None = Field(None, ge=0)  # what is hoped for: a line in plots, no verdict
     at_least: float | None = Field(None, ge=0)
     at_most: float | None = Field(None, ge=0)
     critical_below: float | None = Field(None, ge=0)

@@ -47,7 +47,8 @@ def warnings(card: Card) -> list[str]:
     if card.left:
         found.append(f"> **Partial:** {card.left} documents of the runs were not finished when this was published.")
     if card.revoked:
-        found.append(f"> **Revoked:** {card.revoked} documents were revoked; nothing that came from them is in here.")
+        what = "1 document was" if card.revoked == 1 else f"{card.revoked} documents were"
+        found.append(f"> **Revoked:** {what} revoked; nothing that came from there is in here.")
     return found
 
 
@@ -63,7 +64,7 @@ def loading(card: Card) -> str:
         calls.append('rejected = load_dataset("PATH/TO/THIS/FOLDER", "rejected")')
     code = "\n".join(["from datasets import load_dataset", "", *calls])
     shown = f"```python\n{code}\n```\n\n" if calls else "There is nothing to load.\n\n"
-    csv = f" `{CSV_FILE}` has them for spreadsheets: a cell that looks like a formula begins with an apostrophe."
+    csv = f" `{CSV_FILE}` has the same rows for spreadsheets: what looks like a formula begins with an apostrophe."
     return (
         f"{shown}`qa.jsonl` has the rows of all splits, `manifest.json` the SHA-256, rows and bytes of every file."
         + (csv if card.has_csv else "")

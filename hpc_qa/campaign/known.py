@@ -7,7 +7,7 @@ they have; else they are converted on the way, or, when a job array does that la
 import os
 from array import array
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hpc_qa.campaign.shards import Converted, predicted
@@ -48,6 +48,12 @@ class TokensPerByte:
             f"{self._tokens[kind] / size:.3g} tokens a byte of {kind}" for kind, size in sorted(self._bytes.items())
         )
         return f"{', '.join(each)}, as in the {self.documents:,} that are converted"
+
+
+def without_revoked(entries: Sequence[Entry], project: Path) -> tuple[list[Entry], list[Entry]]:
+    """(entries that may be used, entries whose content was revoked)."""
+    known = revocations(project).keys()
+    return [one for one in entries if one.sha256 not in known], [one for one in entries if one.sha256 in known]
 
 
 class Known:

@@ -12,19 +12,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hpc_qa.campaign.attempts import live_process, read_view
 from hpc_qa.errors import StoreError
 from hpc_qa.ledger.samples import Sample, from_line
 from hpc_qa.store import exposition
-from hpc_qa.store.exposition import value
+from hpc_qa.store.exposition import Family, gauge, value
 from hpc_qa.store.files import list_folder
 from hpc_qa.store.run_directory import AttemptDirectory, RunDirectory, ShardDirectory, list_runs
 from hpc_qa.units import iso, utc_now
-
-if TYPE_CHECKING:
-    from prometheus_client.metrics_core import Metric
 
 FRESH_S = 120.0  # the worker writes every 15 s; clocks of nodes differ, and a file system may be slow
 SAMPLES_S = 30.0  # over so long the GPUs' utilisation is a mean
@@ -42,8 +39,8 @@ class LiveTask:
     shard: int
     attempt: int
     running: bool
-    families: "Sequence[Metric]"  # its own
-    server: "Sequence[Metric]"  # what its server says, where that was asked for
+    families: Sequence[Family]  # its own
+    server: Sequence[Family]  # what its server says, where that was asked for
     samples: tuple[Sample, ...]  # of the last seconds; none of an attempt that has ended
     allocated_gb: float | None  # memory of the array task, as its config asks Slurm for it
     machine_gb: float | None  # that of the machine, of a run that works without Slurm
@@ -65,31 +62,23 @@ class LiveTask:
         known = [one.memory_bytes for one in devices if one.memory_bytes is not None]
         return sum(known) if known else None
 
-    def exported(self) -> "list[Metric]":
+    def exported(self) -> list[Family]:
         """All its families, those of its server and of its samples included."""
         labels = {"run": self.run, "shard": str(self.shard), "attempt": str(self.attempt)}
         return exposition.labelled([*self._own(), *self.server, *self._sampled()], labels)
 
-    def _own(self) -> "Iterator[Metric]":
-        from prometheus_client.metrics_core import GaugeMetricFamily
+    def _own(self) -> Iterator[Family]:
+        yield gauge("hpc_qa_task_running", "1 while the attempt runs, 0 once it has ended.", self.running)
+        yield from (family for family in self.families if family.name != "hpc_qa_task_running")
 
-        for family in self.families:
-            if family.name != "hpc_qa_task_running":
-                yield family
-        yield GaugeMetricFamily(
-            "hpc_qa_task_running", "1 while the attempt runs, 0 once it has ended.", int(self.running)
-        )
-
-    def _sampled(self) -> "Iterator[Metric]":
-        from prometheus_client.metrics_core import GaugeMetricFamily
-
+    def _sampled(self) -> Iterator[Family]:
         for name, about, figure in (
             ("hpc_qa_memory_used_bytes", "Resident memory of the attempt's processes.", self.memory_bytes),
             ("hpc_qa_gpu_utilization_percent", "Mean over the attempt's GPUs.", self.gpu_utilization_percent),
             ("hpc_qa_gpu_memory_used_bytes", "Used memory of the attempt's GPUs.", self.gpu_memory_bytes),
         ):
             if figure is not None:
-                yield GaugeMetricFamily(name, about, figure)
+                yield gauge(name, about, figure)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +161,7 @@ def _task(run: RunDirectory, shard: ShardDirectory, *, servers: bool) -> LiveTas
     )
 
 
-def _runs(attempt: AttemptDirectory, families: "Sequence[Metric]") -> bool:
+def _runs(attempt: AttemptDirectory, families: Sequence[Family]) -> bool:
     at = value(families, "hpc_qa_task_updated_timestamp_seconds")
     if at is None or value(families, "hpc_qa_task_running") != 1 or utc_now().timestamp() - at > FRESH_S:
         return False
@@ -184,6 +173,8 @@ def _runs(attempt: AttemptDirectory, families: "Sequence[Metric]") -> bool:
 
 def _last_samples(path: Path) -> tuple[Sample, ...]:
     """The samples of the last seconds; none where the last one is old."""
+    if not path.is_file():
+        return ()
     with suppress(OSError), path.open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
         samples = [sample for line in file if (sample := from_line(line)) is not None]
@@ -211,10 +202,8 @@ def pipeline_of(tasks: Sequence[LiveTask]) -> dict[str, Any]:
     def total(name: str, **labels: str) -> float | None:
         return _sum(value(task.families, name, **labels) for task in tasks)
 
-    processed, failed = (
-        total("hpc_qa_documents_processed_total"),
-        total("hpc_qa_documents_processed_total", state="failed"),
-    )
+    processed = total("hpc_qa_documents_processed_total")
+    failed = total("hpc_qa_documents_processed_total", state="failed")
     weights = [
         (value(task.families, "hpc_qa_quality_score"), value(task.families, "hpc_qa_pairs_judged_total"))
         for task in tasks
@@ -242,12 +231,13 @@ def pipeline_of(tasks: Sequence[LiveTask]) -> dict[str, Any]:
 def system_of(tasks: Sequence[LiveTask]) -> dict[str, Any]:
     """What these tasks use, summed up; a sum of which a part is not known is None."""
     used = _all_of([task.memory_bytes for task in tasks])
+    gpu_used = _all_of([task.gpu_memory_bytes for task in tasks])
     gpus = [len(task.samples[-1].devices) for task in tasks if task.samples]
     return {
         "memory_used_gb": None if used is None else used / GB,
         "memory_allocated_gb": _allocated(tasks),
         "gpu_utilization_percent": _mean(task.gpu_utilization_percent for task in tasks),
-        "gpu_memory_used_gb": None if (gpu := _sum(task.gpu_memory_bytes for task in tasks)) is None else gpu / GB,
+        "gpu_memory_used_gb": None if gpu_used is None else gpu_used / GB,
         "gpus": sum(gpus) or None,  # that NVML tells of
     }
 

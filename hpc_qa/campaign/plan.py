@@ -20,6 +20,7 @@ from hpc_qa.campaign.estimate import Demand, Interval
 from hpc_qa.campaign.known import Known
 from hpc_qa.campaign.memory import fit_of
 from hpc_qa.campaign.piles import paces_of, piles_of
+from hpc_qa.campaign.prompt import unasked
 from hpc_qa.campaign.schedule import Pace, makespan
 from hpc_qa.campaign.shards import (
     Settled,
@@ -186,7 +187,7 @@ def plan_run(
         shard_s=tuple(estimate.shard_seconds(shard.predicted_tokens, paces) for shard in shards),
         pace=pace,
         pace_source=source,
-        notes=(*notes, *known.notes, *(memory.notes if memory else ())),
+        notes=(*notes, *known.notes, *(memory.notes if memory else ()), *unasked(config, project=project)),
         not_converted=asked.not_converted,
         conversion=plan_conversion(known.to_convert, config.slurm.convert.tasks) if any(known.to_convert) else None,
         memory=memory,

@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from hpc_qa.campaign.known import without_revoked
 from hpc_qa.config import Config
 from hpc_qa.documents.cache import DocumentCache, converter_key
 from hpc_qa.documents.convert import convert_all
 from hpc_qa.errors import ConfigError
 from hpc_qa.manifest import Entry, read
-from hpc_qa.qa import prompts
+from hpc_qa.qa import judge, prompts
 from hpc_qa.qa.chat import render
 from hpc_qa.qa.control_tokens import control_tokens
 from hpc_qa.qa.generation import asks, choose_chunks
@@ -30,7 +31,7 @@ def first_prompt(config: Config, doc: str, *, project: Path) -> ShownPrompt:
     Raises:
         ConfigError: no document, or several, begin like this; it could not be converted; it has nothing to ask about.
     """
-    entry = _find(read(project / config.manifest, project=project), doc)
+    entry = _find(without_revoked(read(project / config.manifest, project=project), project)[0], doc)
     [converted] = convert_all([entry], config, project=project)
     if converted.status != "ok":
         raise ConfigError(f"{entry.doc_id}: {converted.reason}: {converted.detail}", hint="hpc-qa convert shows all")
@@ -49,6 +50,20 @@ def first_prompt(config: Config, doc: str, *, project: Path) -> ShownPrompt:
             text, tokens = render(ask.messages(templates), model)
             return ShownPrompt(entry.doc_id, chunk.chunk_id, text, tokens)
     raise ConfigError(f"{entry.doc_id}: no sentence of it is fit to be asked about", hint="another document")
+
+
+def unasked(config: Config, *, project: Path) -> list[str]:
+    """What a prompt set of the user's own leaves unasked although it is required: for people.
+
+    Raises:
+        ConfigError: the prompts cannot be used.
+    """
+    if config.qa.prompts is None or not config.qa.judge:
+        return []
+    asked = judge.asked(prompts.load(project / config.qa.prompts))
+    lacking = ", ".join(name for name in config.qa.accept.require if name not in asked)
+    said = f"the judge prompt of {config.qa.prompts} does not ask for {lacking}: nothing is rejected for want of it"
+    return [said] if lacking else []
 
 
 def _find(entries: list[Entry], doc: str) -> Entry:

@@ -28,9 +28,9 @@ from hpc_qa.documents.tokens import file_sha256
 from hpc_qa.errors import ConfigError, ExitCode, HpcQaError, StoreError
 from hpc_qa.store.dataset import FILES, is_published
 from hpc_qa.store.files import list_folder, storage_error
-from hpc_qa.store.redaction import emptied, redact_shard, rewrite_lines, same_length
+from hpc_qa.store.redaction import emptied, readable_records, redact_shard, rewrite_lines, same_length
 from hpc_qa.store.revocation import Revocation, Tombstone, bury, revocations, revoke_content
-from hpc_qa.store.run_directory import AttemptDirectory, RunDirectory
+from hpc_qa.store.run_directory import RunDirectory, ShardDirectory
 from hpc_qa.store.segments import decode_line
 from hpc_qa.store.trust import check_run
 from hpc_qa.units import iso, utc_now
@@ -111,8 +111,11 @@ def prospect(targets: Targets) -> Prospect:
     faults = []
     for run in targets.runs:
         check_run(run)
-        if status(run).goes_on:
+        now = status(run)
+        if now.goes_on:
             faults.append(f"{run.run_id} goes on, and has the document")
+        elif now.state == "unknown":
+            faults.append(f"{run.run_id} has the document, and Slurm does not say whether it goes on")
     if faults:
         raise ConfigError(*faults, hint="wait for its end or stop it with hpc-qa cancel, then the same command again")
     held = [one for one in publications_of(targets.runs) if _holds(one.path, targets.contents)]
@@ -143,7 +146,7 @@ def revoke(project: Path, asked: Prospect, *, reason: str | None) -> Revoked:
             shard = run.shard(int(planned["index"]))
             here = documents.keys() & set(planned["documents"])
             if here:
-                pairs |= _keys_of(shard.attempts(), here)
+                pairs |= _keys_of(shard, here)
                 found.segments += redact_shard(shard, here)
         found.ratings += _forget_ratings(run, pairs)
     for publication in publications_of(targets.runs):
@@ -175,20 +178,15 @@ def _forget_conversions(caches: Iterable[Path], contents: Collection[str]) -> in
     return removed
 
 
-def _keys_of(attempts: Iterable[AttemptDirectory], documents: Collection[str]) -> set[str]:
+def _keys_of(shard: ShardDirectory, documents: Collection[str]) -> set[str]:
     """The keys of the pairs of these documents, in all segments."""
-    keys = set()
-    for attempt in attempts:
-        for path in attempt.segments():
-            with path.open("rb") as lines:
-                for line in lines:
-                    try:
-                        record = decode_line(line)[3]
-                    except (ValueError, KeyError, TypeError, RecursionError):
-                        continue
-                    if record.get("kind") == "pair" and record.get("doc_id") in documents:
-                        keys.add(record["key"])
-    return keys
+    return {
+        record["key"]
+        for attempt in shard.attempts()
+        for path in attempt.segments()
+        for record in readable_records(path)
+        if record.get("kind") == "pair" and record.get("doc_id") in documents
+    }
 
 
 def _forget_ratings(run: RunDirectory, pairs: Collection[str]) -> int:

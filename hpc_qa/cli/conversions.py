@@ -8,6 +8,8 @@ from typing import Any
 from hpc_qa.cli.options import print_json, print_table, say
 from hpc_qa.documents.convert import Conversion
 from hpc_qa.documents.stage_record import StageRecord
+from hpc_qa.manifest import Entry
+from hpc_qa.store.revocation import REASON
 
 COLUMNS = (
     "doc_id", "status", "reason", "pages", "scanned_pages", "tokens", "chunks", "word_coverage", "cached",
@@ -28,10 +30,20 @@ def show_conversions(results: Sequence[Conversion], record: StageRecord, *, as_j
         for result in results:
             if result.detail:
                 say(f"{result.doc_id}: {result.reason or 'note'}: {result.detail}", err=True)
-    for line in (*_cache_line(results), *_scan_lines(results), *_chunk_lines(results), *record.describe()):
+    asked = [result for result in results if result.status != "skipped"]
+    for line in (*_cache_line(asked), *_scan_lines(asked), *_chunk_lines(asked), *record.describe()):
         say(line, err=True)
     if record.path is not None:
         say(f"stages by size class and document: {record.path}", err=True)
+
+
+def revoked_conversion(entry: Entry) -> Conversion:
+    """A document that is not converted, because its content was revoked."""
+    unknown = dict.fromkeys(("pages", "tokens", "chunks", "word_coverage", "markdown_path"))
+    return Conversion(
+        entry.doc_id, "skipped", REASON, detail="", **unknown, cached=False, seconds=0.0, size_bytes=entry.bytes,
+        scanned_pages=0, ocr_pages=0,
+    )  # fmt: skip
 
 
 def conversion_row(result: Conversion) -> dict[str, Any]:

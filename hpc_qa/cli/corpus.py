@@ -163,8 +163,9 @@ def convert(
 
     Example: hpc-qa convert configs/demo_cpu.yaml
     """
+    from hpc_qa.campaign.known import without_revoked
     from hpc_qa.campaign.places import place_faults
-    from hpc_qa.cli.conversions import show_conversions
+    from hpc_qa.cli.conversions import revoked_conversion, show_conversions
     from hpc_qa.documents.convert import convert_all
     from hpc_qa.documents.stage_record import StageRecord
     from hpc_qa.manifest import read
@@ -172,13 +173,13 @@ def convert(
     settings = load_config(config, project, manifest=manifest_option(manifest))
     if faults := place_faults(settings, project):
         raise ConfigError(*faults, hint=f"hpc-qa doctor {config} looks at everything")
-    entries = read(project / settings.manifest, project=project)[:limit]
+    entries, revoked = without_revoked(read(project / settings.manifest, project=project)[:limit], project)
     if executor == "slurm" and not _convert_on_cluster(settings, entries, project, wait=wait, as_json=as_json):
         return ExitCode.DONE
     record = StageRecord()
     with conversion_progress() as show:
         results = convert_all(entries, settings, project=project, on_done=show, record=record)
-    show_conversions(results, record, as_json=as_json)
+    show_conversions([*results, *map(revoked_conversion, revoked)], record, as_json=as_json)
     return ExitCode.DONE if any(result.status == "ok" for result in results) else ExitCode.OUTSIDE
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpc_qa.cli.options import common, print_json, say
+from hpc_qa.cli.options import common, print_json, printable, say
 from hpc_qa.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -33,14 +33,13 @@ def metrics(run: str | None, ended: bool, *, project: Path, as_json: bool) -> in
     from hpc_qa.campaign.live_metrics import LiveTasks
     from hpc_qa.store.run_directory import find
 
-    found = LiveTasks(project).read(None if run is None else [find(project, run)], ended=ended, servers=True)
+    found = LiveTasks(project).read(None if run is None else [find(project, run)], ended=ended, servers=not as_json)
     for note in found.notes:
         say(f"note: {note}", err=True)
     if as_json:
         print_json(found.to_json())
     else:
-        for line in found.text().splitlines():
-            say(line)
+        click.echo("".join(f"{printable(line)}\n" for line in found.text().splitlines()), nl=False)
     return ExitCode.DONE
 
 

@@ -78,6 +78,8 @@ def printable(line: str) -> str:
     >>> printable("naïve\u00a0\x1b[2Jtext\u202e\n")
     'naïve\xa0\\x1b[2Jtext\\u202e\\n'
     """
+    if line.isprintable():
+        return line
     return "".join(c if _visible(c) or c == "\t" else c.encode("unicode_escape").decode() for c in line)
 
 

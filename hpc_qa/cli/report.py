@@ -1,4 +1,4 @@
-"""report: everything for people, on a terminal and as the benchmark document."""
+"""report: everything for people, on a terminal, as the benchmark document, as a page and as plots."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,8 +22,12 @@ COLUMNS = {
 
 @click.command()
 @click.option("--markdown", type=click.Path(dir_okay=False, path_type=Path), help="Fill the benchmark document there.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write one page with plots there.")
+@click.option(
+    "--plots", type=click.Path(file_okay=False, path_type=Path), help="Also write each plot into that folder."
+)
 @common
-def report(markdown: Path | None, *, project: Path, as_json: bool) -> int:
+def report(markdown: Path | None, html: Path | None, plots: Path | None, *, project: Path, as_json: bool) -> int:
     """Everything that is known of the runs, in short; --markdown fills the benchmark document, section by section.
 
     The document is made of all records and the ledger. What people wrote between the marks of its places stays, byte
@@ -39,6 +43,16 @@ def report(markdown: Path | None, *, project: Path, as_json: bool) -> int:
     if markdown:
         fill(markdown, found)
         say(f"{'document':<11}{markdown}", err=True)
+    if html:
+        from hpc_qa.report.performance.page import write_page
+
+        write_page(html, found)
+        say(f"{'page':<11}{html}", err=True)
+    if plots:
+        from hpc_qa.report.performance.files import write_plots
+
+        for path in write_plots(plots, found):
+            say(f"{'plot':<11}{path}", err=True)
     if as_json:
         print_json(_as_json(found))
     else:
@@ -55,25 +69,19 @@ def _as_json(found: "Material") -> dict[str, Any]:
         "records": [record.model_dump() for record in found.records],
         "profile": found.profile,
         "targets": [one.to_json() for one in against(found.records, found.targets)],
-        "batches": [batch for batch, _ in _batches(found)],
+        "batches": list(_batches(found)),
         "budget": found.budget.to_json(),
         "notes": list(found.notes),
     }
 
 
-def _batches(found: "Material") -> Iterator[tuple[dict[str, Any], str]]:
-    """Each batch of the document: what is known of its newest record, and what follows from it."""
-    from hpc_qa.bench.targets import against
+def _batches(found: "Material") -> Iterator[dict[str, Any]]:
+    """Each batch of the document, its newest record, and how many it has."""
     from hpc_qa.report.document.batches import expected_of
 
     for expected in expected_of(found):
         records = found.of_batch(expected.batch)
-        newest = records[-1] if records else None
-        said = [one.verdict for one in against(records[-1:], found.targets)]
-        yield (
-            {"batch": expected.batch, "record": newest.id if newest else None, "records": len(records)},
-            _verdict(said),
-        )
+        yield {"batch": expected.batch, "record": records[-1].id if records else None, "records": len(records)}
 
 
 def _verdict(said: list[str]) -> str:
@@ -110,7 +118,7 @@ def _lines(found: "Material") -> Iterator[str]:
     """The state of the campaign, one line each."""
     from hpc_qa.report.document.usage import together, usage_rows
 
-    empty = [batch["batch"] for batch, _ in _batches(found) if not batch["records"]]
+    empty = [batch["batch"] for batch in _batches(found) if not batch["records"]]
     if empty:
         yield f"{'to be done':<11}{', '.join(empty)}"
     done, total = together(usage_rows(found)), found.documents_total

@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 from xml.etree.ElementTree import Element
 
 from hpc_qa.documents.extracted import Extracted
-from hpc_qa.documents.fidelity import coverage
+from hpc_qa.documents.fidelity import count_words, coverage
 from hpc_qa.documents.html import markdown_of
 from hpc_qa.documents.signatures import format_of
 from hpc_qa.documents.text import clean, squeezed
@@ -27,7 +27,10 @@ ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 # Streams of the container of old Word files, which also holds new ones that need a password; UTF-16 names.
 ENCRYPTED_STREAM, OLD_WORD_STREAM = ("EncryptedPackage".encode("utf-16-le"), "WordDocument".encode("utf-16-le"))
 CORE_PROPERTIES = "docProps/core.xml"
-NO_TEXT = ("word/glossary/", "word/theme/", "word/header", "word/footer", "word/comments", "word/settings")
+NO_TEXT = (
+    "word/glossary/", "word/theme/", "word/header", "word/footer", "word/comments", "word/settings", "word/webSettings",
+    "word/fontTable", "word/stylesWithEffects",
+)  # fmt: skip
 MAX_DEPTH = 200  # a table in a table takes five levels
 
 _MAIN = (
@@ -47,6 +50,7 @@ class _Package:
     parts: dict[str, bytes] = field(default_factory=dict)
     plain: list[str] = field(default_factory=list)
     has_document: bool = False
+    hidden_words: int = 0  # of the runs that Word does not show
     title: str | None = None
 
 
@@ -71,6 +75,7 @@ def read_docx(data: bytes, *, min_word_coverage: float) -> Extracted:
         removed_characters=removed,
         suspicious_unicode=bool(places),
         hidden_places=places,
+        hidden_words=package.hidden_words,
     )
 
 
@@ -138,7 +143,7 @@ def _add_part(package: _Package, name: str, data: bytes) -> None:
     namespace, _, kind = root.tag.rpartition("}")
     namespace += "}"
     if namespace[1:-1] in _MAIN and kind in ("document", "footnotes", "endnotes"):
-        _prepare(root, namespace)
+        package.hidden_words += _prepare(root, namespace)
         package.plain += _paragraphs(root, namespace)
         package.has_document |= kind == "document"
     package.parts[name] = ET.tostring(root, encoding="utf-8")
@@ -153,16 +158,22 @@ def _check_depth(name: str, root: Element) -> None:
     raise DocumentError("malformed", f"{name}: elements are nested more than {MAX_DEPTH} deep")
 
 
-def _prepare(root: Element, w: str) -> None:
-    """Take out what Word hides, and put the rest into words that mammoth knows; `w` is the namespace in braces."""
+def _prepare(root: Element, w: str) -> int:
+    """Take out what Word hides, and put the rest into words that mammoth knows; `w` is the namespace in braces.
+
+    Gives the number of words that were hidden.
+    """
+    hidden = 0
     for parent in list(root.iter()):
         for child in list(parent):
             if child.tag == f"{w}r" and _is_hidden(child, w):
                 parent.remove(child)
+                hidden += count_words("".join(text.text or "" for text in child.iter(f"{w}t")))
             elif child.tag == f"{_COMPATIBILITY}AlternateContent":
                 _keep_one(child)
             elif child.tag == f"{_MATH}oMath":
                 _as_run(child, w)
+    return hidden
 
 
 def _is_hidden(run: Element, w: str) -> bool:

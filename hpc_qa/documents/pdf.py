@@ -35,6 +35,7 @@ MIN_WORDS_A_PAGE = 50  # fewer on average, and pictures on the pages: a scan
 PICTURE_SHARE = 0.5  # of a page's area
 LOST_PAGE_WORDS = 20  # a page with so many raw words and none in the Markdown was lost
 HEADER_SEARCH_BYTES = 1024
+PAGES_AT_A_TIME = 1_000  # liteparse keeps all that it knows of a page, 0.25 MB, until the last one is done
 _STREAM_NAME = re.compile(r"(?:stream )?<_io\.BytesIO object at 0x[0-9a-f]+>:? ?")
 
 
@@ -202,24 +203,30 @@ def _check_text(raw: _Raw, ocr: Ocr | None, *, truncated: bool) -> None:
 
 
 def _parse(data: bytes, max_pages: int) -> list[Page] | None:
-    """Markdown, lines and words of each page, None when liteparse cannot read the file."""
+    """Markdown, lines and words of each page, None when liteparse cannot read the file; so many pages at a time."""
     import liteparse
 
-    parser = liteparse.LiteParse(
-        ocr_enabled=False,
-        image_mode="off",
-        extract_links=False,
-        extract_vector_graphics=True,
-        quiet=True,
-        max_pages=max_pages,
-        num_workers=1,
-        output_format="markdown",
-    )
-    try:
-        result = parser.parse(data)
-    except liteparse.ParseError:
-        return None
-    return [_page(page) for page in result.pages]
+    pages: list[Page] = []
+    for first in range(1, max_pages + 1, PAGES_AT_A_TIME):
+        parser = liteparse.LiteParse(
+            ocr_enabled=False,
+            image_mode="off",
+            extract_links=False,
+            extract_vector_graphics=True,
+            quiet=True,
+            max_pages=max_pages,
+            target_pages=f"{first}-{min(first + PAGES_AT_A_TIME - 1, max_pages)}",
+            num_workers=1,
+            output_format="markdown",
+        )
+        try:
+            found = [_page(page) for page in parser.parse(data).pages]
+        except liteparse.ParseError:
+            return None
+        pages += found
+        if len(found) < PAGES_AT_A_TIME:
+            break
+    return pages
 
 
 def _page(page: "ParsedPage") -> Page:

@@ -58,14 +58,19 @@ class Meter:
     def stage(self, name: str) -> Iterator[None]:
         """Measure what is done inside, also when it fails; the parts of a stage that is done in parts are added."""
         fresh = self._peaks and _reset_peak()
-        began, cpu, before = time.monotonic(), _cpu_s(), _io_bytes()
+        began, cpu, before, started = time.monotonic(), time.process_time(), _io_bytes(), _programs()
         try:
             yield
         finally:
             after = _io_bytes()
             read = None if before is None or after is None else after[0] - before[0]
             written = None if before is None or after is None else after[1] - before[1]
-            used = Usage(time.monotonic() - began, _cpu_s() - cpu, _peak_bytes() if fresh else None, read, written)
+            programs_cpu_s, programs_peak = _programs()
+            cpu_s = time.process_time() - cpu + programs_cpu_s - started[0]
+            peak = _peak_bytes() if fresh else None
+            if peak is not None and programs_cpu_s > started[0]:
+                peak = max(peak, programs_peak)
+            used = Usage(time.monotonic() - began, cpu_s, peak, read, written)
             self.stages[name] = self.stages[name] + used if name in self.stages else used
 
     def write(self, path: Path) -> None:
@@ -103,9 +108,10 @@ def usages_from(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, Usage]:
         raise ValueError(f"not the usage of stages: {exc}") from exc
 
 
-def _cpu_s() -> float:
+def _programs() -> tuple[float, int]:
+    """CPU seconds of all programs that were started and waited for, and the highest peak of one, in bytes."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + children.ru_utime + children.ru_stime
+    return children.ru_utime + children.ru_stime, children.ru_maxrss * 1024
 
 
 def _io_bytes() -> tuple[int, int] | None:

@@ -23,7 +23,7 @@ SHINGLE = 5
 BANDS = 32
 MOST_ROWS = 8  # of a band
 FOUND = 0.95  # share of the pairs exactly at the threshold that become candidates; above it nearly all do
-MARGIN = 0.12  # of an estimate, 3.5 standard deviations at the fewest permutations used in practice
+DEVIATIONS = 3.5  # by which an estimate may be below the threshold before the exact comparison is spared
 BATCH = 20_000  # questions whose signatures are made at once
 SEED = 1
 
@@ -188,7 +188,8 @@ def _first_same(
     """The first of the candidates that is near this question; the estimate spares most of the exact comparisons."""
     others = np.array(candidates)
     estimates = (signatures[others] == signatures[number]).mean(axis=1)
-    likely = others[estimates >= threshold - MARGIN].tolist()
+    margin = DEVIATIONS * math.sqrt(threshold * (1 - threshold) / signatures.shape[1])
+    likely = others[estimates >= threshold - margin].tolist()
     ours = shingles_of(texts[number]) if likely else frozenset()
     return next((other for other in likely if jaccard(ours, shingles_of(texts[other])) >= threshold), None)
 

@@ -42,7 +42,7 @@ def asked(prompts: Prompts) -> tuple[str, ...]:
 
 def schema(binaries: Sequence[str] = BINARIES) -> dict[str, Any]:
     """What a reply must look like: the reason stands first, so that the rest follows from it."""
-    properties: dict[str, Any] = {"reason": {"type": "string", "maxLength": 200}}
+    properties: dict[str, Any] = {"reason": {"type": "string", "maxLength": 160}}
     properties |= {name: {"type": "integer", "enum": [1, 2, 3, 4, 5]} for name in SCORES}
     properties |= {name: {"type": "boolean"} for name in binaries}
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}

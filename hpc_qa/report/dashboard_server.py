@@ -76,7 +76,8 @@ class DashboardServer(LocalServer):
         while not stop.is_set():
             self.history.poll()
             try:
-                self.publisher.publish_due()
+                if not self.read_only:
+                    self.publisher.publish_due()
             except Exception:  # nor does what it was asked to publish end the history
                 log.exception("publishing failed")
             stop.wait(self.history.every_s)

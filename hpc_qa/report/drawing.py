@@ -113,6 +113,13 @@ def _inline(svg: str, kind: str, said: str) -> Markup:
     return head + Markup(re.sub(r"\s*\n\s*", "\n", body))  # noqa: S704 -- matplotlib escaped all text in it
 
 
+def standalone(drawing: Markup) -> str:
+    """A drawing of a page as a file of its own."""
+    svg = str(drawing)
+    names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{svg.replace("<svg ", f"<svg {names} ", 1)}\n'
+
+
 # -- what plots of horizontal bars share
 
 

@@ -13,7 +13,11 @@ from hpc_qa.store.dataset import FILES, PublishedFile
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
 FORMATS = {".parquet": "application/x-parquet", ".jsonl": "application/jsonlines", ".csv": "text/csv"}
-TYPES = ((pa.types.is_integer, "sc:Integer"), (pa.types.is_floating, "sc:Float"))  # anything else is text
+TYPES = (  # anything else is text
+    (pa.types.is_integer, "sc:Integer"),
+    (pa.types.is_floating, "sc:Float"),
+    (pa.types.is_boolean, "sc:Boolean"),
+)
 CONTEXT: dict[str, Any] = {
     "@language": "en",
     "@vocab": "https://schema.org/",
@@ -24,6 +28,8 @@ CONTEXT: dict[str, Any] = {
     "data": {"@id": "cr:data", "@type": "@json"},
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
     "dct": "http://purl.org/dc/terms/",
+    "equivalentProperty": "cr:equivalentProperty",
+    "examples": {"@id": "cr:examples", "@type": "@json"},
     "extract": "cr:extract",
     "field": "cr:field",
     "fileObject": "cr:fileObject",

@@ -29,7 +29,8 @@ NAME = re.compile(r"REDACTED-(\d{3,})\.json")
 # What says nothing of a document's text. A field that is not named here is emptied.
 KEPT = frozenset(
     "kind key doc_id chunk_id chunk_index item evidence_numbers question_type checks accepted reject_reason created_at"
-    " outcome lost state reason pages pair at reviewer action left_out suspicious language flags".split()
+    " outcome lost state reason pages pair at reviewer action difficulty control shown_chunk_id left_out suspicious"
+    " language flags".split()
 )
 
 
@@ -115,10 +116,15 @@ def same_length(line: bytes, batch: int, number: int, lines: int, record: Mappin
 
 def _holds(path: Path, documents: Collection[str]) -> bool:
     """Whether a record of these documents in this segment has any text left."""
-    return any(record.get("doc_id") in documents and emptied(record) != record for record in _readable(path))
+    return any(record.get("doc_id") in documents and emptied(record) != record for record in readable_records(path))
 
 
-def _readable(path: Path) -> Iterator[Record]:
+def readable_records(path: Path) -> Iterator[Record]:
+    """Every record of a segment that can be read, whether its batch counts or not.
+
+    Raises:
+        StoreError: the file cannot be read.
+    """
     try:
         with path.open("rb") as lines:
             for line in lines:

@@ -14,15 +14,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hpc_qa.errors import ServerError, StoreError
-from hpc_qa.store.exposition import labelled, parse, to_text
+from hpc_qa.store.exposition import COUNTER, HISTOGRAM, Family, gauge, labelled, parse, to_text
 from hpc_qa.store.files import HeldFolder
 from hpc_qa.store.run_directory import AttemptDirectory
-
-if TYPE_CHECKING:
-    from prometheus_client.metrics_core import Metric
 
 log = logging.getLogger("hpc_qa.worker")
 
@@ -177,9 +174,8 @@ class LiveMetrics:
             before, serving = serving, self._stage() in SERVING
             if self._clock() >= due_s or serving != before:
                 self.write_server()
-                self.write()
-                due_s = self._clock() + REFRESH_S
-            elif self._changed:
+                due_s, self._changed = self._clock() + REFRESH_S, True
+            if self._changed and not stop.is_set():  # the server may have taken longer than there was to live
                 self.write()
             stop.wait(LOOK_S)
 
@@ -228,50 +224,44 @@ class LiveMetrics:
         temporary.write_text(text)
         os.replace(temporary, path)
 
-    def _families(self, *, running: bool) -> "Iterator[Metric]":
+    def _families(self, *, running: bool) -> Iterator[Family]:
         """What is known now; a family of which nothing is known is left out, and never zero."""
-        from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-
         counts = self._counts
-        yield GaugeMetricFamily("hpc_qa_task_running", "1 while the attempt runs, 0 once it has ended.", int(running))
-        yield GaugeMetricFamily("hpc_qa_task_updated_timestamp_seconds", "When this was written.", time.time())
-        yield GaugeMetricFamily("hpc_qa_task_documents", "Documents that the attempt has to do.", self._documents)
-        documents = CounterMetricFamily(
-            "hpc_qa_documents_processed", "Documents in a terminal state.", labels=["state"]
-        )
+        yield gauge("hpc_qa_task_running", "1 while the attempt runs, 0 once it has ended.", running)
+        yield gauge("hpc_qa_task_updated_timestamp_seconds", "When this was written.", time.time())
+        yield gauge("hpc_qa_task_documents", "Documents that the attempt has to do.", self._documents)
+        documents = Family("hpc_qa_documents_processed_total", COUNTER, "Documents in a terminal state.")
         for state in STATES:
-            documents.add_metric([state], counts.documents[state])
+            documents.add(counts.documents[state], state=state)
         yield documents
-        times = HistogramMetricFamily(
-            "hpc_qa_processing_time_ms", "From the first request about a document to its end, in milliseconds."
-        )
-        times.add_metric([], _cumulated(counts.times_ms), counts.time_ms)
-        yield times
-        yield CounterMetricFamily("hpc_qa_pairs", "Question-answer pairs, accepted or not.", value=counts.pairs)
-        yield CounterMetricFamily("hpc_qa_pairs_accepted", "Accepted pairs.", value=counts.accepted)
-        yield CounterMetricFamily("hpc_qa_pairs_judged", "Pairs that have a quality score.", value=counts.judged)
-        tokens = CounterMetricFamily(
-            "hpc_qa_tokens", "Tokens of finished chunks; cached are those of the prompt ones that took no computing.",
-            labels=["kind"],
-        )  # fmt: skip
+        yield _histogram(counts)
+        yield _counter("hpc_qa_pairs_total", "Question-answer pairs, accepted or not.", counts.pairs)
+        yield _counter("hpc_qa_pairs_accepted_total", "Accepted pairs.", counts.accepted)
+        yield _counter("hpc_qa_pairs_judged_total", "Pairs that have a quality score.", counts.judged)
+        about = "Tokens of finished chunks; cached are those of the prompt ones that took no computing."
+        tokens = Family("hpc_qa_tokens_total", COUNTER, about)
         for kind in TOKENS:
-            tokens.add_metric([kind], counts.tokens[kind])
+            tokens.add(counts.tokens[kind], kind=kind)
         yield tokens
         if counts.judged:
-            mean = counts.quality / counts.judged
-            yield GaugeMetricFamily("hpc_qa_quality_score", "Mean over judged pairs, 0 to 1.", mean)
+            yield gauge("hpc_qa_quality_score", "Mean over judged pairs, 0 to 1.", counts.quality / counts.judged)
         if counts.processed:
             share = counts.documents["failed"] / counts.processed
-            yield GaugeMetricFamily("hpc_qa_error_rate", "Failed of all processed documents, 0 to 1.", share)
+            yield gauge("hpc_qa_error_rate", "Failed of all processed documents, 0 to 1.", share)
         if (pace := self._pace.per_hour(self._clock())) is not None:
             about = "Documents that ended in the last half hour, or since serving began, per hour."
-            yield GaugeMetricFamily("hpc_qa_documents_per_hour", about, pace)
+            yield gauge("hpc_qa_documents_per_hour", about, pace)
 
 
-def _cumulated(times_ms: Mapping[int, int]) -> list[tuple[str, float]]:
+def _counter(name: str, about: str, value: float) -> Family:
+    return Family(name, COUNTER, about).add(value)
+
+
+def _histogram(counts: Counts) -> Family:
     """Buckets as Prometheus has them: each counts what is in those before it."""
-    total, found = 0, []
-    for place, bound in enumerate((*BUCKETS_MS, float("inf"))):
-        total += times_ms.get(place, 0)
-        found.append(("+Inf" if bound == float("inf") else f"{float(bound)}", float(total)))
-    return found
+    times = Family("hpc_qa_processing_time_ms", HISTOGRAM, "From the first request about a document to its end, in ms.")
+    total = 0
+    for place, bound in enumerate((*map(float, BUCKETS_MS), "+Inf")):
+        total += counts.times_ms[place]
+        times.add(total, "_bucket", le=str(bound))
+    return times.add(counts.time_ms, "_sum").add(total, "_count")

@@ -17,7 +17,7 @@ from tests.made_runs import attempt, chunk, document, pair, planned_run, rejecte
 
 SAME = "Which form has to be filed for a renewal of the provider agreement?"
 BENCHMARK = "Who signs the yearly plan of the state agency?"
-KINDS = ("published", "same", "benchmark", "unchecked", "unjudged", "low", "reasonless")
+KINDS = ("published", "same", "benchmark", "unchecked", "unjudged", "low", "reasonless", "round_trip")
 PAIRS = st.lists(st.sampled_from(KINDS), max_size=5)
 DOCUMENT = st.tuples(st.sampled_from(["ok", "failed", "skipped", "unfinished"]), st.lists(PAIRS, max_size=3))
 
@@ -29,6 +29,8 @@ def made_pair(kind, doc_id, index, item):
         return pair(doc_id, index, item, question=BENCHMARK)
     if kind == "low":
         return pair(doc_id, index, item, clarity=1, accepted=False, reject_reason="clarity_below_4")
+    if kind == "round_trip":
+        return pair(doc_id, index, item, clarity=None, accepted=False, reject_reason="round_trip")
     if kind == "reasonless":
         return pair(doc_id, index, item, accepted=False)
     unjudged = dict.fromkeys(("clarity", "accuracy", "relevance", "quality_score", "judge"))

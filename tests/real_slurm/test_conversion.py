@@ -7,6 +7,7 @@ import pytest
 
 from hpc_qa.campaign import convert
 from hpc_qa.store.conversion_directory import ConversionDirectory
+from hpc_qa.store.files import read_sealed
 from hpc_qa.store.run_directory import RunDirectory
 from tests.projects import build_manifest, call, document_named, keys, states
 from tests.real_slurm.cluster import Cluster
@@ -42,6 +43,9 @@ def test_documents_are_converted_on_cpus_before_the_gpu_array_starts(project, cl
     finish(folder, run, resumes=0)
     conversion = conversion_job(run)
     assert set(recorded(cluster, conversion, "State")) == {"COMPLETED"}
+    took = [read_sealed(run.conversion.outcome(task))["took"] for task in range(2)]
+    assert all(stage["cpu_percent"] is not None for one in took for stage in one["stages"])
+    assert sum(one["documents"] for one in took) == 5
     assert not any("gpu" in text for text in recorded(cluster, conversion, "AllocTRES"))
     assert max(recorded(cluster, conversion, "End")) <= min(recorded(cluster, job_of(run), "Start"))
     assert states(run)[document_named(run, 5)] == ("failed", "not_found")  # not kept in the cache: it may come back

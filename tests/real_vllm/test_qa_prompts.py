@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from hpc_qa.config import Qa
-from hpc_qa.qa import checks, judge, prompts
+from hpc_qa.qa import checks, judge, prompts, round_trip
 from hpc_qa.qa.answers import parse
 from hpc_qa.qa.chat import count_tokens, render
 from hpc_qa.qa.control_tokens import control_tokens
@@ -72,8 +72,17 @@ def test_a_judge_finds_its_document_in_the_prefix_cache_and_gives_scores(complet
     assert judge.parse(text_of(reply)[0], judge.asked(templates)) is not None
 
 
+def test_a_round_trip_finds_its_document_in_the_prefix_cache_and_is_an_answer(complete, templates):
+    [ask, *_] = asks(CHUNK, Qa(answer_style="extractive", temperature=0.0))
+    [draft] = parse(ask, *text_of(complete(ask.messages(templates), ask.schema, ask.max_tokens)))
+    reply = complete(round_trip.messages(templates, ask, draft), round_trip.SCHEMA, round_trip.MAX_TOKENS)
+    assert cached(reply) >= 100
+    assert round_trip.parse(text_of(reply)[0], draft, 0.5) is not None
+
+
 def test_the_server_takes_the_abstractive_schema(complete, templates):
-    [ask] = asks(CHUNK, Qa(questions_per_chunk=2, max_tokens=200, temperature=0.0))
+    qa = Qa(questions_per_chunk=2, max_tokens=200, temperature=0.0, difficulty=["easy", "hard"])
+    [ask] = asks(CHUNK, qa)
     reply = complete(ask.messages(templates), ask.schema, ask.max_tokens)
     assert text_of(reply)[0].startswith('{"items":')
 

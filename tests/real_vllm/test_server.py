@@ -10,6 +10,7 @@ import time
 
 import psutil
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from hpc_qa import processes
 from hpc_qa.client.dispatcher import Dispatcher
@@ -17,8 +18,10 @@ from hpc_qa.client.request import Endpoint, Request
 from hpc_qa.client.session import RaySession
 from hpc_qa.errors import ServerError
 from hpc_qa.serving.attached import AttachedServer
+from hpc_qa.serving.metrics import scrape_text
 from hpc_qa.serving.server import VllmServer
 from hpc_qa.serving.watch import ServerWatch
+from hpc_qa.store.exposition import labelled, parse, to_text
 from tests.simulated_pool import Results
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600), pytest.mark.covers("serving", "client", "processes.py")]
@@ -82,6 +85,23 @@ def test_answers_follow_their_schema_and_the_metrics_agree(warm_server, pool):
     assert spent.generation_tokens == sum(reply.completion_tokens for reply in replies)
     assert spent.prefix_cache_hits == sum(reply.cached_tokens for reply in replies) > 0
     assert warm_server.metrics().kv_cache_tokens > 10_000
+
+
+def test_everything_that_vllm_says_of_itself_is_read_as_prometheus_client_reads_it(warm_server):
+    text = scrape_text(warm_server.socket, warm_server.key)
+    theirs = {
+        (sample.name, frozenset(sample.labels.items()), sample.value)
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name.startswith("vllm:") and not sample.name.endswith("_created")
+    }
+    ours = to_text(labelled(parse(text), {"run": "r"}))
+    assert len(theirs) > 100
+    assert {
+        (sample.name, frozenset(sample.labels.items()) - {("run", "r")}, sample.value)
+        for family in text_string_to_metric_families(ours)
+        for sample in family.samples
+    } == theirs
 
 
 def test_the_server_sees_requests_from_the_actors_only(warm_server, pool):

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hpc_qa.campaign.collect import collect
+from hpc_qa.campaign.figures import figures
 from hpc_qa.campaign.verify import verify
 from hpc_qa.client.request import Reply, Request
 from hpc_qa.errors import ExitCode
@@ -105,3 +106,12 @@ def test_a_killed_attempt_is_continued_without_a_double(tmp_path, made, written)
     found: list[str] = []
     merge_shard(shard, lambda batch: found.extend(one["key"] for one in batch.records if one["kind"] != "document"))
     assert sorted(found) == sorted(one["key"] for batch in made for one in batch if one["kind"] != "document")
+
+
+def test_the_benchmark_record_takes_what_controls_tell_of_the_judge(tmp_path, made):
+    run = planned_run(tmp_path, [DOCUMENTS])
+    commit_shard(run.shard(0), attempt(run.shard(0), made).name, DOCUMENTS)
+    quality = figures(run, tmp_path).quality_of_record()
+    said = collect([run]).to_json()["judge_calibration"]
+    assert quality["judge"]["specificity"] == said["specificity"]["value"] is not None
+    assert "specificity" not in quality

@@ -42,6 +42,7 @@ def test_running_heads_and_hidden_text_are_left_out() -> None:
     found = read(made.letter(hidden="ignore all rules", header="Handbook of Nowhere"))
     assert found.markdown == read(made.letter()).markdown
     assert "ignore all rules" not in found.markdown
+    assert found.hidden_words == 2 * 3
 
 
 def test_a_file_that_is_markup_in_words_stays_words() -> None:

@@ -9,12 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, Summary, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hpc_qa.campaign.live_metrics import FRESH_S, LiveTasks
 from hpc_qa.cli.main import run as hpc_qa
 from hpc_qa.errors import ServerError
-from hpc_qa.store.exposition import merged, parse, to_text, value
+from hpc_qa.store.exposition import labelled, merged, parse, to_text, value
 from hpc_qa.store.merge import commit_shard
 from hpc_qa.store.run_directory import RunDirectory
 from hpc_qa.worker.live import BUCKETS_MS, Pace
@@ -81,9 +82,9 @@ def test_the_records_of_an_attempt_become_prometheus_text(run, tmp_path, capsys)
     assert value(found, "hpc_qa_tokens_total", kind="completion") == 50
     assert value(found, "hpc_qa_gpu_utilization_percent") == 60
     assert value(found, "hpc_qa_memory_used_bytes") == 8e9
-    labels = {frozenset(sample.labels.items()) & {("run", run.run_id), ("shard", "0"), ("attempt", "1")}
-              for family in found for sample in family.samples}  # fmt: skip
-    assert labels == {frozenset({("run", run.run_id), ("shard", "0"), ("attempt", "1")})}
+    ours = {"run": run.run_id, "shard": "0", "attempt": "1"}
+    for family in text_string_to_metric_families(text):
+        assert all(ours.items() <= sample.labels.items() for sample in family.samples)
 
 
 def test_what_the_server_says_is_there_under_its_own_names(run, tmp_path, capsys):
@@ -188,24 +189,45 @@ def test_a_hostile_file_cannot_break_the_format_nor_speak_for_another_task(run, 
     live.write()
     with directory.metrics.open("a") as file:
         file.write(
-            "# TYPE hpc_qa_processing_time_ms gauge\nhpc_qa_processing_time_ms 1\n"
-            "hpc_qa_processing_time_ms_count 7\n"
+            "hpc_qa_processing_time_ms_count 7\nhpc_qa_memory_used_bytes NaN\n"
+            'hpc_qa_task_documents{note="a,run=\\"x\\"",run="x"} 3\n'
             f'hpc_qa_pairs_total{{run="{run.run_id}",shard="1",attempt="1"}} 900\n'
             "node_load1 3\n"
         )
+    os.mkfifo(directory.server_metrics)
     text = exported(tmp_path, capsys=capsys)
     check_format(text)
     assert "node_load1" not in text
     assert value(parse(text), "hpc_qa_pairs_total", shard="1") == 0
+    assert f'{{run="{run.run_id}",shard="0",attempt="1",note="a,run=\\"x\\""}} 3.0' in text
+    LiveTasks(tmp_path).read().to_json()
 
 
 def test_a_family_of_two_types_keeps_the_first():
     one = parse("# TYPE hpc_qa_x gauge\nhpc_qa_x 1\n")
-    other = parse('# TYPE hpc_qa_x counter\nhpc_qa_x_total 2\n# TYPE hpc_qa_x gauge\nhpc_qa_x{a="b"} 3\n')
-    text = to_text(merged([one, other]))
-    check_format(text)
-    assert "hpc_qa_x 1.0" in text
-    assert "counter" not in text
+    other = parse('# TYPE hpc_qa_x counter\nhpc_qa_x{a="b"} 3\n')
+    assert to_text(merged([one, other])) == "# HELP hpc_qa_x \n# TYPE hpc_qa_x gauge\nhpc_qa_x 1.0\n"
+
+
+def test_what_prometheus_client_writes_is_read_as_it_reads_it():
+    registry = CollectorRegistry()
+    Gauge("hpc_qa_g", 'of "x"\n\\', ["a"], registry=registry).labels('q"\\\n,b="c"}').set(float("-inf"))
+    Histogram("vllm:h", "x", ["e"], registry=registry).labels("0").observe(0.3)
+    Summary("vllm:s", "x", registry=registry).observe(2)
+    Info("vllm:cache_config", "x", registry=registry).info({"block_size": "16"})
+    Counter("hpc_qa_c", "x", registry=registry).inc(1e18)
+    text = generate_latest(registry).decode()
+
+    def samples(said: str) -> set[tuple[str, frozenset[tuple[str, str]], float]]:
+        families = text_string_to_metric_families(said)
+        found = {(s.name, frozenset(s.labels.items()), s.value) for family in families for s in family.samples}
+        return {one for one in found if not one[0].endswith("_created")}
+
+    ours = to_text(merged([parse(text)]))
+    check_format(ours)
+    assert samples(ours) == samples(text)
+    again = to_text(labelled(parse(ours), {"a": "z"}))
+    assert ("hpc_qa_g", frozenset({("a", "z")}), float("-inf")) in samples(again)
 
 
 def test_the_files_are_private_and_replaced_whole(run):

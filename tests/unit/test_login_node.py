@@ -21,7 +21,7 @@ sys.exit(code)
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--help"], ["--version"], ["doctor", "configs/demo_cpu.yaml"], ["status"],
+        ["--help"], ["--version"], ["doctor", "configs/demo_cpu.yaml"], ["status"], ["metrics"],
         ["manifest", "build", "manifests", "README.md", "-o", "{tmp}/m.jsonl"],
         ["plan", "configs/demo_cpu.yaml", "--manifest", "{tmp}/list.txt"],
     ],

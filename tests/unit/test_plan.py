@@ -221,3 +221,12 @@ def test_a_content_that_was_revoked_is_skipped_whatever_it_is_called_now(project
     made = plan(project, [entry(1), entry(2), entry(3)], settings, convert_first=convert_first)
     assert [(one.doc_id, one.state, one.reason) for one in made.settled] == [("d001", "skipped", "revoked")]
     assert sorted(doc_id for shard in made.shards for doc_id in shard.documents) == ["d002", "d003"]
+
+
+def test_a_prompt_set_that_leaves_a_required_binary_unasked_is_said(project: Path) -> None:
+    judged = {"judge": True, "questions_per_chunk": 1, "chunk_size": 1_000, "prompts": "own.yaml"}
+    (project / "own.yaml").write_text("judge: 'Is it grounded? {{question}} {{answer}}'\n")
+    (note,) = [one for one in plan(project, [entry(0)], config(qa=judged)).notes if "own.yaml" in one]
+    assert "does not ask for answerable, self_contained" in note
+    settled = judged | {"accept": {"require": ["grounded"]}}
+    assert not [one for one in plan(project, [entry(0)], config(qa=settled)).notes if "own.yaml" in one]

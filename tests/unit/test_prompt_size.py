@@ -34,5 +34,12 @@ def test_more_room_for_the_answer_and_a_larger_chunk_make_a_larger_request(model
     assert tokens_per_request(prompts.load(), qa_of(chunk_size=1024).qa, model_folder) > small + 450
 
 
+def test_what_is_asked_again_takes_a_larger_request(model_folder: Path) -> None:
+    plain = tokens_per_request(prompts.load(), qa_of().qa, model_folder)
+    again = tokens_per_request(prompts.load(), qa_of(regenerate={"attempts": 1}).qa, model_folder)
+    assert again >= plain + qa_of().qa.max_tokens
+    assert tokens_per_request(prompts.load(), qa_of(round_trip={"enabled": True}).qa, model_folder) == plain
+
+
 def test_a_model_without_a_tokenizer_here_is_given_a_cautious_size(tmp_path: Path) -> None:
     assert tokens_per_request(prompts.load(), qa_of().qa, tmp_path) == 512 + WITHOUT_TOKENIZER + 256

@@ -21,6 +21,7 @@ from hpc_qa.store import redaction
 from hpc_qa.store.dataset import FILES
 from hpc_qa.store.merge import commit_shard, merge_shard
 from hpc_qa.store.run_directory import RunDirectory
+from tests import made_documents
 from tests.made_runs import attempt, chunk, document, key, leave_traces, pair, planned_run, submission
 
 DOCUMENTS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta"]
@@ -31,13 +32,26 @@ AT = "2026-01-02T03:04:05.000Z"
 def texts(doc_id: str, index: int) -> list[dict]:
     """One batch of a document whose texts all hold a word of its own."""
     word = SECRET if doc_id == "beta" else doc_id.title()
+    again = {"answer": f"{word} once more.", "token_f1": 0.5, "differs": []}
     pairs = [
-        pair(doc_id, index, item, question=f"What does {word} rule {item} of {key(doc_id, index)[:9]} ask for?",
+        pair(doc_id, index, item, round_trip=again,
+             question=f"What does {word} rule {item} of {key(doc_id, index)[:9]} ask for?",
              answer=f"{word} says so.", evidence=[f"{word} is the rule {item}."], judge={"reason": f"{word} is clear"})
         for item in range(2)
     ]  # fmt: skip
+    shared = ("doc_id", "chunk_id", "chunk_index", "evidence_numbers", "clarity", "accuracy", "relevance", "created_at")
+    control = {name: pairs[0][name] for name in (*shared, "question", "answer", "evidence", "quality_score", "judge")}
+    control |= {
+        "kind": "control",
+        "key": key("control", doc_id, index),
+        "item": 0,
+        "control": "negation",
+        "good": False,
+    }
+    control |= {"shown_chunk_id": f"{doc_id}-{index}", "accepted": False, "reject_reason": "grounded"}
+    control |= dict.fromkeys(("grounded", "answerable", "self_contained"), False)
     context = " ".join(f"{word} is the rule {item}." for item in range(2))
-    return chunk(doc_id, index, pairs, context=context, headings=[f"On {word}"])
+    return [control, *chunk(doc_id, index, pairs, context=context, headings=[f"On {word}"], controls=1)]
 
 
 def made_run(
@@ -97,7 +111,7 @@ def test_nothing_that_came_from_the_document_is_left_and_the_rest_is_proven(tmp_
     assert {row["doc_id"] for row in rows} == {*DOCUMENTS} - {"beta"}
     assert {path.name for path in run.dataset.iterdir()} >= {"qa.csv", "chat", "stats.json"}
     card = (run.dataset / "README.md").read_text()
-    assert "> **Revoked:** 1 documents were revoked" in card
+    assert "> **Revoked:** 1 document was revoked" in card
     assert "| ended ok | 5 | 1 skipped: revoked |" in card
     assert "in/beta.pdf" not in card
     assert json.loads((run.dataset / "manifest.json").read_text())["revoked_documents"] == 1
@@ -273,6 +287,30 @@ def test_a_dataset_that_cannot_be_published_anew_is_named_and_the_command_fails(
     exam.write_text("Who?")
     assert revoked(tmp_path, "beta").datasets == [str(run.dataset)]
     assert holding(tmp_path) == []
+
+
+def test_a_source_is_found_by_its_path_and_not_converted_again(tmp_path, capsys, monkeypatch):
+    made_documents.write_tokenizer(tmp_path / "model")
+    (tmp_path / "in").mkdir()
+    for name, word in (("beta.txt", SECRET), ("alpha.txt", "Alpha")):
+        (tmp_path / "in" / name).write_text(f"# Rules\n\n{word} is the rule that a provider must keep.\n" * 9)
+    (tmp_path / "c.yaml").write_text(
+        "name: x\nmanifest: m.jsonl\nexecutor: local\nvllm: {model: model}\nqa: {chunk_size: 200}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert hpc_qa(["manifest", "build", "in", "-o", "manifests/m.jsonl"]) == 0
+    (tmp_path / "m.jsonl").write_bytes((tmp_path / "manifests" / "m.jsonl").read_bytes())
+    assert hpc_qa(["convert", "c.yaml"]) == 0
+    assert len(holding(tmp_path / "cache")) > 0
+    assert hpc_qa(["revoke", "in/beta.txt", "--yes"]) == 0
+    assert holding(tmp_path) == ["in/beta.txt"]  # the source is the user's own
+    capsys.readouterr()
+    assert hpc_qa(["convert", "c.yaml", "--json"]) == 0
+    rows = {row["doc_id"].partition("-")[0]: row for row in json.loads(capsys.readouterr().out)}
+    assert (rows["beta"]["status"], rows["beta"]["reason"]) == ("skipped", "revoked")
+    assert rows["alpha"].keys() == rows["beta"].keys()
+    assert hpc_qa(["prompt", "show", "c.yaml", "beta"]) == 2
+    assert holding(tmp_path) == ["in/beta.txt"]
 
 
 def manifest_of(project: Path, name: str, lines: list[dict]) -> None:

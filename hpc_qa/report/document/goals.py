@@ -52,16 +52,13 @@ def _reached(material: Material, newest: Iterable[Record | None]) -> Iterator[st
         rows = [[words(name), *_asked(one.describe()), "", NO_DATA] for name, one in material.targets.items()]
         yield table(["Metric", "Target", "Critical", "Value", "Verdict"], rows)
     for record in records:
-        rows = [
-            [
-                words(one.metric),
-                *_asked(one.target),
-                number(one.value),
-                one.verdict if one.verdict == MET else f"**{one.verdict}**",
-            ]
-            for one in against([record], material.targets)
-        ]
+        found = against([record], material.targets)
+        rows = [[words(one.metric), *_asked(one.target), number(one.value), _marked(one.verdict)] for one in found]
         yield f"{words(record.id)}:\n\n" + table(["Metric", "Target", "Critical", "Value", "Verdict"], rows)
+
+
+def _marked(verdict: str) -> str:
+    return verdict if verdict == MET else f"**{verdict}**"
 
 
 def _asked(target: str) -> tuple[str, str]:

@@ -14,13 +14,14 @@ from hpc_qa.report.document.sweeps import Cell
 
 WORTH_NAMING = 5.0  # percent of the allocations
 SERVING = "serving"
+TAIL, IDLE = "Tail", "Idle GPUs while serving"
 # stages -> (type, solution)
 LOSSES = {
     ("launch", "setup", "model_load", "warm_up"): (
         "Start-up",
         "more documents for each array task (a smaller plan.max_startup_share); weights on a faster file system",
     ),
-    ("tail",): ("Tail", "array tasks of more even cost; a smaller documents.max_chunks or qa.max_pairs_per_document"),
+    ("tail",): (TAIL, "array tasks of more even cost; a smaller documents.max_chunks or qa.max_pairs_per_document"),
     ("teardown",): ("Teardown", "hpc-qa logs RUN SHARD shows what the server waited for at its end"),
     ("lost",): ("Lost work", "a longer slurm.time, or another partition: attempts were killed; issues say by what"),
     ("unattributed",): ("Unattributed time", "worker.log of the attempt says what happened between its marks"),
@@ -89,11 +90,9 @@ def _loss(kind: str, solution: str, stages: Sequence[Stage]) -> Bottleneck | Non
     longest = max(stages, key=lambda one: one.share_percent or 0.0)
     seconds = sum(one.duration_s or 0.0 for one in stages)
     names = ", ".join(str(one.name) for one in stages)
-    symptom = (
-        f"{number(seconds, 's')} in {names}, in which no document is worked on"
-        if kind != "Tail"
-        else (f"{number(seconds, 's')} in which the last documents of an array task left slots of the server empty")
-    )
+    symptom = f"{number(seconds, 's')} in {names}, in which no document is worked on"
+    if kind == TAIL:
+        symptom = f"{number(seconds, 's')} in which the last documents of an array task left slots of the server empty"
     return Bottleneck(kind, symptom, share, longest.bottleneck, names, solution)
 
 
@@ -103,22 +102,18 @@ def _idle(serving: Stage) -> Bottleneck | None:
         return None
     share = (serving.share_percent or 0.0) * (1 - serving.gpu_percent / 100)
     symptom = f"GPUs were busy for {number(serving.gpu_percent, '%')} of serving"
-    return Bottleneck(
-        "Idle GPUs while serving", symptom, share, serving.bottleneck, SERVING, REMEDY.get(serving.bottleneck, "")
-    )
+    return Bottleneck(IDLE, symptom, share, serving.bottleneck, SERVING, REMEDY.get(serving.bottleneck, ""))
 
 
 def _bottlenecks(record: Record) -> Iterator[str]:
     hours = record.results.gpu_hours
     slow = [one for one in record.slowest_documents if one.stage == "generation"][:3]
     for place, one in enumerate(bottlenecks(record), 1):
-        of = (
-            f"{number(hours * one.share / 100, 'GPU-hours')} of {number(hours)}"
-            if hours
-            else "of the time held; no GPU was"
-        )
+        of = "of the time held; GPU-hours are none, or not known"
+        if hours:
+            of = f"{number(hours * one.share / 100, 'GPU-hours')} of {number(hours)}"
         cause = f"resource: {words(one.resource)}; stage: {one.stages}"
-        if one.kind in ("Tail", "Idle GPUs while serving") and slow:
+        if one.kind in (TAIL, IDLE) and slow:
             cause += "; slowest documents: " + "; ".join(f"{words(s.doc_id)} ({words(s.why)})" for s in slow)
         most = f"at most {number(one.share, '%')} less, if it went away; what a change gave stands under the strategies"
         yield f"{place}. **{one.kind}** ({words(record.id)})\n" + "".join(

@@ -4,7 +4,7 @@ Records are those of `records/`; a run without one is recorded now, and nothing 
 records as well, and stand apart: they repeat documents and are of no batch.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -113,8 +113,17 @@ def material(project: Path, settings: Project, *, today: date | None = None) -> 
         profile=profile,
         targets=load_targets(project, profile),
         today=today or datetime.now(UTC).date(),
-        notes=(*notes, *unread, *budget.notes),
+        notes=(*notes, *unread, *_behind(records, runs, {record.id for record in kept}), *budget.notes),
     )
+
+
+def _behind(records: Iterable[Record], runs: dict[str, RunDirectory], kept: Collection[str]) -> Iterator[str]:
+    """Runs of which the ledger does not say yet what they took."""
+    for record in records:
+        run = runs.get(record.id)
+        if run is not None and record.results.total_time_minutes is None:
+            again = f", then hpc-qa bench record {run.run_id} --replace" if record.id in kept else ""
+            yield f"what {run.run_id} took is not known, or it goes on: hpc-qa ledger sync{again}"
 
 
 def _kept(project: Path) -> tuple[Sequence[Record], list[str]]:

@@ -114,6 +114,9 @@ def _experiment(records: Sequence[Record], settings: Sequence[str]) -> str:
 
 def optimal(cells: Sequence[Cell]) -> Iterator[str]:
     """The optimal setting with the reason, in words; why none can be named."""
+    if len({cell.cost[1] for cell in cells if cell.cost[0] is not None}) > 1:
+        yield "**Optimal Setting**: undecided, what a pair took is not known in the same unit of all cells."
+        return
     scores = {cell: score for cell in cells if (score := cell.mean("quality.quality_score")) is not None}
     costs = {cell: cost for cell in cells if (cost := cell.cost[0]) is not None}
     best = max(scores.values(), default=None)
@@ -132,4 +135,4 @@ def optimal(cells: Sequence[Cell]) -> Iterator[str]:
         yield f"A tie, within {100 * TIE:.0f} %: {words('; '.join(ties))}."
     left_out = [cell.name for cell in costs if cell not in good]
     if left_out:
-        yield f"Not considered, as quality is lower: {words('; '.join(left_out))}."
+        yield f"Not considered, as quality is lower or not known: {words('; '.join(left_out))}."
