@@ -42,7 +42,7 @@ def revoked_conversion(entry: Entry) -> Conversion:
     unknown = dict.fromkeys(("pages", "tokens", "chunks", "word_coverage", "markdown_path"))
     return Conversion(
         entry.doc_id, "skipped", REASON, detail="", **unknown, cached=False, seconds=0.0, size_bytes=entry.bytes,
-        scanned_pages=0, ocr_pages=0,
+        scanned_pages=0, ocr_pages=0, language=None, unworthy={}, suspicious={}, removed_characters=0, hidden_words=0,
     )  # fmt: skip
 
 
