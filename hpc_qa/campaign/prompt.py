@@ -36,9 +36,11 @@ def first_prompt(config: Config, doc: str, *, project: Path) -> ShownPrompt:
     if converted.status != "ok":
         raise ConfigError(f"{entry.doc_id}: {converted.reason}: {converted.detail}", hint="hpc-qa convert shows all")
     cache = DocumentCache(project / config.documents.cache, converter_key(config, project))
-    chosen = choose_chunks(
-        cache.chunks(entry.sha256, entry.media_type), config.qa, seed=config.seed, doc_id=entry.doc_id
-    )
+    chunks, screened = cache.chunks(entry.sha256, entry.media_type), cache.screening(entry.sha256, entry.media_type)
+    if screened is not None:  # what other documents hold is not looked at
+        by_chunk = zip(chunks, screened, strict=True)
+        chunks = [chunk for chunk, one in by_chunk if one.reason(config.documents, config.qa.language) is None]
+    chosen = choose_chunks(chunks, config.qa, seed=config.seed, doc_id=entry.doc_id)
     model = project / (config.vllm.tokenizer or config.model)
     templates = prompts.load(
         project / config.qa.prompts if config.qa.prompts else None, control_tokens=control_tokens(model)
