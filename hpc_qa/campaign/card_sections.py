@@ -222,9 +222,9 @@ def again(card: Card) -> str:
     """How the dataset is made again."""
     seeds = ", ".join(f"{run.run_id} with seed {run.seed}" for run in card.runs)
     return (
-        f"```sh\n{card.command}\n```\n\ngives the same bytes from the same finished runs ({cell(seeds)}), where the files "
-        "that it names are at hand.\nA run itself is asked again with its frozen config, manifest and prompts; a model that "
-        "samples may then say something\nelse."
+        f"```sh\n{card.command}\n```\n\ngives the same bytes from the same finished runs ({cell(seeds)}), where the "
+        "files that it names are at hand.\nA run itself is asked again with its frozen config, manifest and prompts; a "
+        "model that samples may then say something\nelse."
     )
 
 
