@@ -6,7 +6,7 @@ Hidden files and folders are left out. What a file says is not looked at: the su
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from hpc_qa.manifest.places import kind_of, why_not
 from hpc_qa.manifest.source import hash_source, list_members
 
 MAX_NAMED = 20
+EXAMPLES = 5  # of a format that is not read
 OUTPUTS = ("runs", "cache", "ledger", "projections")  # in a project folder: made from documents, so none of them
 
 
@@ -26,8 +27,16 @@ class Build:
 
     entries: list[Entry] = field(default_factory=list)
     unsupported: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=dict)  # the first of each such suffix
     refused: list[tuple[str, str]] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)  # folders of the project that this program writes
+
+    def leave(self, path: str) -> None:
+        """Count a file whose format is not read."""
+        name = suffix(path)
+        self.unsupported[name] += 1
+        if len(known := self.examples.setdefault(name, [])) < EXAMPLES:
+            known.append(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +88,17 @@ def find(paths: Iterable[Path], *, project: Path, root: Path | None = None) -> B
 
 def describe_rest(result: Build) -> list[str]:
     """What a build left out, for people: one line per format, with what to do."""
-    lines = [f"{count} x {unsupported(name)}" for name, count in sorted(result.unsupported.items())]
+    lines = [
+        f"{count} x {unsupported(name)} ({_listed(result.examples.get(name, []), count)})"
+        for name, count in sorted(result.unsupported.items())
+    ]
     lines += (f"left out: {folder}, which this program writes" for folder in result.left_out)
     return [*lines, f"refused: {len(result.refused)}"] if result.refused else lines
+
+
+def _listed(names: Sequence[str], count: int) -> str:
+    more = [f"and {count - len(names)} more"] if count > len(names) else []
+    return ", ".join([*names, *more])
 
 
 def _find(source: Path, root: Path | None, project: Path, result: Build) -> Iterator[_Found]:
@@ -110,7 +127,7 @@ def _find_in_file(root: Path, path: str, result: Build) -> Iterator[_Found]:
     elif suffix(path) == ARCHIVE_SUFFIX:
         yield from _find_in_archive(root, path, result)
     elif media_type(path) is None:
-        result.unsupported[suffix(path)] += 1
+        result.leave(path)
     else:
         yield _Found(root, path)
 
@@ -125,7 +142,7 @@ def _find_in_archive(root: Path, path: str, result: Build) -> Iterator[_Found]:
         if "__MACOSX" in member.name or os.path.basename(member.name).startswith("."):
             continue
         if media_type(member.name) is None:
-            result.unsupported[suffix(member.name)] += 1
+            result.leave(path + MEMBER + member.name)
             continue
         yield _Found(root, path + MEMBER + member.name, member.fault)
 

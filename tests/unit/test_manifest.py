@@ -11,6 +11,7 @@ import pytest
 from hpc_qa import manifest
 from hpc_qa.errors import DocumentError, ManifestError
 from hpc_qa.manifest import Entry, entry_json
+from hpc_qa.manifest.build import describe_rest
 from tests.made_documents import write_zip
 
 
@@ -33,6 +34,8 @@ def test_folders_archives_and_files_become_entries_in_a_stable_order(project: Pa
     assert [entry.path for entry in found.entries] == ["a.txt", "b.md", "pack.zip!/inner/d.txt", "sub dir/C (1).html"]
     assert [entry.root for entry in found.entries] == ["docs"] * 4
     assert found.unsupported == {".xlsx": 1, ".odt": 2}
+    said = describe_rest(found)
+    assert [line.rpartition(" (")[2] for line in said] == ["letter.odt, pack.zip!/inner/x.odt)", "sheet.xlsx)"]
     assert manifest.build([project / "docs"], project=project).entries == found.entries
 
 
