@@ -48,7 +48,6 @@ class Shape:
     kill_wait_s: int = 10
     max_array_size: int = 10_001
     enforce_memory: bool = False  # by cgroups, root only
-    accounts: tuple[str, ...] = ("lab", "ledger", "rollup")  # the first is everybody's default
     extra: tuple[str, ...] = ()
 
 
@@ -161,11 +160,8 @@ class Cluster:
         self._start_database()
         self.start_accounting()
         me = pwd.getpwuid(os.geteuid()).pw_name
-        # before the controller starts: one that was started again may never hear of what is added later
-        for account in self.shape.accounts:
-            self.run("sacctmgr", "-i", "add", "account", account, f"Description={account}", check=False)
-            default = f"DefaultAccount={self.shape.accounts[0]}"
-            self.run("sacctmgr", "-i", "add", "user", me, f"Account={account}", default, check=False)
+        self.run("sacctmgr", "-i", "add", "account", "lab", "Description=lab", check=False)
+        self.run("sacctmgr", "-i", "add", "user", me, "Account=lab", "DefaultAccount=lab", check=False)
         self.start_controller()
         for node in self.nodes:
             self.start_node(node)
