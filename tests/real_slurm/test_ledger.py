@@ -50,6 +50,17 @@ def test_gpu_hours_of_a_requeue_a_failure_and_a_cancelled_task_are_those_of_sacc
     used = sum(row["gpu_hours_allocated"] for row in rows) * 3600
     ((_, account, reported, *_),) = sreport(cluster, "job", "SizesByAccount", "FlatView", "grouping=1000")
     assert (account, int(reported)) == (ACCOUNT, pytest.approx(used))
+    if 30 <= datetime.now(UTC).minute < 55:  # the rollup's report ends at the same full hour, in any zone
+        assert wait_until(lambda: rolled_up(cluster), "a rollup") == pytest.approx(used)
+
+
+def rolled_up(cluster) -> int:
+    """GPU-seconds of the account in the rollup by which a site charges; 0 while it has none."""
+    span = [f"{datetime.now(UTC) + timedelta(hours=hours):%Y-%m-%dT%H:00:00}" for hours in (-24, 2)]
+    cluster.run("sacctmgr", "-i", "roll", *span)  # beside slurmdbd's own rollup it may come to nothing
+    user = psutil.Process().username()
+    said = sreport(cluster, "cluster", "AccountUtilizationByUser")
+    return sum(int(one[-1]) for one in said if one[1:3] == [ACCOUNT, user])
 
 
 def sreport(cluster, *report: str) -> list[list[str]]:

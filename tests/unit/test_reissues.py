@@ -38,12 +38,10 @@ def test_the_similarity_of_two_sketches_is_that_of_their_shingles_within_four_st
     assert similarity(sketched(before), sketched(after)) == pytest.approx(exact, abs=0.12)
 
 
-def test_one_changed_number_makes_documents_near_and_not_equal() -> None:
+def test_documents_that_differ_in_one_number_are_near() -> None:
     before = text(2)
     after = [*before[:1_500], "2025", *before[1_501:]]
-    assert sketched([*before, "the", "fee", "is", "19"]) != sketched([*before, "the", "fee", "is", "21"]) or (
-        similarity(sketched(before), sketched(after)) > 0.97
-    )
+    assert similarity(sketched(before), sketched(after)) > 0.97
 
 
 def test_a_text_that_is_too_short_has_no_sketch() -> None:
