@@ -7,8 +7,9 @@ Numbers are never negative; shares are 0 to 1, scores 1 to 5, GB are 10^9 bytes.
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
+from hpc_qa.campaign.issues import with_severity
 from hpc_qa.config import Section
 
 Text = Annotated[str, Field(min_length=1, max_length=10_000)]
@@ -157,6 +158,12 @@ class Issue(Section):
     severity: Literal["minor", "critical"] | None = None
 
 
+def _issue(written: Any) -> Any:
+    """With the severity that people write in front of it: `Critical: ...`."""
+    severity, text = with_severity(written)
+    return {"text": text, "severity": severity} if severity else written
+
+
 class Record(Section):
     """One benchmark run."""
 
@@ -177,7 +184,7 @@ class Record(Section):
     stages: list[Stage] = Field(default_factory=list)
     slowest_documents: list[SlowDocument] = Field(default_factory=list)
     job_ids: list[str] = Field(default_factory=list)
-    issues: list[Text | Issue] = Field(default_factory=list)
+    issues: list[Annotated[Text | Issue, BeforeValidator(_issue)]] = Field(default_factory=list)
 
     def value(self, key: str) -> Any:
         """What stands under a key like `results.gpu_hours`; None where it is unknown or no key."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hpc_qa.bench.record import Record
+from hpc_qa.bench.record import Issue, Record
 from hpc_qa.bench.record_file import keep, read_records
 from hpc_qa.bench.templates import TEMPLATES
 from hpc_qa.cli.main import run
@@ -82,7 +82,7 @@ def test_the_sample_of_the_benchmark_document_is_read_as_it_stands(tmp_path):
     record = one(tmp_path, SAMPLE)
     assert (record.id, record.environment, record.results.gpu_hours) == ("local_test_2025-11-04_001", "local", 2.9)
     assert record.hardware.gpu_model == "NVIDIA RTX 3090"
-    assert record.issues == ["Minor: 2 PDFs had encoding warnings", "No critical issues"]
+    assert record.issues == [Issue(text="2 PDFs had encoding warnings", severity="minor"), "No critical issues"]
     assert record.results.error_rate is None
 
 
@@ -117,6 +117,15 @@ def test_a_template_without_values_is_a_record_of_which_nothing_is_known(tmp_pat
 def test_the_full_template_has_every_key(tmp_path):
     data = yaml.safe_load(TEMPLATES["full"]())["benchmark_run"]
     assert list(data) == list(Record.model_fields)
+
+
+@pytest.mark.parametrize("written", ['"Critical: the disk was full"', "Critical: the disk was full"])
+def test_a_severity_in_front_of_an_issue_is_its_severity(tmp_path, written):
+    record = one(tmp_path, f"benchmark_run:\n  id: a\n  issues:\n    - {written}\n    - 'MINOR : slow'\n    - odd\n")
+    assert record.issues == [
+        Issue(text="the disk was full", severity="critical"), Issue(text="slow", severity="minor"), "odd",
+    ]  # fmt: skip
+    assert read_records([keep(record, tmp_path / "records")]).records == [record]
 
 
 def test_what_is_kept_reads_back_as_the_same(tmp_path):

@@ -133,6 +133,14 @@ def test_error_rates_of_unknown_documents_are_compared_by_run():
     assert found.verdict == "regressed"
 
 
+def test_an_arm_in_which_single_runs_lost_many_documents_is_not_called_worse():
+    one_mishap = arm(documents=200, errors=(0.01, 0.2, 0.0, 0.21, 0.01))
+    found = check(arm(documents=200, errors=(0.01, 0.0, 0.01, 0.0, 0.02)), one_mishap)
+    assert found.verdict not in ("regressed", "no regression")
+    alike = judged(0.03, 1.0, everything=True, pairs=300, mishap=0.1)
+    assert alike["regressed"] <= 6
+
+
 def test_unlike_arms_are_refused_with_all_that_differs_unless_it_is_allowed():
     other = {"model": {"name": "n", "tensor_parallel": 4}, "configuration": {"chunk_size": 3000, "batch_size": 5}}
     with pytest.raises(ConfigError) as caught:
@@ -170,6 +178,21 @@ def test_the_plain_rule_looks_at_means_alone():
     }  # fmt: skip
     assert (plain["quality_regression"]["status"], plain["overall_assessment"]) == ("NO DATA", "FAIL")
     assert set(plain) >= {"throughput_regression", "quality_regression", "memory_regression", "overall_assessment"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"quality": (0.7,) * 3}, {"quality": (0.7,) * 3}),
+        ({"throughput": (20,) * 3}, {"throughput": (20,) * 3}),
+        ({"throughput": (0,) * 3, "quality": (0.7,) * 3}, {"throughput": (20,) * 3, "quality": (0.7,) * 3}),
+    ],
+)
+def test_the_plain_rule_passes_nothing_that_could_not_be_compared(before, after):
+    found = check(arm(**before), arm(**after))
+    assert (found.plain["overall_assessment"], found.exit_code(plain=True)) == ("NO DATA", ExitCode.UNDECIDED)
+    both = {"throughput": (20,) * 3, "quality": (0.7,) * 3}
+    assert check(arm(**both), arm(**both)).plain["overall_assessment"] == "PASS"
 
 
 def test_a_ratio_to_nearly_nothing_is_finite():

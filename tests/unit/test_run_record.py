@@ -37,7 +37,9 @@ def test_a_record_has_what_the_files_and_the_ledger_say_and_null_elsewhere(campa
     assert said["results"]["gpu_hours_per_pdf"] == pytest.approx(said["results"]["gpu_hours"] / 4)
     assert said["results"]["avg_gpu_utilization_percent"] is None
     assert said["quality"]["rated_by"] == "judge"
-    assert [issue["text"] for issue in said["issues"]] == ["attempts that ended as NODE_FAIL: 1"]
+    assert [issue["text"] for issue in said["issues"]] == [
+        "attempts that ended as NODE_FAIL: 1", "attempts whose GPUs were not sampled all the time: 2",
+    ]  # fmt: skip
     stages = {stage["name"]: stage for stage in said["stages"] if stage["of"] == "allocation"}
     assert sum(stage["share_percent"] for stage in stages.values()) == pytest.approx(100)
     assert stages["model_load"]["duration_s"] == pytest.approx(2 * (STARTUP_S - 6), rel=0.01)
