@@ -27,13 +27,15 @@ import yaml
 
 import hpc_qa
 from hpc_qa.bench.arm import FOLDER
+from hpc_qa.bench.record_file import path_of
+from hpc_qa.bench.record_ids import id_of
 from hpc_qa.bench.redaction import redacted
-from hpc_qa.bench.run_record import ids_of, record_of
+from hpc_qa.bench.run_record import record_of
 from hpc_qa.errors import ConfigError, StoreError
 from hpc_qa.ledger import documents
 from hpc_qa.ledger.attempts import as_rows, current
 from hpc_qa.store.files import FILE_MODE, storage_error, sync_folder
-from hpc_qa.store.run_directory import RunDirectory, list_runs
+from hpc_qa.store.run_directory import RunDirectory
 
 ENDING = ".tar.zst"
 SUMS = "SHA256SUMS"
@@ -129,10 +131,9 @@ def _write(made: Archived, runs: dict[str, RunDirectory], project: Path, path: P
         pa.output_stream(str(path), compression="zstd") as compressed,
         tarfile.open(fileobj=compressed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
     ):
-        ids = ids_of(list_runs(project))
         for run_id in made.runs:
             run = runs[run_id]
-            for name, data in _made_of(run, ids.get(run_id), project):
+            for name, data in _made_of(run, project):
                 _add(made, tar, f"{run_id}/{name}", BytesIO(data))
             for file in _files(run, made):
                 with file.open("rb") as content:
@@ -143,11 +144,12 @@ def _write(made: Archived, runs: dict[str, RunDirectory], project: Path, path: P
         tar.addfile(_header(SUMS, len(sums)), BytesIO(sums))
 
 
-def _made_of(run: RunDirectory, record_id: str | None, project: Path) -> Iterator[tuple[str, bytes]]:
+def _made_of(run: RunDirectory, project: Path) -> Iterator[tuple[str, bytes]]:
     """What is put together for the archive: config, record, rows of the ledger."""
     yield "config.yaml", yaml.safe_dump(run.facts()["config"], sort_keys=False, allow_unicode=True).encode()
-    kept = project / FOLDER / f"{record_id}.yaml"
-    yield "record.yaml", kept.read_bytes() if kept.is_file() else record_of(run, project).to_yaml().encode()
+    record_id = id_of(run, project)
+    kept = path_of(record_id, project / FOLDER)
+    yield "record.yaml", kept.read_bytes() if kept.is_file() else record_of(run, project, record_id).to_yaml().encode()
     attempts = current(project).table
     attempts = attempts.filter(pc.equal(attempts.column("run_id"), run.run_id))
     for name, table in (("attempt", attempts), ("document", documents.of_runs(project, [run.run_id]).table)):

@@ -96,6 +96,7 @@ class Scores(Section):
     avg_overall_score: Score | None = None
     overall_acceptance_rate: Share | None = None
     quality_score: Share | None = None
+    quality_score_deviation: Amount | None = None  # standard deviation between the means of documents
 
 
 S = TypeVar("S", bound=Scores)
@@ -168,12 +169,14 @@ class Record(Section):
     """One benchmark run."""
 
     id: Text
+    run: Text | None = None  # of which it is; None of what was written by hand
     date: Text | None = None
     environment: Literal["local", "cluster"] | None = None
     batch: Text | None = None
     sweep: Text | None = None  # of which it is a cell
     commit_sha: Text | None = None
     config_file: Text | None = None
+    targets: Text | None = None  # the profile of targets that its config names
     hardware: Hardware = Hardware()
     dataset: Dataset = Dataset()
     model: Model = Model()

@@ -9,10 +9,12 @@ import os
 import re
 import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
+import yaml
 from pydantic import BaseModel
 
 from hpc_qa.bench.record import Record, completed
@@ -43,6 +45,7 @@ DETAILED = {
 _DAY = re.compile(r"^(\s*(?:- )?date:[ \t]+)(\d{4}-\d\d-\d\d)(?=[ \t]*(?:#.*)?$)", re.MULTILINE)
 _YES_NO = {"yes": "true", "no": "false"}
 _OK = re.compile(r"^(\s*quality_ok:[ \t]+)(yes|no)(?=[ \t]*(?:#.*)?$)", re.MULTILINE | re.IGNORECASE)
+_KEYS = re.compile(r"^  (?:id|run): +\S.*$", re.MULTILINE)  # of a record as the program writes it
 _DOCUMENT_START = re.compile(r"^---(?=\s|$).*$", re.MULTILINE)
 
 
@@ -78,16 +81,26 @@ def read_records(paths: Sequence[Path]) -> Records:
     return found
 
 
+def path_of(record_id: str, folder: Path) -> Path:
+    """Where the record of this id is kept."""
+    name = re.sub(r"[^A-Za-z0-9._+-]", "_", record_id).lstrip(".")[:200] or "record"
+    return folder / f"{name}.yaml"
+
+
 def keep(record: Record, folder: Path, *, replace: bool = False) -> Path:
     """Write a record in its full shape as ID.yaml; one that is there with the same content stays.
+
+    With `replace` it takes the place of what is there, unless that says that it is of another run.
 
     Raises:
         ConfigError: there is another record of this id.
         StoreError: it cannot be written.
     """
-    name = re.sub(r"[^A-Za-z0-9._+-]", "_", record.id).lstrip(".")[:200] or "record"
-    path = folder / f"{name}.yaml"
+    path = path_of(record.id, folder)
     make_folder_if_missing(folder)
+    theirs = kept_as(path).run if replace and path.exists() else None
+    if theirs not in (None, record.run):
+        raise ConfigError(f"{path}: id: {record.id} is the record of {theirs}", hint="give the record another id")
     if replace:
         fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
         write_once(fresh, record.to_yaml().encode())
@@ -95,6 +108,23 @@ def keep(record: Record, folder: Path, *, replace: bool = False) -> Path:
     elif not write_once(path, record.to_yaml().encode()):
         raise ConfigError(f"{path}: id: {record.id} is there with other content", hint="give the record another id")
     return path
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file of records/, by the two lines that say whose it is."""
+
+    id: str
+    run: str | None  # None: it does not say, as one that was written by hand
+
+
+def kept_as(path: Path) -> Kept:
+    """Whose the record in a file is; also of one that has faults, and without reading the rest of it."""
+    said: Any = None
+    with suppress(OSError, UnicodeDecodeError, yaml.YAMLError):  # read_records names what is wrong with it
+        said = yaml.safe_load("\n".join(_KEYS.findall(path.read_text(encoding="utf-8"))[:2]))
+    known = {name: value for name, value in said.items() if isinstance(value, str)} if isinstance(said, dict) else {}
+    return Kept(known.get("id") or path.stem, known.get("run"))
 
 
 def _records_of(path: Path, found: Records) -> Iterator[Record]:

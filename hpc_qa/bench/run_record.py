@@ -25,15 +25,14 @@ from hpc_qa.bench.record import (
     Results,
     Scores,
 )
+from hpc_qa.bench.record_ids import date_of, environment_of, id_of
 from hpc_qa.bench.stage_list import judge_share, stages_of
 from hpc_qa.bench.stage_use import UseByStage, lines_of
 from hpc_qa.campaign.attempts import Attempt, attempts_of
-from hpc_qa.campaign.batches import batch_of
 from hpc_qa.campaign.figures import RunFigures, figures, local_cpus
 from hpc_qa.campaign.issues import read_issues
-from hpc_qa.errors import StoreError
 from hpc_qa.ledger.attempts import current
-from hpc_qa.store.run_directory import RunDirectory, list_runs
+from hpc_qa.store.run_directory import RunDirectory
 
 COLUMNS = (
     "run_id", "folder", "start", "elapsed_s", "gpu_type", "gpu_count", "cpus", "memory_bytes", "nodes", "node_list",
@@ -58,8 +57,15 @@ SETTINGS = {
 }
 
 
-def record_of(run: RunDirectory, project: Path) -> Record:
-    """What this run was and gave, as far as it has come.
+# what null means where it means something: in a record it says that nobody knows
+EVERY, AUTO = "every", "auto"  # every chunk; what vLLM takes from the model, its hardware or its own defaults
+MEANING = {"max_pairs_per_document": EVERY, "sample_chunks": EVERY} | {
+    name: AUTO for name, (section, _) in SETTINGS.items() if section == "vllm"
+}
+
+
+def record_of(run: RunDirectory, project: Path, record_id: str | None = None) -> Record:
+    """What this run was and gave, as far as it has come; its id is looked up where it is not given.
 
     Raises:
         StoreError: the run or the ledger cannot be read.
@@ -72,12 +78,14 @@ def record_of(run: RunDirectory, project: Path) -> Record:
     config = facts["config"]
     jobs = {str(task["job_id"]).partition("_")[0]: None for one in run.list_submissions() for task in one["tasks"]}
     return Record(
-        id=ids_of(list_runs(project)).get(run.run_id) or _name(run, found.batch) + "_001",
-        date=_date(facts),
-        environment=_environment(facts),
+        id=record_id or id_of(run, project),
+        run=run.run_id,
+        date=date_of(facts),
+        environment=environment_of(facts),
         batch=found.batch,
         commit_sha=facts.get("commit_sha"),
         config_file=_place(facts.get("config_file"), facts),
+        targets=config.get("targets"),
         hardware=_hardware(facts, rows),
         dataset=Dataset(
             pdfs_processed=found.pdfs_processed,
@@ -117,40 +125,10 @@ def _attempts(run: RunDirectory, project: Path) -> list[dict[str, Any]]:
     return [row for row in ours if row["elapsed_s"]]
 
 
-def ids_of(runs: Iterable[RunDirectory]) -> dict[str, str]:
-    """The id of the record of each run that can be read: environment_batch_date_number.
-
-    The number counts the runs of that batch on that day, by their creation; without a batch those of that name.
-    """
-    found: dict[str, str] = {}
-    seen: dict[str, int] = defaultdict(int)
-    for run in runs:
-        try:
-            name = _name(run, batch_of(run))
-        except StoreError:  # unreadable: hpc-qa status says so
-            continue
-        seen[name] += 1
-        found[run.run_id] = f"{name}_{seen[name]:03}"
-    return found
-
-
-def _name(run: RunDirectory, batch: str | None) -> str:
-    facts = run.facts()
-    return f"{_environment(facts)}_{batch or facts['config']['name']}_{_date(facts)}"
-
-
 def _place(path: str | None, facts: Mapping[str, Any]) -> str | None:
     """A path as it counts from the project, when it lies in it."""
     inside = path and Path(path).is_absolute() and Path(path).is_relative_to(facts["project"])
     return str(Path(path).relative_to(facts["project"])) if path and inside else path or None
-
-
-def _date(facts: Mapping[str, Any]) -> str:
-    return str(facts["created_at"])[:10]
-
-
-def _environment(facts: Mapping[str, Any]) -> Any:
-    return "cluster" if facts["executor"] == "slurm" else "local"
 
 
 def _hardware(facts: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> Hardware:
@@ -178,7 +156,10 @@ def _serving(versions: Mapping[str, str]) -> str | None:
 
 def _configuration(facts: Mapping[str, Any]) -> Configuration:
     config = facts["config"]
-    more = {name: config[section][key] for name, (section, key) in SETTINGS.items()}
+    more = {
+        name: MEANING.get(name) if config[section][key] is None else config[section][key]
+        for name, (section, key) in SETTINGS.items()
+    }
     return Configuration.model_validate(
         {
             "chunk_size": config["qa"]["chunk_size"],

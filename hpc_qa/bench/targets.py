@@ -1,6 +1,6 @@
 """What a run should reach: profiles of a target and a critical threshold for each metric, and a record against them."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -75,6 +75,7 @@ class Reached:
     value: float | None
     verdict: str
     target: str
+    profile: str | None = None  # where the targets are from
 
     def to_json(self) -> dict[str, Any]:
         """As `bench targets --json` prints it."""
@@ -98,19 +99,35 @@ def load_targets(project: Path, profile: str) -> dict[str, Target]:
     return profiles[profile]
 
 
-def profile_of(records: Iterable[Record], project: Path) -> str:
-    """The profile that the config of a record names; the default where none can be read or names any."""
-    for path in {project / record.config_file for record in records if record.config_file}:
-        named = read(path).data.get("targets")
-        if isinstance(named, str):
-            return named
-    return DEFAULT
+def profile_of(record: Record, project: Path) -> str:
+    """The profile that a record names; where it names none, as one that was written by hand, its config as it is now.
+
+    The default where that cannot be read or names none either.
+    """
+    if record.targets or record.run or not record.config_file:
+        return record.targets or DEFAULT
+    named = read(project / record.config_file).data.get("targets")
+    return named if isinstance(named, str) else DEFAULT
 
 
-def against(records: Sequence[Record], targets: dict[str, Target]) -> list[Reached]:
+def held_against_their_own(
+    records: Sequence[Record], project: Path, profile: str | None = None
+) -> tuple[list[str], list["Reached"]]:
+    """(the profiles, every metric of every record), each by the profile that it names, or all by one.
+
+    Raises:
+        ConfigError: with all faults of the file; or there is no such profile.
+    """
+    named = [profile or profile_of(record, project) for record in records]
+    targets = {name: load_targets(project, name) for name in dict.fromkeys(named)}
+    found = [one for record, name in zip(records, named, strict=True) for one in against([record], targets[name], name)]
+    return list(targets), found
+
+
+def against(records: Sequence[Record], targets: dict[str, Target], profile: str | None = None) -> list[Reached]:
     """Every metric of every record."""
     return [
-        Reached(record.id, name, value := MEASURED[name](record), target.verdict(value), target.describe())
+        Reached(record.id, name, value := MEASURED[name](record), target.verdict(value), target.describe(), profile)
         for record in records
         for name, target in targets.items()
     ]

@@ -35,7 +35,7 @@ JOULES_PER_KWH = 3.6e6
 ENOUGH = 0.9  # of the weight: a mean of less says nothing of the rest
 QUALITY = (  # of a benchmark record
     "sample_size", "avg_clarity_score", "avg_accuracy_score", "avg_relevance_score", "avg_overall_score",
-    "overall_acceptance_rate", "quality_score",
+    "overall_acceptance_rate", "quality_score", "quality_score_deviation",
 )  # fmt: skip
 
 
@@ -57,7 +57,11 @@ class Quality:
         if not self.judged_pairs:
             return None
         means = {name: value for name, value in asdict(self).items() if name.startswith("avg_")}
-        shares = {"overall_acceptance_rate": self.acceptance_rate, "quality_score": self.quality_score}
+        shares = {
+            "overall_acceptance_rate": self.acceptance_rate,
+            "quality_score": self.quality_score,
+            "quality_score_deviation": self.quality_score_deviation,
+        }
         return {"sample_size": self.judged_pairs, **means, "avg_overall_score": None, **shares}
 
 

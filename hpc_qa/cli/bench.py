@@ -161,7 +161,9 @@ def compare(first: str, second: str, *, project: Path, as_json: bool) -> int:
 
 @bench.command()
 @click.argument("record")
-@click.option("--profile", help="Of configs/targets.yaml; that of the record's config by default, else medicaid.")
+@click.option(
+    "--profile", help="Of configs/targets.yaml, for all; by default that of each record's config, else medicaid."
+)
 @common
 def targets(record: str, profile: str | None, *, project: Path, as_json: bool) -> int:
     """RECORD (a file, a folder, ids joined by commas) against targets and critical thresholds, metric by metric.
@@ -171,15 +173,16 @@ def targets(record: str, profile: str | None, *, project: Path, as_json: bool) -
     Example: hpc-qa bench targets records/local_test.yaml --profile medicaid
     """
     from hpc_qa.bench.arm import arm_of
-    from hpc_qa.bench.targets import against, exit_code, load_targets, profile_of
+    from hpc_qa.bench.targets import exit_code, held_against_their_own
 
     arm = arm_of(record, project)
-    named = profile or profile_of(arm.records, project)
-    found = against(arm.records, load_targets(project, named))
+    profiles, found = held_against_their_own(arm.records, project, profile)
+    named = profiles[0] if len(profiles) == 1 else None
     if as_json:
         print_json({"profile": named, "targets": [one.to_json() for one in found]})
     else:
-        columns = {"record": "record", "metric": "metric", "value": "value", "verdict": named, "target": "target"}
+        columns = {"record": "record", "metric": "metric", "value": "value", "verdict": named or "verdict",
+                   "target": "target"} | ({} if named else {"profile": "profile"})  # fmt: skip
         print_table([one.to_json() for one in found], columns)
     for note in arm.notes:
         say(f"note: {note}", err=True)

@@ -215,7 +215,12 @@ def test_issues_of_a_run_are_read_and_a_critical_one_is_a_no_go(tmp_path, capsys
     run = ran(tmp_path, "batch_50", "0001")
     assert read_issues(run) == []
     (run.path / "issues.yaml").write_text(ISSUES)
-    found = [Issue("slow scratch", MINOR), Issue("wrong state", CRITICAL), Issue("odd", MINOR), Issue("wrong answers", CRITICAL)]
+    found = [
+        Issue("slow scratch", MINOR),
+        Issue("wrong state", CRITICAL),
+        Issue("odd", MINOR),
+        Issue("wrong answers", CRITICAL),
+    ]
     assert read_issues(run) == found
     code, said = told(capsys, tmp_path, "latest")
     assert (code, said["criteria"]["issues"]["why"]) == (4, "wrong state; wrong answers")
