@@ -75,11 +75,8 @@ def _without(arm: Arm, runs: Collection[str]) -> Arm:
 def _each_once(records: Sequence[Record]) -> tuple[tuple[Record, ...], list[str]]:
     """(one record of every run, notes on the others): a run is no two observations."""
     first: dict[str, Record] = {}
-    notes = []
-    for one in records:
-        if first.setdefault(_run_of(one), one) is not one:
-            notes.append(f"left out: {one.run or one.id} is named twice")
-    return tuple(first.values()), notes
+    again = [one for one in records if first.setdefault(_run_of(one), one) is not one]
+    return tuple(first.values()), [f"left out: {one.run or one.id} is named twice" for one in again]
 
 
 def _run_of(record: Record) -> str:

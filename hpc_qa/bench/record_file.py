@@ -26,6 +26,8 @@ from hpc_qa.strict_yaml import Fault, KeyPath, YamlFile, dotted, parse, read_tex
 ENDINGS = (".yaml", ".yml", ".json")
 WRAPPER = "benchmark_run"
 CELL = "cell"  # marks what comes out of a list of cells: its sweep is called like its file
+LEFT_OUT = "left out"  # marks a cell of which nothing came, with the reason
+DONE = "done"  # the state of the others
 # the keys of the short templates, and where they stand in a record
 QUICK = {
     ("run_id",): ("id",),
@@ -137,6 +139,9 @@ def _records_of(path: Path, found: Records) -> Iterator[Record]:
         if file.faults:
             found.faults += [located(path, fault.line, fault.text) for fault in file.faults]
             continue
+        if left_out := file.data.get(LEFT_OUT):
+            found.warnings.append(f"{path}: {left_out}")
+            continue
         if file.data.pop(CELL, None):
             file.data["sweep"] = path.stem
         shaped, written = _in_full_shape(file)
@@ -183,23 +188,40 @@ def _cells(text: str) -> Iterator[YamlFile]:
         if not isinstance(row, dict):
             yield _faulty(f"[{number - 1}] is no cell of a sweep")
             continue
-        seconds = row.get("duration_seconds")
-        minutes = seconds / 60 if isinstance(seconds, int | float) else seconds
-        names = [str(row[key]) for key in ("model", "batch_size", "document_set") if row.get(key) is not None]
-        yield YamlFile(
-            {
-                CELL: True,
-                "id": "_".join(["Benchmark", *names, str(number)]),
-                "model": {"name": row.get("model")},
-                "configuration": {key: row.get(key) for key in ("batch_size", "document_set")},
-                "results": {
-                    "total_time_minutes": minutes,
-                    "throughput_pdfs_per_hour": _inner(row, "metrics", "pipeline", "documents_per_hour"),
-                    "max_cpu_memory_gb": _inner(row, "metrics", "system", "memory_used_gb"),
-                },
-                "quality": {"quality_score": _inner(row, "metrics", "pipeline", "quality_score_avg")},
-            }
-        )
+        if (state := row.get("state", DONE)) != DONE:
+            yield YamlFile({LEFT_OUT: f"[{number - 1}] is left out: {row.get('cell', 'the cell')} is {state}"})
+        else:
+            yield YamlFile(_cell(row, number))
+
+
+def _cell(row: dict[str, Any], number: int) -> dict[str, Any]:
+    """The record of one row; what a file of others does not have is null.
+
+    `settings` are what a sweep of ours varied. Beside them the three columns say what all cells had.
+    """
+    seconds = row.get("duration_seconds")
+    names = [str(row[key]) for key in ("model", "batch_size", "document_set") if row.get(key) is not None]
+    settings = row.get("settings")
+    if not isinstance(settings, dict):
+        settings = {key: row.get(key) for key in ("batch_size", "document_set")}
+    pipeline, system = _inner(row, "metrics", "pipeline"), _inner(row, "metrics", "system")
+    return {
+        CELL: True,
+        "id": "_".join(["Benchmark", *names, str(number)]),
+        "model": {"name": row.get("model")},
+        "configuration": {name: value for name, value in settings.items() if name != "model"},
+        "results": {
+            "total_time_minutes": seconds / 60 if isinstance(seconds, int | float) else seconds,
+            "throughput_pdfs_per_hour": _inner(pipeline, "documents_per_hour"),
+            "qa_pairs_per_pdf": _inner(pipeline, "pairs_per_document"),
+            "qa_pairs_accepted": _inner(pipeline, "pairs_accepted"),
+            "error_rate": _inner(pipeline, "error_rate"),
+            "max_cpu_memory_gb": _inner(system, "memory_used_gb"),
+            "avg_gpu_utilization_percent": _inner(system, "gpu_utilization_percent"),
+            "gpu_hours": _inner(system, "gpu_hours"),
+        },
+        "quality": {"quality_score": _inner(pipeline, "quality_score_avg")},
+    }
 
 
 def _faulty(text: str) -> YamlFile:
