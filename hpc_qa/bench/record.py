@@ -82,6 +82,7 @@ class Results(Section):
     job_efficiency_percent: Amount | None = None
     cpu_efficiency_percent: Amount | None = None
     memory_efficiency_percent: Amount | None = None
+    cpu_over_95_percent_longest_s: Amount | None = None  # the longest time without a break, by samples a second apart
     error_rate: Share | None = None
     success_rate: Share | None = None
 

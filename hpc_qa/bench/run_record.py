@@ -31,6 +31,8 @@ from hpc_qa.bench.stage_use import UseByStage, lines_of
 from hpc_qa.campaign.attempts import Attempt, attempts_of
 from hpc_qa.campaign.figures import RunFigures, figures, local_cpus
 from hpc_qa.campaign.issues import read_issues
+from hpc_qa.campaign.sampled_gpus import gpus_of
+from hpc_qa.config import Vllm
 from hpc_qa.ledger.attempts import current
 from hpc_qa.store.run_directory import RunDirectory
 
@@ -76,6 +78,8 @@ def record_of(run: RunDirectory, project: Path, record_id: str | None = None) ->
     shards = [run.shard(int(shard["index"])) for shard in run.frozen_plan()["shards"]]
     attempts = [attempt for shard in shards for attempt in attempts_of(shard)]
     config = facts["config"]
+    foreign = Vllm.model_validate(config["vllm"]).is_foreign
+    used = UseByStage() if foreign else _use(attempts, rows, local_cpus(facts, len(shards)))
     jobs = {str(task["job_id"]).partition("_")[0]: None for one in run.list_submissions() for task in one["tasks"]}
     return Record(
         id=record_id or id_of(run, project),
@@ -86,7 +90,7 @@ def record_of(run: RunDirectory, project: Path, record_id: str | None = None) ->
         commit_sha=facts.get("commit_sha"),
         config_file=_place(facts.get("config_file"), facts),
         targets=config.get("targets"),
-        hardware=_hardware(facts, rows),
+        hardware=_hardware(facts, rows, attempts),
         dataset=Dataset(
             pdfs_processed=found.pdfs_processed,
             markdown_size_mb=markdown_mb(costs),
@@ -99,15 +103,15 @@ def record_of(run: RunDirectory, project: Path, record_id: str | None = None) ->
             revision=facts["model"]["revision"],
         ),
         configuration=_configuration(facts),
-        results=_results(found, rows),
+        results=_results(found, () if foreign else rows, used),
         quality=_quality(found),
         by_size_class=by_size_class(costs, found.spent.total_time_minutes),
         stages=stages_of(
             _spent_ms(rows),
             judge_share(attempt.progress for attempt in attempts),
             conversion_stages(run, project, costs),
-            _use(attempts, rows, local_cpus(facts, len(shards))),
-            _kv_cache_percent(attempts),
+            used,
+            None if foreign else _kv_cache_percent(attempts),
         ),
         slowest_documents=slowest(costs),
         job_ids=list(jobs) if facts["executor"] == "slurm" else [],
@@ -131,17 +135,23 @@ def _place(path: str | None, facts: Mapping[str, Any]) -> str | None:
     return str(Path(path).relative_to(facts["project"])) if path and inside else path or None
 
 
-def _hardware(facts: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> Hardware:
-    """Of an array task on a cluster, as it was allocated; of this machine otherwise."""
+def _hardware(facts: Mapping[str, Any], rows: Iterable[Mapping[str, Any]], attempts: Sequence[Attempt]) -> Hardware:
+    """Of an array task on a cluster, as it was allocated; of this machine otherwise.
+
+    Accounting does not know how large a GPU is, nor always which one: that is as the newest attempt saw its own.
+    """
     if facts["executor"] != "slurm":
         here = facts.get("hardware", {})
         return Hardware(**{name: here.get(name) for name in Hardware.model_fields if name in here})
     last = next(reversed(list(rows)), None)
+    gpus = next((found for one in reversed(attempts) if (found := gpus_of(one.directory.samples_json))), None)
+    vram_gb = None if gpus is None else round(min(gpu.memory_bytes for gpu in gpus) / GB, 1)
     if last is None:
-        return Hardware(gpu_count=facts.get("gpus_per_server"))
+        return Hardware(gpu_count=facts.get("gpus_per_server"), gpu_vram_gb=vram_gb)
     memory = last["memory_bytes"]
     return Hardware(
-        gpu_model=last["gpu_type"],
+        gpu_model=last["gpu_type"] or (gpus[0].name if gpus else None),
+        gpu_vram_gb=vram_gb,
         gpu_count=last["gpu_count"],
         cpu_cores=last["cpus"],
         ram_gb_allocated=None if memory is None else memory / GB,
@@ -171,13 +181,19 @@ def _configuration(facts: Mapping[str, Any]) -> Configuration:
     )
 
 
-def _results(found: RunFigures, rows: Sequence[Mapping[str, Any]]) -> Results:
-    """The figures of the run; memory as accounting has it, and of this machine as the worker sampled it."""
+def _results(found: RunFigures, rows: Sequence[Mapping[str, Any]], used: UseByStage) -> Results:
+    """The figures of the run; memory as accounting has it, and of this machine as the worker sampled it.
+
+    Without rows, as of a server of somebody else, neither says what the work took: memory is null then.
+    """
     flat = found.to_json()
     peak = max((row["host_memory_peak_bytes"] or 0 for row in rows), default=0)
-    if flat["max_cpu_memory_gb"] is None and peak:
+    if not rows:
+        flat["max_cpu_memory_gb"] = None
+    elif flat["max_cpu_memory_gb"] is None and peak:
         flat["max_cpu_memory_gb"] = peak / GB
     flat["avg_cpu_memory_gb"] = _mean_memory_gb(rows)
+    flat["cpu_over_95_percent_longest_s"] = used.saturated_s
     return Results(**{name: flat.get(name) for name in Results.model_fields})
 
 

@@ -17,6 +17,7 @@ from hpc_qa.bench.grid import Cell, Measurement, Sweep, axis_name
 from hpc_qa.bench.record import Configuration, Record
 from hpc_qa.bench.record_file import keep
 from hpc_qa.bench.run_record import record_of
+from hpc_qa.bench.stage_list import with_switch
 from hpc_qa.bench.sweep_server import FRESH, SweepServers
 from hpc_qa.bench.sweep_state import FailureKind, Outcome, SweepState
 from hpc_qa.budget.admission import Admission, sum_of
@@ -172,7 +173,7 @@ class Runner:
         run = self._started(one, replace(plan, config=prepared.config), prepared.prefix_cache, None)
         last = self._followed(run)
         self._check(run, last, servers.death())
-        return self._recorded(one, run)
+        return self._recorded(one, run, servers.switch_s)
 
     def _submitted(self, one: Measurement, grant: Admission | None) -> Outcome:
         self._started(one, _plan(one.cell, self._project), FRESH, grant)
@@ -227,10 +228,10 @@ class Runner:
         if not last.count("ok"):
             raise CellFailed("no document done", f"{run.run_id}: {last.count('failed')} documents failed")
 
-    def _recorded(self, one: Measurement, run: RunDirectory) -> Outcome:
+    def _recorded(self, one: Measurement, run: RunDirectory, switch_s: float | None = None) -> Outcome:
         try:
             sync_runs(self._project, [run])
-            record = of_cell(record_of(run, self._project), self._sweep, one.cell)
+            record = with_switch(of_cell(record_of(run, self._project), self._sweep, one.cell), switch_s)
             keep(record, self._project / RECORDS, replace=True)
         except (ConfigError, SlurmError, StoreError) as error:
             raise CellFailed("storage", f"{run.run_id} has no record: {_said(error)}") from error

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from hpc_qa.bench.record import Record
+from hpc_qa.bench.stage_list import SWITCH
 from hpc_qa.config import Section
 from hpc_qa.config_file import read_section
 from hpc_qa.errors import ConfigError, ExitCode
@@ -166,10 +167,11 @@ MEASURED: dict[str, Callable[[Record], float | None]] = {
     "throughput_pdfs_per_hour": _at("results.throughput_pdfs_per_hour"),
     "host_memory_percent": _percent("results.max_cpu_memory_gb", "hardware.ram_gb_allocated"),
     "gpu_memory_percent": _percent("results.max_gpu_memory_gb", "hardware.gpu_vram_gb"),
-    "model_switch_s": lambda record: _stage(record, "model_switch", "duration_s"),
+    "model_switch_s": lambda record: _stage(record, SWITCH, "duration_s"),
     "quality_score": _at("quality.quality_score"),
     "error_rate": _at("results.error_rate"),
     "cpu_utilization_percent": _cpu_percent,
+    "cpu_over_95_percent_longest_s": _at("results.cpu_over_95_percent_longest_s"),
     "gpu_utilization_percent": _at("results.avg_gpu_utilization_percent"),
 }
 

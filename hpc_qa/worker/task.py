@@ -24,7 +24,7 @@ from hpc_qa.documents.cache import DocumentCache
 from hpc_qa.errors import ConfigError, ExitCode, HpcQaError, ServerError
 from hpc_qa.manifest import Entry, entry_from
 from hpc_qa.processes import killed_for_memory
-from hpc_qa.serving.gpu_samples import held_gpus
+from hpc_qa.serving.gpu_samples import held_gpus, held_kinds
 from hpc_qa.slurm.environment import inside_slurm, job_identity, node_name
 from hpc_qa.store.files import HeldFolder, exists, read_jsonl, write_json_once
 from hpc_qa.store.merge import commit_shard, merge_shard
@@ -34,7 +34,7 @@ from hpc_qa.units import iso, parse_clock, utc_now
 from hpc_qa.worker.again import check_attempts, continue_later
 from hpc_qa.worker.chunk_source import PlannedChoice
 from hpc_qa.worker.parent import end_with_parent
-from hpc_qa.worker.sampling import sampling
+from hpc_qa.worker.sampling import sampling, use_of
 from hpc_qa.worker.scratch import remove_abandoned
 from hpc_qa.worker.serve import Attempt, serve_documents
 from hpc_qa.worker.settle import Settled, settle
@@ -131,7 +131,11 @@ def run_task(run: RunDirectory, shard: ShardDirectory, stopping: Stopping) -> Ex
     _log_to(attempt)
     _write_identity(attempt)
     stages = Stages(attempt.stages)
-    with sampling(attempt, lambda: stages.current, lambda: held_gpus(config.vllm, config.gpus_per_node)):
+    held = config.vllm, config.gpus_per_node
+    with sampling(
+        attempt, lambda: stages.current, lambda: held_gpus(*held), kinds=lambda: held_kinds(*held),
+        use=use_of(config.vllm),
+    ):  # fmt: skip
         check_attempts(shard, attempt, config.slurm)
         stages.begin("setup")
         merged = merge_shard(shard)

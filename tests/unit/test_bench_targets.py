@@ -15,7 +15,8 @@ from tests.made_runs import planned_run
 GOOD = {
     "id": "good", "hardware": {"ram_gb_allocated": 100, "gpu_vram_gb": 80},
     "results": {"throughput_pdfs_per_hour": 25, "max_cpu_memory_gb": 90, "max_gpu_memory_gb": 72, "error_rate": 0.01,
-                "avg_gpu_utilization_percent": 70, "cpu_efficiency_percent": 75},
+                "avg_gpu_utilization_percent": 70, "cpu_efficiency_percent": 75,
+                "cpu_over_95_percent_longest_s": 30},
     "quality": {"quality_score": 0.742}, "stages": [{"name": "model_switch", "duration_s": 4}],
 }  # fmt: skip
 
@@ -42,6 +43,7 @@ def test_a_record_that_reaches_all_of_it_is_met(tmp_path):
         ("medicaid", {"avg_gpu_utilization_percent": 95}, "gpu_utilization_percent", "met"),
         ("ran", {"avg_gpu_utilization_percent": 95}, "gpu_utilization_percent", "critical"),
         ("ran", {"avg_gpu_utilization_percent": 19}, "gpu_utilization_percent", "critical"),
+        ("medicaid", {"cpu_over_95_percent_longest_s": 301}, "cpu_over_95_percent_longest_s", "critical"),
         ("medicaid", {"error_rate": None}, "error_rate", "no data"),
     ],
 )

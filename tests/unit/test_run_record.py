@@ -9,10 +9,13 @@ import yaml
 from hpc_qa.bench.record_file import keep, read_records
 from hpc_qa.bench.record_ids import id_of, ids_of
 from hpc_qa.bench.run_record import record_of
+from hpc_qa.campaign.sync import sync_runs
 from hpc_qa.cli.main import run as hpc_qa
 from hpc_qa.errors import ConfigError
+from hpc_qa.store.merge import commit_shard
 from hpc_qa.store.run_directory import RunDirectory
 from tests.made_campaign import GPUS, STARTUP_S, Campaign
+from tests.made_runs import CREATED_AT, attempt, leave_traces, planned_run, whole
 
 
 @pytest.fixture
@@ -113,3 +116,29 @@ def test_a_record_of_another_run_is_never_replaced(campaign):
     with pytest.raises(ConfigError, match=f"is the record of {runs[0].run_id}"):
         keep(made[1], campaign.project / "records", replace=True)
     assert read_records([path]).records == [made[0]]
+
+
+def test_the_memory_of_a_gpu_is_that_of_the_newest_attempt_which_saw_its_own(campaign):
+    run = RunDirectory(sorted((campaign.project / "runs").iterdir())[1])
+    assert record_of(run, campaign.project).hardware.gpu_vram_gb is None
+    for made in run.shard(0).attempts():
+        device = {"id": "GPU-a", "name": "NVIDIA A100-SXM4-80GB", "memory_bytes": 85_899_345_920}
+        made.samples_json.write_text(json.dumps({"devices": [device, {"id": "GPU-b"}]}))
+    found = record_of(run, campaign.project).hardware
+    assert (found.gpu_vram_gb, found.gpu_model) == (85.9, "NVIDIA A100-SXM4-80GB")
+
+
+@pytest.mark.parametrize("foreign", [True, False])
+def test_of_a_server_of_somebody_else_memory_cpu_and_bottleneck_are_null(tmp_path, foreign):
+    vllm = {"attach": "their.sock", "attach_pid": None if foreign else 1}
+    run = planned_run(tmp_path, [["a"]], hardware={"cpu_cores": 4}, vllm=vllm)
+    made = attempt(run.shard(0), whole("a"))
+    leave_traces(made)
+    stage = {"stage": "serving", "start": CREATED_AT, "end": CREATED_AT.replace("05.000", "08.000")}
+    made.stages.write_text(json.dumps(stage) + "\n")
+    assert commit_shard(run.shard(0), made.name, ["a"])
+    sync_runs(tmp_path, [run])
+    found = record_of(run, tmp_path)
+    (serving,) = (stage for stage in found.stages if stage.name == "serving")
+    figures = found.results.max_cpu_memory_gb, found.results.avg_cpu_memory_gb, serving.cpu_percent
+    assert [figure is None for figure in (*figures, serving.bottleneck)] == [foreign] * 4

@@ -69,6 +69,21 @@ def test_the_resource_that_was_short_is_named_where_it_is_known(stage, use, kv, 
     assert bottleneck(stage, use, kv) == said
 
 
+@pytest.mark.parametrize(
+    ("busy", "longest"),
+    [([4, 4, 4, 1, 4, 4], 3.0), ([1, 1], 0.0), ([3.8, 3.81, 3.9], 2.0), ([], None), ([None, None], None)],
+)
+def test_the_longest_time_with_busy_processors_has_no_break_in_it(busy, longest):
+    seconds = [0.0]
+    for one in busy:
+        seconds.append(seconds[-1] + (one or 0.0))
+    known = None not in busy
+    lines = [to_line(Sample(at, "serving", spent if known else None, 1, ())) for at, spent in enumerate(seconds)]
+    found = UseByStage()
+    found.add_attempt(lines, 4)
+    assert found.saturated_s == longest
+
+
 def test_the_time_of_a_run_is_divided_among_sizes_by_their_tokens():
     costs = [
         DocumentCost("a", size="small", tokens=1_000, judged=2, score=1.5),

@@ -163,7 +163,9 @@ def _quality(record: Record) -> str:
         ["Source Relevance", number(found.avg_relevance_score, digits=2), size],
         ["Overall Quality", number(found.avg_overall_score, digits=2), size],
     ]
-    said = [f"quality score {number(found.quality_score, digits=3)}"]
+    deviation = found.quality_score_deviation
+    spread = "" if deviation is None else f" ± {number(deviation, digits=3)} between documents"
+    said = [f"quality score {number(found.quality_score, digits=3)}{spread}"]
     rate = found.overall_acceptance_rate
     if rate is not None:
         bounds = wilson(rate, found.sample_size, LEVEL_95) if found.sample_size else None
