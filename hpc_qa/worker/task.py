@@ -131,9 +131,9 @@ def run_task(run: RunDirectory, shard: ShardDirectory, stopping: Stopping) -> Ex
     _log_to(attempt)
     _write_identity(attempt)
     stages = Stages(attempt.stages)
-    held = config.vllm, config.gpus_per_node
+    gpus = config.vllm, config.gpus_per_node
     with sampling(
-        attempt, lambda: stages.current, lambda: held_gpus(*held), kinds=lambda: held_kinds(*held),
+        attempt, lambda: stages.current, lambda: held_gpus(*gpus), kinds=lambda: held_kinds(*gpus),
         use=use_of(config.vllm),
     ):  # fmt: skip
         check_attempts(shard, attempt, config.slurm)
