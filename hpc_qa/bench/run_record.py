@@ -144,7 +144,8 @@ def _hardware(facts: Mapping[str, Any], rows: Iterable[Mapping[str, Any]], attem
         here = facts.get("hardware", {})
         return Hardware(**{name: here.get(name) for name in Hardware.model_fields if name in here})
     last = next(reversed(list(rows)), None)
-    gpus = next((found for one in reversed(attempts) if (found := gpus_of(one.directory.samples_json))), None)
+    newest_first = sorted(attempts, key=lambda one: str(one.identity.get("started_at", "")), reverse=True)
+    gpus = next((found for one in newest_first if (found := gpus_of(one.directory.samples_json))), None)
     vram_gb = None if gpus is None else round(min(gpu.memory_bytes for gpu in gpus) / GB, 1)
     if last is None:
         return Hardware(gpu_count=facts.get("gpus_per_server"), gpu_vram_gb=vram_gb)
@@ -184,7 +185,7 @@ def _configuration(facts: Mapping[str, Any]) -> Configuration:
 def _results(found: RunFigures, rows: Sequence[Mapping[str, Any]], used: UseByStage) -> Results:
     """The figures of the run; memory as accounting has it, and of this machine as the worker sampled it.
 
-    Without rows, as of a server of somebody else, neither says what the work took: memory is null then.
+    Of a server of somebody else neither says what the work took; there are no rows then, and memory is null.
     """
     flat = found.to_json()
     peak = max((row["host_memory_peak_bytes"] or 0 for row in rows), default=0)

@@ -68,7 +68,7 @@ def _as_json(found: "Material") -> dict[str, Any]:
     return {
         "records": [record.model_dump() for record in found.records],
         "profile": found.profile,
-        "targets": [one.to_json() for one in against(found.records, found.targets)],
+        "targets": [one.to_json() for one in against(found.records, found.targets, found.profile)],
         "batches": list(_batches(found)),
         "budget": found.budget.to_json(),
         "notes": list(found.notes),

@@ -1,7 +1,7 @@
 """A sample a second of our GPUs and of our processes, from the beginning of an attempt to its last mark.
 
 A server that was there before the attempt counts where it is ours, as that of a sweep is. What one of somebody else
-uses is not known here, and our clients by themselves say nothing of what the work takes: then the host is not sampled.
+uses is not known here: then the samples are of the clients alone, and a benchmark record makes nothing of them.
 
 A thread takes them and appends them in blocks to `gpu.jsonl`; beside it lies their sum so far, `samples.json`, so that
 nobody has to read the lines again, not even of an attempt that was killed. Only this node is sampled. Samples are
@@ -71,13 +71,13 @@ def _run(
 
 
 def use_of(settings: Vllm) -> Callable[[], Use | None]:
-    """What says what the host does for an attempt with these settings: its processes, and a server of ours beside it.
+    """What says what the host does for an attempt with these settings: its processes, and a server of ours beside them.
 
-    None where the server is somebody else's, or is gone.
+    Such a server counts from now on; None once it is gone.
     """
     own = ProcessTree(os.getpid())
     if settings.attach_pid is None:
-        return (lambda: None) if settings.is_foreign else own.use
+        return own.use
     server = ProcessTree(settings.attach_pid)
     before = server.use()
 
