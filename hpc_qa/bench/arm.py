@@ -41,7 +41,9 @@ def arm_of(text: str, project: Path) -> Arm:
             found.records.append(_record_of_run(name, project))
     read = read_records(paths)
     faults = [*found.faults, *read.faults]
-    records = (*found.records, *read.records)
+    every = (*found.records, *read.records)
+    records = tuple(record for record in every if record.failure is None)
+    faults += [f"{record.id}: is no measurement, {record.failure}" for record in every if record.failure is not None]
     if not records:
         raise ConfigError(*(faults or [f"{text!r} names no record"]), hint="hpc-qa bench import FILE, or template KIND")
     return Arm(text, records, (*(f"left out: {fault}" for fault in faults), *read.warnings))

@@ -67,6 +67,7 @@ class Results(Section):
     qa_pairs_generated: Count | None = None
     qa_pairs_per_pdf: Amount | None = None
     qa_pairs_accepted: Count | None = None
+    chunks_asked: Count | None = None  # of which pairs were asked for
     avg_time_per_pdf_minutes: Amount | None = None
     throughput_pdfs_per_hour: Amount | None = None
     gpu_hours: Amount | None = None
@@ -95,6 +96,7 @@ class Scores(Section):
     avg_overall_score: Score | None = None
     overall_acceptance_rate: Share | None = None
     quality_score: Share | None = None
+    quality_score_deviation: Share | None = None  # standard deviation between the means of documents
 
 
 S = TypeVar("S", bound=Scores)
@@ -165,6 +167,7 @@ class Record(Section):
     environment: Literal["local", "cluster"] | None = None
     batch: Text | None = None
     sweep: Text | None = None  # of which it is a cell
+    failure: Text | None = None  # of a cell that could not be measured: its class and why; its figures are of a part
     commit_sha: Text | None = None
     config_file: Text | None = None
     hardware: Hardware = Hardware()

@@ -168,6 +168,7 @@ def _cells(text: str) -> Iterator[YamlFile]:
                     "max_cpu_memory_gb": _inner(row, "metrics", "system", "memory_used_gb"),
                 },
                 "quality": {"quality_score": _inner(row, "metrics", "pipeline", "quality_score_avg")},
+                "failure": ": ".join(str(row[key]) for key in ("failure", "why") if row.get(key) is not None) or None,
             }
         )
 

@@ -45,7 +45,7 @@ def sweep(
     names = {one.cell.name for one in todo}
     charged = bool(todo) and todo[0].cell.config.executor == "slurm"
     predicted = predict([cell for cell in cells if cell.name in names], project) if dry_run or charged else []
-    admission = admission_of_sweep(predicted, todo, project, fresh=not dry_run)
+    admission = admission_of_sweep(predicted, todo, state, project, fresh=not dry_run)
     refused = admission is not None and admission.refused and not over_budget
     if dry_run:
         _print_cells(asked, cells, predicted, todo, admission, as_json=as_json)
@@ -134,15 +134,16 @@ def _report(asked: "Sweep", cells: "Sequence[Cell]", state: "SweepState", projec
         say(f"note: {fault}", err=True)
     result = SweepResult(asked, cells, outcomes, {record.id: record for record in found.records})
     files = result.write(state.folder)
-    left = len(cells) * asked.repeats - sum(one.state in ("done", "failed") for one in outcomes)
+    left = len(cells) * asked.repeats - sum(not one.is_left for one in outcomes)
     if as_json:
-        print_json({"sweep": asked.name, "cells": result.rows(), "optimal": result.optimal(), "left": left,
+        print_json({"sweep": asked.name, "cells": result.rows(), "optimal": result.optimal(),
+                    "winner": result.winner(), "left": left,
                     "files": [str(path) for path in files]})  # fmt: skip
     else:
         _print_result(result, outcomes)
         for path in files:
             say(str(path))
-    failed = sum(one.state == "failed" for one in outcomes)
+    failed = sum(one.state == "failed" and not one.is_left for one in outcomes)
     if failed or left:
         say(f"{failed} runs failed, {left} are left; --retry-failed measures what failed again", err=True)
     return ExitCode.INCOMPLETE if failed or left else ExitCode.DONE
@@ -165,6 +166,8 @@ def _print_result(result: "SweepResult", outcomes: "Sequence[Any]") -> None:
     for one in outcomes:
         if one.state == "failed":
             say(f"failed     {one.cell} ({one.repeat}): {one.failure}: {one.why}")
+        elif one.state == "running":
+            say(f"running    {one.cell} ({one.repeat}): {one.run}")
     for line in result.optimal():
         say(line)
     seconds = sum(one.seconds or 0.0 for one in outcomes)
