@@ -1,5 +1,6 @@
 """One side of a comparison: the records of runs that should be alike."""
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,16 @@ class Arm:
     def known(self, key: str) -> list[float]:
         """The values of a key in the records that have one."""
         return [value for record in self.records if (value := record.value(key)) is not None]
+
+
+def change_percent(before: float | None, after: float | None) -> float | None:
+    """By how much a figure has changed, of what it was; None of nothing, and where that is no number any more.
+
+    >>> change_percent(20, 18), change_percent(0, 18)
+    (-10.0, None)
+    """
+    change = (after - before) / before * 100 if before and after is not None else None
+    return change if change is not None and math.isfinite(change) else None
 
 
 def arm_of(text: str, project: Path) -> Arm:

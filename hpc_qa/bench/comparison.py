@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from hpc_qa.bench.arm import Arm
+from hpc_qa.bench.arm import Arm, change_percent
 from hpc_qa.bench.record import Configuration, Results, Scores
 
 KEYS = (
@@ -72,7 +72,7 @@ def _row(key: str, first: Arm, second: Arm) -> dict[str, Any] | None:
     if not any(values):
         return None
     a, b = (math.fsum(known) / len(known) if known else None for known in values)
-    change = (b - a) / a * 100 if a and b is not None else None
+    change = change_percent(a, b)
     return {
         "name": key.partition(".")[2], "a": a, "b": b, "n_a": len(values[0]), "n_b": len(values[1]),
         "change_percent": change,

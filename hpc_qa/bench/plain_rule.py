@@ -6,7 +6,7 @@ Throughput may be down by less than 10 %, quality by less than 5 %; for memory t
 import math
 from typing import Any
 
-from hpc_qa.bench.arm import Arm
+from hpc_qa.bench.arm import Arm, change_percent
 
 PASS, FAIL, NO_DATA, NO_RULE = "PASS", "FAIL", "NO DATA", "NO RULE"
 MEMORY = ("results.max_cpu_memory_gb", "results.avg_cpu_memory_gb", "results.max_gpu_memory_gb")  # what both arms have
@@ -26,7 +26,7 @@ def plain_rule(baseline: Arm, current: Arm) -> dict[str, Any]:
 
 def _compared(key: str, baseline: Arm, current: Arm, limit_percent: float | None) -> dict[str, Any]:
     before, after = (_mean(arm.known(key)) for arm in (baseline, current))
-    change = (after - before) / before * 100 if before and after is not None else None
+    change = change_percent(before, after)
     if change is None:
         status = NO_DATA
     elif limit_percent is None:

@@ -12,8 +12,9 @@ from pydantic import ConfigDict, Field
 from hpc_qa.config import Section
 
 Text = Annotated[str, Field(min_length=1, max_length=10_000)]
-Amount = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=0)]
+LARGEST = 10**15  # of anything: what is larger is a slip, and what follows from it is no number any more
+Amount = Annotated[float, Field(ge=0, le=LARGEST)]
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Score = Annotated[float, Field(ge=1, le=5)]
@@ -232,4 +233,5 @@ def _with_score(scores: S) -> S:
 
 
 def _ratio(part: float | None, whole: float | None) -> float | None:
-    return part / whole if part is not None and whole else None
+    found = part / whole if part is not None and whole else None
+    return found if found is not None and found <= LARGEST else None
