@@ -24,6 +24,21 @@ def plain_rule(baseline: Arm, current: Arm) -> dict[str, Any]:
     return found | {"overall_assessment": next((word for word in (FAIL, PASS) if word in said), NO_DATA)}
 
 
+def in_words(found: dict[str, Any]) -> str:
+    """The assessment and the changes behind it, in one line.
+
+    >>> change = {"baseline_avg": 20.0, "current_avg": 17.0, "change_percent": -15.0, "status": "FAIL"}
+    >>> in_words({"throughput_regression": change, "overall_assessment": "FAIL"})
+    'FAIL (throughput -15.0 % FAIL)'
+    """
+    changes = {name.partition("_")[0]: one for name, one in found.items() if isinstance(one, dict)}
+    said = [
+        f"{name} " + (NO_DATA if one["change_percent"] is None else f"{one['change_percent']:+.1f} % {one['status']}")
+        for name, one in changes.items()
+    ]
+    return f"{found['overall_assessment']} ({', '.join(said)})"
+
+
 def _compared(key: str, baseline: Arm, current: Arm, limit_percent: float | None) -> dict[str, Any]:
     before, after = (_mean(arm.known(key)) for arm in (baseline, current))
     change = change_percent(before, after)
