@@ -77,15 +77,20 @@ class Cell:
         if runs < LEAST_RUNS:
             failed = f", {len(self.failures)} failed" if self.failures else ""
             return f"{runs} of {LEAST_RUNS} runs that a ranking needs{failed}"
-        chunks, needed = self.values("results.chunks_asked"), self.least_chunks()
+        chunks = self.values("results.chunks_asked")
+        needed = least_chunks(self.mean("configuration.concurrency_limit") or 0)
         if chunks and min(chunks) < needed:
             return f"{min(chunks):.0f} of {needed} chunks that a ranking needs"
         return None
 
-    def least_chunks(self) -> int:
-        """How many chunks each of its runs should have asked about."""
-        limit = self.mean("configuration.concurrency_limit") or 0
-        return max(LEAST_CHUNKS, math.ceil(ROUNDS * limit))
+
+def least_chunks(concurrency_limit: float) -> int:
+    """How many chunks a run should ask about to be ranked.
+
+    >>> least_chunks(8), least_chunks(100)
+    (24, 150)
+    """
+    return max(LEAST_CHUNKS, math.ceil(ROUNDS * concurrency_limit))
 
 
 @dataclass(frozen=True, slots=True)

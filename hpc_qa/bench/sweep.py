@@ -7,13 +7,14 @@ is put into a class (`sweep_failures.py`) and has a record that says so, and the
 
 import functools
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hpc_qa.bench.arm import FOLDER as RECORDS
 from hpc_qa.bench.grid import Cell, Measurement, Sweep
+from hpc_qa.bench.ranking import LEAST_RUNS, least_chunks
 from hpc_qa.bench.record import Record
 from hpc_qa.bench.record_file import keep
 from hpc_qa.bench.run_record import record_of
@@ -62,6 +63,24 @@ def predict(cells: Iterable[Cell], project: Path) -> list[Predicted]:
         except CellFailed as error:
             found.append(Predicted(cell, None, error.kind, error.why))
     return found
+
+
+def shortcomings(sweep: Sweep, cells: Iterable[Cell], predicted: Iterable[Predicted]) -> Iterator[str]:
+    """Why no setting could be called optimal although every cell were measured, as far as that is known before."""
+    if sweep.repeats < LEAST_RUNS:
+        yield f"repeats: {sweep.repeats}; of fewer than {LEAST_RUNS} runs of a cell no setting can be called optimal"
+    plans = {one.cell.name: one.plan for one in predicted}
+    for cell in cells:
+        chunks, needed = chunks_of(cell, plans.get(cell.name)), least_chunks(cell.config.client.concurrency_limit)
+        if chunks is not None and chunks < needed:
+            yield f"{cell.name}: {chunks:,} of {needed:,} chunks that a ranking needs"
+
+
+def chunks_of(cell: Cell, plan: RunPlan | None) -> int | None:
+    """How many chunks a run of a cell asks about at most; None where the workers find out."""
+    if plan is not None and plan.choice is not None:
+        return int(plan.choice.counts()["asked"])
+    return cell.config.documents.sample_chunks
 
 
 def left_to_do(order: Sequence[Measurement], state: SweepState, *, retry_failed: bool) -> list[Measurement]:

@@ -35,7 +35,7 @@ def sweep(
     Example: hpc-qa bench sweep configs/sweeps/demo_concurrency.yaml --dry-run
     """
     from hpc_qa.bench.grid import load_sweep, schedule
-    from hpc_qa.bench.sweep import Runner, admission_of_sweep, left_to_do, predict
+    from hpc_qa.bench.sweep import Runner, admission_of_sweep, left_to_do, predict, shortcomings
     from hpc_qa.bench.sweep_state import SweepState
     from hpc_qa.campaign.follow import printer
 
@@ -47,6 +47,8 @@ def sweep(
     predicted = predict([cell for cell in cells if cell.name in names], project) if dry_run or charged else []
     admission = admission_of_sweep(predicted, todo, state, project, fresh=not dry_run)
     refused = admission is not None and admission.refused and not over_budget
+    for note in shortcomings(asked, cells, predicted) if todo else ():
+        say(f"note: {note}", err=True)
     if dry_run:
         _print_cells(asked, cells, predicted, todo, admission, as_json=as_json)
         return ExitCode.NO if refused else ExitCode.DONE
@@ -73,8 +75,8 @@ def _print_cells(
         print_json({"sweep": asked.name, "cells": rows, "total_gpu_hours": total,
                     "admission": admission.to_json() if admission else None})  # fmt: skip
         return
-    columns = {"cell": "cell", "runs_left": "runs left", "documents": "documents", "wall_hours": "hours",
-               "gpu_hours": "GPU-hours", "failure": "would fail"}  # fmt: skip
+    columns = {"cell": "cell", "runs_left": "runs left", "documents": "documents", "chunks": "chunks",
+               "wall_hours": "hours", "gpu_hours": "GPU-hours", "failure": "would fail"}  # fmt: skip
     print_table(rows, columns)
     for row in rows:
         if row["why"]:
@@ -87,12 +89,15 @@ def _print_cells(
 
 
 def _predicted_row(cell: "Cell", runs_left: int, found: "Predicted | None") -> dict[str, Any]:
+    from hpc_qa.bench.sweep import chunks_of
+
     plan = found.plan if found else None
     return {
         "cell": cell.name,
         "settings": dict(cell.labels),
         "runs_left": runs_left,
         "documents": plan.entries.count if plan else None,
+        "chunks": chunks_of(cell, plan),
         "wall_hours": plan.wall_s.times(1 / 3600).p50 if plan else None,
         "gpu_hours": plan.gpu_hours.p50 if plan else None,
         "failure": found.failure if found else None,

@@ -85,8 +85,8 @@ def test_a_cell_with_too_few_runs_or_chunks_is_not_ranked_and_why_is_said(worse,
 
 
 def test_a_server_that_takes_more_requests_at_once_needs_more_chunks():
-    assert [cell(limit, []).least_chunks() for limit in (2, 16)] == [LEAST_CHUNKS, LEAST_CHUNKS]
-    assert cell(100, [1.0]).least_chunks() == 150
+    assert rank([cell(100, [4.0, 4.1], chunks=149), cell(10, [2.0, 2.1])]).why_not
+    assert rank([cell(100, [4.0, 4.1], chunks=150), cell(10, [2.0, 2.1])]).winner
 
 
 def test_a_lower_quality_is_left_out_where_it_is_shown_and_in_doubt_where_it_is_noise():
