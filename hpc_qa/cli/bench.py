@@ -58,10 +58,12 @@ def record(run: str, output: str | None, replace: bool, *, project: Path, as_jso
     from hpc_qa.bench.arm import FOLDER
     from hpc_qa.bench.record_file import keep
     from hpc_qa.bench.run_record import record_of
+    from hpc_qa.bench.sweep_records import still_of_cell
     from hpc_qa.store.run_directory import find
 
-    made = record_of(find(project, run), project)
-    path = keep(made, Path(output) if output else project / FOLDER, replace=replace)
+    folder = Path(output) if output else project / FOLDER
+    made = still_of_cell(record_of(find(project, run), project), folder)
+    path = keep(made, folder, replace=replace)
     if as_json:
         print_json(made.model_dump() | {"path": str(path)})
     else:
