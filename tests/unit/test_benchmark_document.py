@@ -53,7 +53,8 @@ def section(text: str, title: str) -> str:
 CHAPTERS = [
     "Benchmark Targets", "Recording Guidelines", "Local Environment Benchmarks", "Campus Cluster Benchmarks",
     "Cumulative Totals (All Batches)", "Performance Comparison", "Optimization Insights", "GPU Hour Projections",
-    "Cost Estimates", "Lessons Learned", "Quality-Performance Trade-offs", "Outstanding Questions", "Next Steps",
+    "Cost Estimates", "Benchmark Templates", "Lessons Learned",
+    "Quality-Performance Trade-offs", "Outstanding Questions", "Next Steps",
 ]  # fmt: skip
 
 
@@ -74,6 +75,39 @@ def test_a_batch_with_a_record_is_filled_and_one_without_says_after_what_it_will
     local = section(text, "Local test 1: initial validation")
     assert "| Avg time per PDF | 8.70 minutes |" in local
     assert "accepted 95.0 % (" in local
+
+
+def test_what_a_record_says_stands_in_the_document(tmp_path):
+    record = {
+        "id": "r", "environment": "cluster", "batch": "batch_50", "commit_sha": "abc",
+        "model": {"name": "m", "revision": "r1", "serving": "vllm 1", "tensor_parallel": 4},
+        "dataset": {"pdfs_processed": 50, "markdown_size_mb": 45}, "hardware": {"gpu_count": 4, "cpu_cores": 8},
+        "configuration": {"chunk_size": 1500, "temperature": 0.25},
+        "results": {
+            "total_time_minutes": 60, "gpu_hours": 4, "startup_s": 99, "tokens_per_s": 1234, "avg_cpu_memory_gb": 32,
+            "gpu_hours_per_accepted_pair": 0.02, "max_gpu_memory_gb": 74,
+        },
+        "quality": {
+            "rated_by": "human", "quality_score": 0.8, "quality_score_deviation": 0.05, "sample_size": 20,
+            "judge": {"sample_size": 250, "quality_score": 0.75, "sensitivity": 0.9},
+        },
+    }  # fmt: skip
+    keep(Record.model_validate(record), tmp_path / "records")
+    (tmp_path / "project.yaml").write_text("budget: {gpu_hours: 1000, corpus_documents: 1100}\n")
+    text = document(material(tmp_path, load_project(tmp_path)), Remarks())
+    batch = section(text, "Cluster test 2: batch 50")
+    for part in (
+        "m, tensor parallel 4, revision r1, served by vllm 1", "50, 45.0 MB of Markdown", "temperature 0.25",
+        "| Start-up | 99.0 s |", "| Tokens per second | 1,234.0 |", "| GPU-hours per accepted pair | 0.02 hours |",
+        "quality score 0.800 ± 0.050 between documents",
+        "The judge, of 250 pairs: quality score 0.750; sensitivity 0.900.",
+    ):  # fmt: skip
+        assert part in batch, part
+    assert "| Memory usage (CPU) | GB | how much memory to ask for | no data | 32.0 on average |" in text
+    assert "- [x] Memory usage: host 32.0 GB on average, of a GPU 74.0 GB" in text
+    # of a run that the ledger does not know there is the plain rule alone
+    assert "**Projected Total**: 96.8 GPU-hours for 1,100 PDFs, within the budget of 1,000.0." in text
+    assert "hpc-qa bench import" in section(text, "Benchmark Templates")
 
 
 def test_a_batch_is_held_against_the_one_before_and_the_gate_says_go_or_not(campaign):
@@ -127,7 +161,7 @@ def test_stages_bottlenecks_and_slow_documents_are_named_with_the_resource(campa
     assert re.search(r"\| generation \| doc-\d+ \| 1.50 \| [\d,]+ tokens in chunks: 1", text)
 
 
-def cell(number: int, concurrency: int, minutes: float, accepted: int, score: float) -> Record:
+def cell(number: str, concurrency: int, minutes: float, accepted: int, score: float) -> Record:
     return Record.model_validate(
         {
             "id": f"cell_{number}", "sweep": "concurrency", "environment": "cluster",
@@ -139,19 +173,24 @@ def cell(number: int, concurrency: int, minutes: float, accepted: int, score: fl
     )  # fmt: skip
 
 
-def test_the_optimal_setting_of_a_sweep_is_the_cheapest_with_the_quality_held(tmp_path):
+def test_the_optimal_setting_of_a_sweep_is_the_cheapest_with_the_quality_held_and_failures_are_listed(tmp_path):
     for number, figures in enumerate(
         [(10, 30, 50, 0.8), (20, 20, 50, 0.8), (50, 19.9, 50, 0.79), (100, 10, 50, 0.5)], 1
     ):
-        keep(cell(number, *figures), tmp_path / "records")
+        for repeat in "ab":
+            keep(cell(f"{number}{repeat}", *figures), tmp_path / "records")
+    failed = cell("5a", 200, 3, 1, 0.1).model_copy(update={"failure": "out of memory: 96 GB | of 80"})
+    keep(failed, tmp_path / "records")
     text = document(material(tmp_path, load_project(tmp_path)), Remarks())
     found = section(text, "Experiment: concurrency")
     assert "**Optimal Setting**: concurrency_limit 50" in found
     assert "A tie, within 2 %: concurrency_limit 20" in found
     assert "as quality is lower or not known: concurrency_limit 100" in found
-    assert re.search(r"\| 10 \| .* \| baseline \|", found)
+    assert re.search(r"\| 10 \| .* \| 2 \|  \| baseline \|", found)
+    assert re.search(r"\| 200 \| not known \| .* \| 0 \| 1 \|", found)
+    assert r"- failed: concurrency_limit 200: out of memory: 96 GB \| of 80" in found
     tuned = section(text, "Concurrency Tuning")
-    assert "**Initial**: concurrency_limit 10 (cell_1)" in tuned
+    assert "**Initial**: concurrency_limit 10 (cell_1a, cell_1b)" in tuned
 
 
 def test_strategies_compare_the_two_runs_that_the_project_names(campaign):

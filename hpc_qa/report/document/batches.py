@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hpc_qa.bench.effect import wilson
-from hpc_qa.bench.record import Configuration, Record
+from hpc_qa.bench.record import Configuration, JudgeScores, Record, Scores
 from hpc_qa.budget import gates
 from hpc_qa.budget.forecast import NAIVE_OVERHEAD
 from hpc_qa.budget.gates import Criterion, Previous
@@ -105,15 +105,28 @@ def _configuration(record: Record, material: Material) -> Iterator[tuple[str, st
         yield "Job ID(s)", words(", ".join(record.job_ids) or None)
     yield "Config", words(record.config_file)
     yield "Commit", words(record.commit_sha)
-    yield "Model", f"{words(record.model.name)}, tensor parallel {number(record.model.tensor_parallel)}"
-    settings = {name: getattr(record.configuration, name) for name in Configuration.model_fields}
-    yield "Settings", ", ".join(f"{name} {number(value)}" for name, value in settings.items())
+    model = record.model
+    version = f", revision {words(model.revision)}" if model.revision else ""
+    served = f", served by {words(model.serving)}" if model.serving else ""
+    yield "Model", f"{words(model.name)}, tensor parallel {number(model.tensor_parallel)}{version}{served}"
+    yield "Settings", ", ".join(_settings(record))
     if record.environment == CLUSTER:
         yield "Node", words(record.hardware.node_list)
     yield "Hardware", hardware(record)
-    yield "PDFs processed", number(record.dataset.pdfs_processed)
+    size = record.dataset.markdown_size_mb
+    markdown = f", {number(size, 'MB')} of Markdown" if size is not None else ""
+    yield "PDFs processed", number(record.dataset.pdfs_processed) + markdown
     yield "Manifest", words(record.dataset.manifest)
     yield "Recording", recorded(record, material)
+
+
+def _settings(record: Record) -> Iterator[str]:
+    """The three of every record, then the others that are known."""
+    for name, value in record.configuration.model_dump().items():
+        if name in Configuration.model_fields:
+            yield f"{name} {number(value)}"
+        elif value is not None:
+            yield f"{name} {words(value)}"
 
 
 def time(minutes: float | None) -> str:
@@ -144,6 +157,9 @@ def _results(record: Record, pairs: str, material: Material) -> Iterator[list[st
     yield ["CPU memory (max)", number(found.max_cpu_memory_gb, "GB"), ""]
     yield ["GPU-hours per PDF", number(found.gpu_hours_per_pdf, "hours"), ""]
     yield ["Total GPU-hours", number(found.gpu_hours, "hours"), "allocated, all attempts"]
+    yield ["GPU-hours per accepted pair", number(found.gpu_hours_per_accepted_pair, "hours"), ""]
+    yield ["Start-up", number(found.startup_s, "s"), "median over attempts, to the first request"]
+    yield ["Tokens per second", number(found.tokens_per_s), "computed, of one server while it served"]
     yield ["Job efficiency", number(found.job_efficiency_percent, "%"), "CPU efficiency, as seff has it"]
     yield ["Memory efficiency", number(found.memory_efficiency_percent, "%"), "as seff has it"]
     yield ["Error rate", percent(found.error_rate), _target(material, "error_rate")]
@@ -163,7 +179,7 @@ def _quality(record: Record) -> str:
         ["Source Relevance", number(found.avg_relevance_score, digits=2), size],
         ["Overall Quality", number(found.avg_overall_score, digits=2), size],
     ]
-    said = [f"quality score {number(found.quality_score, digits=3)}"]
+    said = [f"quality score {number(found.quality_score, digits=3)}{_spread(found)}"]
     rate = found.overall_acceptance_rate
     if rate is not None:
         bounds = wilson(rate, found.sample_size, LEVEL_95) if found.sample_size else None
@@ -172,7 +188,23 @@ def _quality(record: Record) -> str:
     if found.ok is not None:
         said.append("found good" if found.ok else "found not good")
     who = f"Rated by: {found.rated_by or 'not said'}; {'; '.join(said)}.\n"
-    return table(["Metric", "Score (1-5)", "Sample size"], rows) + f"\n{who}"
+    beside = _judge(found.judge) if found.judge is not None else ""
+    return table(["Metric", "Score (1-5)", "Sample size"], rows) + f"\n{who}{beside}"
+
+
+def _spread(found: Scores) -> str:
+    between = found.quality_score_deviation
+    return "" if between is None else f" ± {number(between, digits=3)} between documents"
+
+
+def _judge(found: JudgeScores) -> str:
+    """What the judge says, where people rated, and what controls say of the judge."""
+    known = {
+        "quality score": found.quality_score, "sensitivity": found.sensitivity, "specificity": found.specificity,
+        "acceptance rate corrected by controls": found.corrected_acceptance_rate,
+    }  # fmt: skip
+    said = "; ".join(f"{name} {number(value, digits=3)}" for name, value in known.items() if value is not None)
+    return f"The judge, of {number(found.sample_size)} pairs: {said or 'not known'}.\n"
 
 
 def _issues(record: Record) -> str:

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from hpc_qa.bench.templates import TEMPLATES
 from hpc_qa.report.document.batches import EXPECTED, benchmarks
 from hpc_qa.report.document.costs import costs
 from hpc_qa.report.document.environments import comparison
@@ -42,6 +43,7 @@ def document(material: Material, remarks: Remarks) -> str:
         insights(material, remarks),
         projections(material),
         costs(material),
+        _templates(),
         _by_hand(
             "Lessons Learned",
             "lessons",
@@ -71,6 +73,18 @@ def document(material: Material, remarks: Remarks) -> str:
 
 def _by_hand(title: str, key: str, prompt: str, remarks: Remarks) -> str:
     return chapter(title, remarks.place(key, prompt))
+
+
+def _templates() -> str:
+    """The two short forms, for runs that this program did not make."""
+    return chapter(
+        "Benchmark Templates",
+        "For runs that were made otherwise; `hpc-qa bench import FILE` reads them once they are filled in.\n",
+        *(
+            chapter(f"{kind.capitalize()}", f"```yaml\n{TEMPLATES[kind]()}```\n", level=3)
+            for kind in ("quick", "detailed")
+        ),
+    )
 
 
 def _head(material: Material) -> str:

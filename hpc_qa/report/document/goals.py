@@ -43,7 +43,12 @@ def targets(material: Material, remarks: Remarks) -> str:
 
 
 def _value(record: Record | None, key: str) -> str:
-    return NO_DATA if record is None else number(record.value(key))
+    if record is None:
+        return NO_DATA
+    peak, mean = "results.max_cpu_memory_gb", record.results.avg_cpu_memory_gb
+    if key == peak and record.value(peak) is None and mean is not None:
+        return f"{number(mean)} on average"
+    return number(record.value(key))
 
 
 def _reached(material: Material, newest: Iterable[Record | None]) -> Iterator[str]:
@@ -145,9 +150,11 @@ def _during(record: Record) -> Iterator[tuple[str, bool, str]]:
         no_gpu or used is not None,
         seen if no_gpu or used is not None else "no samples",
     )
-    known = found.max_cpu_memory_gb is not None and (no_gpu or found.max_gpu_memory_gb is not None)
+    peak, mean = found.max_cpu_memory_gb, found.avg_cpu_memory_gb
+    known = (peak is not None or mean is not None) and (no_gpu or found.max_gpu_memory_gb is not None)
+    host = f"{number(mean, 'GB')} on average" if peak is None and mean is not None else f"at most {number(peak, 'GB')}"
     gpu = "" if no_gpu else f", of a GPU {number(found.max_gpu_memory_gb, 'GB')}"
-    yield "Memory usage", known, f"host at most {number(found.max_cpu_memory_gb, 'GB')}{gpu}"
+    yield "Memory usage", known, f"host {host}{gpu}"
     minutes = found.total_time_minutes
     yield "Processing timestamps", minutes is not None, f"total time {number(minutes, 'minutes')}"
     rate = found.error_rate
