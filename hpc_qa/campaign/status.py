@@ -18,8 +18,8 @@ from hpc_qa.campaign.cluster import ClusterView, look
 from hpc_qa.campaign.conversion import ConversionStatus, open_jobs, status_of
 from hpc_qa.errors import StoreError
 from hpc_qa.store.commits import read_commit, seems_damaged
-from hpc_qa.store.merge import counts_of
-from hpc_qa.store.run_directory import RunDirectory, ShardDirectory, list_runs
+from hpc_qa.store.merge import Tally, tally_of
+from hpc_qa.store.run_directory import RunDirectory, list_runs
 from hpc_qa.units import utc_now
 
 PACE_AFTER_S = 60.0
@@ -172,9 +172,8 @@ def _shard_status(
     state, detail = "damaged" if damaged else "done", None
     if not damaged and read_commit(shard) is None:
         state, detail = cluster.state_of(str(task["job_id"])) if cluster and task else (_live_state(last, task), None)
-    counts, pairs, accepted = (Counter[str](), 0, 0) if damaged else _produced(shard)  # what is left, verify says
+    found = Tally(Counter(), Counter(), 0, 0) if damaged else tally_of(shard, documents)  # what is left, verify says
     elapsed = _elapsed_s(attempts, running=state == "running")
-    finished = counts.total()
     progress = last.progress if last is not None and _is_current(last, state, cluster) else {}
     return ShardStatus(
         shard=index,
@@ -183,12 +182,12 @@ def _shard_status(
         stage=progress.get("stage"),
         phase=progress.get("phase"),
         documents=len(documents),
-        ok=counts["ok"],
-        failed=counts["failed"],
-        skipped=counts["skipped"],
-        left=len(documents) - finished,
-        pairs=pairs,
-        accepted=accepted,
+        ok=found.documents["ok"],
+        failed=found.documents["failed"],
+        skipped=found.documents["skipped"],
+        left=len(documents) - found.documents.total(),
+        pairs=found.pairs,
+        accepted=found.accepted,
         tokens_per_s=_tokens_per_s(attempts),
         gpu_hours=None if gpus is None else gpus * elapsed / 3600,
         elapsed_s=elapsed if attempts else None,
@@ -196,12 +195,6 @@ def _shard_status(
         attempts=len(attempts),
         job_id=str(task["job_id"]) if task else None,
     )
-
-
-def _produced(shard: ShardDirectory) -> tuple[Counter[str], int, int]:
-    """Documents by terminal state, pairs and accepted pairs: from the commit when there is one, else counted."""
-    counts = counts_of(shard)
-    return Counter(counts["documents"]), int(counts["pairs"]), int(counts["accepted"])
 
 
 def _is_current(last: Attempt, state: str, cluster: ClusterView | None) -> bool:

@@ -20,7 +20,7 @@ from hpc_qa.store.files import read_json, read_jsonl
 from hpc_qa.store.merge import Merged, merge_shard
 from hpc_qa.store.records import TERMINAL_STATES
 from hpc_qa.store.redaction import may_be, redactions
-from hpc_qa.store.revocation import REASON, described, tombstones
+from hpc_qa.store.revocation import described, tombstones
 from hpc_qa.store.run_directory import RunDirectory, ShardDirectory
 from hpc_qa.store.segments import Batch, read_segment
 
@@ -210,7 +210,7 @@ def _check_shard(found: Verification, shard: ShardDirectory, documents: list[str
     merged = merge_shard(shard, lambda batch: _check_batch(found, shard, batch, ours), digest=True)
     found.recomputed += merged.recomputed
     found.doubles += merged.doubles
-    _count_documents(found, merged, documents)
+    _count(found, merged, documents)
     found.damage += [f"{_name(shard)}: {fault}" for fault in record_faults(chunks, merged)]
     left = [doc_id for doc_id in documents if doc_id not in merged.done]
     if merged.commit:
@@ -230,19 +230,13 @@ def _check_shard(found: Verification, shard: ShardDirectory, documents: list[str
         found.uncommitted.append(shard.index)
 
 
-def _count_documents(found: Verification, merged: Merged, documents: list[str]) -> None:
-    """Count the terminal states; a revoked document is skipped, whatever it was before."""
-    found.documents.update(merged.counts.documents)
-    found.reasons.update(merged.counts.reasons)
-    for doc_id in sorted(merged.revoked.intersection(documents)):
-        before = merged.documents.get(doc_id)
-        if before is not None and doc_id not in merged.unproven:
-            found.documents[before["state"]] -= 1
-            if before["state"] != "ok":
-                found.reasons[f"{before['state']}: {before['reason']}"] -= 1
-        found.documents["skipped"] += 1
-        found.reasons[f"skipped: {REASON}"] += 1
-    found.reasons = +found.reasons
+def _count(found: Verification, merged: Merged, documents: list[str]) -> None:
+    """Count what stands, as `status` does; of a revoked document nothing may."""
+    tally = merged.tally(documents)
+    found.documents.update(tally.documents)
+    found.reasons.update(tally.reasons)
+    found.pairs += tally.pairs
+    found.accepted += tally.accepted
     found.damage += [
         f"{_name(merged.shard)}: {doc_id} was revoked and its text is still there; hpc-qa revoke {doc_id} removes it"
         for doc_id in sorted(merged.unredacted)
@@ -256,8 +250,6 @@ def _check_batch(found: Verification, shard: ShardDirectory, batch: Batch, docum
     pairs = [record for record in batch.records if record["kind"] == "pair"]
     controls = [record for record in batch.records if record["kind"] == "control"]
     found.records += len(batch.records)
-    found.pairs += len(pairs)
-    found.accepted += sum(bool(pair["accepted"]) for pair in pairs)
     for record in batch.records:
         if record["doc_id"] not in documents:
             found.damage.append(f"{where}: {record['doc_id']} is not a document of this shard")
