@@ -71,7 +71,7 @@ def test_a_batch_is_held_against_the_newest_run_of_the_batch_before_it(tmp_path,
     assert (code, said["verdict"], said["previous"]) == (4, "no-go", before.run_id)
     assert {name: one["verdict"] for name, one in said["criteria"].items()} == {
         "complete": "go", "issues": "go", "error_rate": "go", "avg_time_per_pdf_minutes": "no-go", "startup_s": "go",
-        "tokens_per_s": "no-go", "gpu_hours_per_pdf": "go", "quality_score": "go", "gpu_hours_projected": "go",
+        "tokens_per_s": "no-go", "gpu_hours_per_pdf": "go", "quality_score": "go", "gpu_hours_projected": "not asked",
     }  # fmt: skip
     assert said["criteria"]["avg_time_per_pdf_minutes"]["why"] == "+16.7 % against batch_50 (0.2)"
     assert hpc_qa(["--project", str(tmp_path), "gate", "latest"]) == 4

@@ -213,6 +213,8 @@ def _scaling(record: Record, material: Material) -> str:
     before = material.before(record)
     if before is None:
         return ""
+    if differs := _differs(record, before):
+        return _titled("Scaling analysis", f"Not compared: {words(before.batch or before.id)} had another {differs}.\n")
     found = {one.name: one for one in scaling(record, before)}
     time_, quality = found.pop("avg_time_per_pdf_minutes"), found.pop("quality_score")
     rows = [_answer("Time per PDF stable?", time_), _answer("Quality maintained?", quality)]
@@ -259,12 +261,16 @@ def _go(record: Record, material: Material) -> str:
         return _titled("Go / no-go", f"_The gate cannot be read: {words(found)}_\n")
     criteria = found.criteria if isinstance(found, GateReport) else _from_record(record, material)
     items = "".join(
-        f"- [{'x' if one.verdict == gates.GO else ' '}] {one.name}: {one.verdict}, {shown(one.value)}; "
-        f"{words(one.why)} (asked: {words(one.limit)})\n"
+        f"- {_tick(one)}{one.name}: {one.verdict}, {shown(one.value)}; {words(one.why)} (asked: {words(one.limit)})\n"
         for one in criteria
     )
     source = "" if isinstance(found, GateReport) else " (from the record alone: the run is not here)"
     return _titled(f"Go / no-go: {gates.verdict(criteria)}{source}", items)
+
+
+def _tick(one: Criterion) -> str:
+    """The box before a criterion; none where nothing was asked."""
+    return "" if one.verdict == gates.NOT_ASKED else "[x] " if one.verdict == gates.GO else "[ ] "
 
 
 def _from_record(record: Record, material: Material) -> list[Criterion]:
