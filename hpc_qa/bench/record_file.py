@@ -16,6 +16,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from hpc_qa.bench.record import Record, completed
+from hpc_qa.bench.templates import IDS
 from hpc_qa.config_file import faults_of, located
 from hpc_qa.errors import ConfigError
 from hpc_qa.store.files import list_folder, make_folder_if_missing, write_once
@@ -23,6 +24,7 @@ from hpc_qa.strict_yaml import Fault, KeyPath, YamlFile, dotted, parse, read_tex
 
 ENDINGS = (".yaml", ".yml", ".json")
 WRAPPER = "benchmark_run"
+MEASURED = ("dataset", "results", "quality", "by_size_class", "stages")  # sections of a record
 CELL = "cell"  # marks what comes out of a list of cells: its sweep is called like its file
 # the keys of the short templates, and where they stand in a record
 QUICK = {
@@ -119,11 +121,27 @@ def _records_of(path: Path, found: Records) -> Iterator[Record]:
         for key in _take_unknown(Record, shaped.data):
             found.warnings.append(located(path, shaped.lines.get(key), f"{dotted(key)} is no key of a record"))
         faults = faults_of(Record, shaped.data, path, shaped, {})
+        if shaped.data["id"] in IDS:
+            faults.append(located(path, shaped.lines.get(("id",)), _of_template(shaped.data)))
         for new, old in reversed(written.items()):
             faults = [re.sub(rf": {re.escape(new)}(?=[ .\[])", f": {old}", fault, count=1) for fault in faults]
         found.faults += faults
         if not faults:
             yield completed(Record.model_validate(shaped.data))
+
+
+def _of_template(data: dict[str, Any]) -> str:
+    """What a record lacks whose id is still that of the template."""
+    measured = any(_says_something(data.get(section)) for section in MEASURED)
+    lacks = "" if measured else ", and fill in what was measured: PDFs, time, pairs, GPU-hours"
+    return f"id: {data['id']} is the template's; write one of your own, such as test_2026-01-31_1{lacks}"
+
+
+def _says_something(value: object) -> bool:
+    """Whether anything below a key is more than null."""
+    if isinstance(value, dict):
+        return any(map(_says_something, value.values()))
+    return any(map(_says_something, value)) if isinstance(value, list) else value is not None
 
 
 def _documents(text: str) -> Iterator[YamlFile]:

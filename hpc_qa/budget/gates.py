@@ -1,7 +1,7 @@
 """Go or no-go to the next batch: each criterion with its number, its limit in words, and why.
 
-Pure: figures in, criteria out. A figure that was not measured leaves its criterion undecided, and never says go; one that
-nothing is asked of is `not asked`. A first batch has nothing to be compared with, and that holds nothing up.
+Pure: figures in, criteria out. A figure that was not measured leaves its criterion undecided and never says go; where
+nothing is asked it is `not asked`. A first batch has nothing to be compared with, and that holds nothing up.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -11,7 +11,7 @@ from hpc_qa.bench.targets import against
 from hpc_qa.report.cells import number, text, visible
 from hpc_qa.report.document.goals import KEY_METRICS
 from hpc_qa.report.document.material import Material
-from hpc_qa.report.document.usage import together, usage_rows
+from hpc_qa.report.document.usage import differences, together, usage_rows
 from hpc_qa.report.page import Figure
 from hpc_qa.report.performance.files import charts
 from hpc_qa.report.replaced import replace_file
@@ -62,6 +62,8 @@ def _summary(material: Material) -> Iterator[Markup]:
     if limit is not None:
         said = Markup("{} of {} GPU-hours are used; the forecast says: {}.")
         yield said.format(number(used), number(limit), material.budget.status)
+    for sentence in differences(material).values():
+        yield text(f"{sentence}.")
 
 
 def _figures(material: Material) -> Iterator[Figure]:
