@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpc_qa.errors import ExitCode
-from hpc_qa.units import number
+from hpc_qa.units import number, plural
 
 if TYPE_CHECKING:
     from hpc_qa.budget.forecast import Forecast
@@ -119,7 +119,7 @@ def few_errors(failed: int, documents: int) -> Criterion:
         return Criterion("error_rate", None, limit, UNDECIDED, "there is no document")
     rate = failed / documents
     said = GO if rate < ERRORS_GO else NO_GO if rate > ERRORS_NO_GO else UNDECIDED
-    why = f"{failed:,} of {documents:,} documents failed"
+    why = f"{failed:,} of {plural(documents, 'document')} failed"
     if said == UNDECIDED:
         why += ": look at their reasons (hpc-qa verify RUN)"
     return Criterion("error_rate", rate, limit, said, why)
@@ -136,10 +136,10 @@ def complete(*, left: int, uncommitted: int, faults: int) -> Criterion:
     """Every document in its terminal state, every shard committed, nothing damaged or double."""
     limit = "every shard committed, nothing damaged"
     if faults:
-        why = f"{faults:,} things are damaged or double: hpc-qa verify RUN"
+        why = f"{plural(faults, 'thing is', 'things are')} damaged or double: hpc-qa verify RUN"
         return Criterion("complete", left, limit, NO_GO, why)
     if left or uncommitted:
-        why = f"{left:,} documents left, {uncommitted:,} shards not committed: hpc-qa resume RUN"
+        why = f"{plural(left, 'document')} left, {plural(uncommitted, 'shard')} not committed: hpc-qa resume RUN"
         return Criterion("complete", left, limit, UNDECIDED, why)
     return Criterion("complete", left, limit, GO, "no document left, nothing damaged")
 
@@ -153,14 +153,14 @@ def affordable(forecast: "Forecast | None", budget_gpu_hours: float | None) -> C
     if forecast is None:
         return Criterion(name, None, limit, UNDECIDED, "there is no forecast")
     if forecast.p05 is None or forecast.p50 is None or forecast.p95 is None:
-        interval = forecast.reason or f"nothing to say yet from {forecast.documents_done:,} documents"
+        interval = forecast.reason or f"nothing to say yet from {plural(forecast.documents_done, 'document')}"
     else:
         interval = f"{number(forecast.p05)} to {number(forecast.p95)}"
         if forecast.status == "over" and forecast.p50 > budget_gpu_hours:
             interval += f", {number(forecast.p50 - budget_gpu_hours)} over"
     why = f"{forecast.status}: {interval}"
     if forecast.more_documents_to_decide is not None:
-        why += f"; about {forecast.more_documents_to_decide:,} more documents would decide"
+        why += f"; about {plural(forecast.more_documents_to_decide, 'more document')} would decide"
     return Criterion(name, forecast.p50, limit, {"within": GO, "over": NO_GO}.get(forecast.status, UNDECIDED), why)
 
 
@@ -184,7 +184,7 @@ def every_gpu_seen(allocated: int | None, sampled: int | None, *, used_by_us: bo
     if allocated == 0:
         return Criterion(name, sampled, limit, NOT_ASKED, "no GPU was held")
     if allocated is None or sampled is None:
-        why = "what was allocated is not known" if allocated is None else f"no samples of {allocated} GPUs"
+        why = "what was allocated is not known" if allocated is None else f"no samples of {plural(allocated, 'GPU')}"
         return Criterion(name, sampled, limit, UNDECIDED, why)
     why = f"{sampled} of {allocated}"
     return Criterion(name, sampled, limit, GO if sampled >= allocated else NO_GO, why)
@@ -196,7 +196,7 @@ def endpoint_answered(completion_tokens: int, chunks_asked: int) -> Criterion:
     if not chunks_asked:
         return Criterion(name, completion_tokens, limit, UNDECIDED, "nothing was asked: take another document")
     said = GO if completion_tokens else NO_GO
-    return Criterion(name, completion_tokens, limit, said, f"tokens written for {chunks_asked:,} chunks")
+    return Criterion(name, completion_tokens, limit, said, f"tokens written for {plural(chunks_asked, 'chunk')}")
 
 
 def no_cluster_fault(states: Mapping[str, int]) -> Criterion:

@@ -33,7 +33,7 @@ from hpc_qa.store.revocation import Revocation, Tombstone, bury, revocations, re
 from hpc_qa.store.run_directory import RunDirectory, ShardDirectory
 from hpc_qa.store.segments import decode_line
 from hpc_qa.store.trust import check_run
-from hpc_qa.units import iso, utc_now
+from hpc_qa.units import iso, plural, utc_now
 
 
 @dataclass(slots=True)
@@ -77,8 +77,12 @@ class Revoked:
         if not (self.segments or self.ratings or self.caches or self.datasets or self.failed):
             why = "it was done before" if self.known_before else "there was nothing"
             return [*lines, f"removed      nothing: {why}"]
-        counts = ((self.segments, "segments"), (self.ratings, "files of ratings"), (self.caches, "conversions"))
-        lines.append("removed      from " + ", ".join(f"{count} {what}" for count, what in counts))
+        counts = (
+            plural(self.segments, "segment"),
+            plural(self.ratings, "file of ratings", "files of ratings"),
+            plural(self.caches, "conversion"),
+        )
+        lines.append(f"removed      from {', '.join(counts)}")
         lines += [f"published    {path}, without it" for path in self.datasets]
         return lines + [f"FAILED       {what}" for what in self.failed]
 
@@ -247,6 +251,8 @@ def _publish_anew(publication: Publication, found: Revoked) -> None:
         found.failed.append(f"{path} still has it: {error}" + (f"; {error.hint}" if error.hint else ""))
         return
     if result.path is None:
-        found.failed.append(f"{path} still has it: {result.documents_left} documents of its runs are left")
+        found.failed.append(
+            f"{path} still has it: of its runs {plural(result.documents_left, 'document is', 'documents are')} left"
+        )
         return
     found.datasets.append(str(path))

@@ -20,7 +20,7 @@ from hpc_qa.errors import StoreError
 from hpc_qa.store.commits import read_commit, seems_damaged
 from hpc_qa.store.merge import Tally, tally_of
 from hpc_qa.store.run_directory import RunDirectory, list_runs
-from hpc_qa.units import utc_now
+from hpc_qa.units import plural, utc_now
 
 PACE_AFTER_S = 60.0
 PACE_AFTER_SHARE = 0.2
@@ -125,7 +125,8 @@ def _drained(run: RunDirectory) -> Iterator[str]:
         said = read_view(path)
         if {"at", "shards", "budget_gpu_hours"} <= said.keys():
             yield (
-                f"budget guard drained {len(said['shards'])} shards at {said['at']}, as they would have crossed "
+                f"budget guard drained {plural(len(said['shards']), 'shard')} at {said['at']}, as they would "
+                "have crossed "
                 f"{said['budget_gpu_hours']:,.1f} GPU-hours"
             )
 

@@ -23,6 +23,7 @@ from hpc_qa.store.redaction import may_be, redactions
 from hpc_qa.store.revocation import described, tombstones
 from hpc_qa.store.run_directory import RunDirectory, ShardDirectory
 from hpc_qa.store.segments import Batch, read_segment
+from hpc_qa.units import plural
 
 SHOWN = 20  # lines of one kind that people see; --json has them all
 
@@ -100,8 +101,8 @@ class Verification:
             f"documents    {states}, {len(self.left)} left",
             *(f"             {count} {reason}" for reason, count in sorted(self.reasons.items())),
             f"shards       {self.committed} of {self.shards} committed",
-            f"records      {self.records:,} whole; {self.pairs:,} pairs, {self.accepted:,} accepted",
-            f"recomputed   {self.recomputed:,} records; {self.torn_bytes:,} bytes of torn tails",
+            f"records      {self.records:,} whole; {plural(self.pairs, 'pair')}, {self.accepted:,} accepted",
+            f"recomputed   {plural(self.recomputed, 'record')}; {self.torn_bytes:,} bytes of torn tails",
             *_shown("damaged", self.damage),
             *_shown("double", self.doubles),
             *_shown("note", self.notes),
@@ -113,9 +114,9 @@ class Verification:
     def _verdict(self) -> str:
         if self.exit_code == ExitCode.OUTSIDE:
             faults = len(self.damage) + len(self.doubles)
-            return f"damaged: {faults} fault{'s' * (faults > 1)}; {self.remedy}"
+            return f"damaged: {plural(faults, 'fault')}; {self.remedy}"
         if self.left:
-            return f"incomplete: {len(self.left)} documents left; hpc-qa resume {self.run_id} continues"
+            return f"incomplete: {plural(len(self.left), 'document')} left; hpc-qa resume {self.run_id} continues"
         if self.exit_code == ExitCode.INCOMPLETE:
             return f"incomplete: every document is done, a commit is missing; hpc-qa resume {self.run_id} writes it"
         return "proven: every document is in one terminal state, every record is whole, nothing is double"

@@ -11,6 +11,7 @@ from hpc_qa.budget.reconciliation import NAMES
 from hpc_qa.report.cells import NOT_KNOWN, decimals, number, percent, text, total, visible
 from hpc_qa.report.drawing import NO_ATTEMPT, Report
 from hpc_qa.report.waterfall import STAGES
+from hpc_qa.units import plural
 
 Rows = Sequence[tuple[Markup, ...]]
 
@@ -67,7 +68,7 @@ def _forecast(report: Report) -> Table:
     if found.get("naive") is not None:
         about.append(f"The plain rule, documents x mean x 1.10, says {found['naive']:,.1f} GPU-hours.")
     if (more := found.get("more_documents_to_decide")) is not None:
-        about.append(f"About {more:,} more documents have to be done to decide.")
+        about.append(f"About {plural(more, 'more document has', 'more documents have')} to be done to decide.")
     if found.get("method"):
         about.append(f"Method: {found['method']}.")
     return Table(
@@ -195,7 +196,7 @@ def _three_numbers(report: Report) -> Table:
         rows.append((text(name), number(found.get(f"gpu_hours_{name}"), digits=digits)))
     about = "What lies between them has names, and the gaps sum to the differences exactly."
     for why, count in found.get("charge_unknown", {}).items():
-        about += f" Charge not known of {count:,} attempts: {REASONS.get(why, why)}."
+        about += f" Charge not known of {plural(count, 'attempt')}: {REASONS.get(why, why)}."
     return Table("three-numbers", "Allocated, charged and busy", ("", HOURS), rows,
                  "The three numbers are not known here.", about)  # fmt: skip
 

@@ -19,6 +19,7 @@ from hpc_qa.store.redaction import emptied
 from hpc_qa.store.revocation import REASON, tombstones
 from hpc_qa.store.run_directory import ShardDirectory
 from hpc_qa.store.segments import Batch, Segment, SegmentInfo, read_batches
+from hpc_qa.units import plural
 
 
 class ChunkDone(NamedTuple):
@@ -194,7 +195,7 @@ def commit_shard(shard: ShardDirectory, attempt: str, documents: Collection[str]
     left = sorted(set(documents) - merged.done.keys())
     if left:
         raise StoreError(
-            f"{shard.path}: {len(left)} of {len(documents)} documents are not done, {left[0]} for example",
+            f"{shard.path}: {len(left)} of {plural(len(documents), 'document')} are not done, {left[0]} for example",
             hint=f"hpc-qa resume {run_id_of(shard.path)} continues",
         )
     settled = {doc_id: merged.documents[doc_id]["state"] for doc_id in merged.conflicts}

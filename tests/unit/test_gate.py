@@ -108,7 +108,7 @@ def test_a_run_that_is_not_complete_is_undecided_and_one_that_is_damaged_a_no_go
     attempt(run.shard(0), whole("a"))
     code, said = told(capsys, tmp_path, "latest")
     assert (code, said["criteria"]["complete"]["verdict"]) == (5, "undecided")
-    assert "1 documents left" in said["criteria"]["complete"]["why"]
+    assert "1 document left" in said["criteria"]["complete"]["why"]
     done = ran(tmp_path, "batch_50", "0002")
     (segment,) = done.path.glob("shards/*/*/seg-*.jsonl")
     segment.write_bytes(segment.read_bytes().replace(b"factual", b"faktual", 1))

@@ -8,6 +8,7 @@ from hpc_qa.campaign.batches import rank
 from hpc_qa.report.document.markdown import chapter, checklist, facts, number, table, words
 from hpc_qa.report.document.material import CLUSTER, LOCAL, Material
 from hpc_qa.report.document.remarks import NOTHING, Remarks
+from hpc_qa.units import plural
 
 # figure, unit, what it is good for, key of a record
 KEY_METRICS = (
@@ -166,7 +167,7 @@ def _after(record: Record, material: Material) -> Iterator[tuple[str, bool, str]
     sample = quality.sample_size or 0
     by_people = quality.rated_by == "human" or (quality.rated_by is None and sample > 0)
     who = (
-        f"{sample} pairs rated by people"
+        f"{plural(sample, 'pair')} rated by people"
         if by_people
         else f"the judge alone rated {sample}"
         if sample

@@ -56,7 +56,7 @@ def _summary(material: Material) -> Iterator[Markup]:
         return
     done, total = together(usage_rows(material)), material.documents_total
     of = Markup(" of {}").format(number(total)) if total else ""
-    said = Markup("{}{} documents were worked on; they gave {} pairs.")
+    said = Markup("Documents that were worked on: {}{}; pairs that they gave: {}.")
     yield said.format(number(done.total), of, number(done.total_pairs))
     limit, used = material.budget_gpu_hours, material.budget.usage.charged.gpu_hours
     if limit is not None:
