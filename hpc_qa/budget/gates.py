@@ -132,14 +132,15 @@ def no_critical_issue(issues: Sequence[tuple[str, bool]]) -> Criterion:
     return Criterion("issues", len(critical), "none that is critical", NO_GO if critical else GO, why)
 
 
-def complete(*, left: int, uncommitted: int, faults: int) -> Criterion:
+def complete(*, left: int, uncommitted: int, faults: int, goes_on: bool = False) -> Criterion:
     """Every document in its terminal state, every shard committed, nothing damaged or double."""
     limit = "every shard committed, nothing damaged"
     if faults:
         why = f"{plural(faults, 'thing is', 'things are')} damaged or double: hpc-qa verify RUN"
         return Criterion("complete", left, limit, NO_GO, why)
     if left or uncommitted:
-        why = f"{plural(left, 'document')} left, {plural(uncommitted, 'shard')} not committed: hpc-qa resume RUN"
+        why = f"{plural(left, 'document')} left, {plural(uncommitted, 'shard')} not committed"
+        why += ", and the run goes on: hpc-qa status RUN --watch" if goes_on else ": hpc-qa resume RUN"
         return Criterion("complete", left, limit, UNDECIDED, why)
     return Criterion("complete", left, limit, GO, "no document left, nothing damaged")
 

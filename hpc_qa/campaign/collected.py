@@ -23,6 +23,7 @@ class Collected:
     exit_code: ExitCode
     calibration: Calibration = field(default_factory=Calibration)
     notes: list[str] = field(default_factory=list)
+    going_on: list[str] = field(default_factory=list)  # runs that wait or run, when nothing was published
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -33,6 +34,7 @@ class Collected:
             "judge_calibration": self.calibration.to_json(),
             "documents_left": self.documents_left,
             "notes": self.notes,
+            "going_on": self.going_on,
             "exit_code": int(self.exit_code),
         }
 
@@ -40,9 +42,11 @@ class Collected:
         """The result for people."""
         if self.path is None:
             run = self.runs[0] if len(self.runs) == 1 else "RUN"
+            goes_on = [f"{one} goes on: hpc-qa status {one} --watch shows it" for one in self.going_on]
+            step = "; ".join(goes_on) or f"hpc-qa resume {run} continues"
             return [
                 f"incomplete   {plural(self.documents_left, 'document')} left; nothing was published",
-                f"next         hpc-qa resume {run} continues, hpc-qa collect {run} --partial publishes what there is",
+                f"next         {step}; hpc-qa collect {run} --partial publishes what there is",
             ]
         here = Path.cwd()
         shown = self.path.relative_to(here) if self.path.is_relative_to(here) else self.path

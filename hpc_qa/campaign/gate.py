@@ -17,6 +17,7 @@ from hpc_qa.campaign.batches import SMOKE, SMOKE_PLACE, batch_in, batch_of, earl
 from hpc_qa.campaign.collect import collect
 from hpc_qa.campaign.figures import RunFigures, attempt_rows, figures
 from hpc_qa.campaign.issues import CRITICAL, read_issues
+from hpc_qa.campaign.status import goes_on
 from hpc_qa.campaign.sync import sync_runs
 from hpc_qa.campaign.verify import Verification, verify
 from hpc_qa.errors import ExitCode, HpcQaError, SlurmError, StoreError
@@ -100,7 +101,10 @@ def gate(
     left = len(proof.left)
     always = [
         gates.complete(
-            left=left, uncommitted=proof.shards - proof.committed, faults=len(proof.damage) + len(proof.doubles)
+            left=left,
+            uncommitted=proof.shards - proof.committed,
+            faults=len(proof.damage) + len(proof.doubles),
+            goes_on=proof.exit_code == ExitCode.INCOMPLETE and goes_on(run),
         ),
         gates.no_critical_issue(issues),
     ]

@@ -29,7 +29,7 @@ from hpc_qa.errors import ConfigError, ExitCode, HpcQaError, StoreError
 from hpc_qa.store.dataset import FILES, is_published
 from hpc_qa.store.files import list_folder, storage_error
 from hpc_qa.store.redaction import emptied, readable_records, redact_shard, rewrite_lines, same_length
-from hpc_qa.store.revocation import Revocation, Tombstone, bury, revocations, revoke_content
+from hpc_qa.store.revocation import Revocation, Tombstone, bury, revocations, revoke_content, tombstones
 from hpc_qa.store.run_directory import RunDirectory, ShardDirectory
 from hpc_qa.store.segments import decode_line
 from hpc_qa.store.trust import check_run
@@ -93,6 +93,9 @@ class Prospect:
 
     targets: Targets
     datasets: list[Publication]
+    is_settled: (
+        bool  # it was revoked before, everywhere that is known now: what is left of it may go without a question
+    )
 
     def lines(self) -> list[str]:
         """What stands before the question."""
@@ -105,7 +108,7 @@ class Prospect:
         return lines
 
 
-def prospect(targets: Targets) -> Prospect:
+def prospect(project: Path, targets: Targets) -> Prospect:
     """What a revocation would touch.
 
     Raises:
@@ -123,7 +126,9 @@ def prospect(targets: Targets) -> Prospect:
     if faults:
         raise ConfigError(*faults, hint="wait for its end or stop it with hpc-qa cancel, then the same command again")
     held = [one for one in publications_of(targets.runs) if _holds(one.path, targets.contents)]
-    return Prospect(targets, held)
+    known = targets.contents.keys() <= revocations(project).keys()
+    buried = all(documents.keys() <= tombstones(run.path).keys() for run, documents in targets.runs.items())
+    return Prospect(targets, held, is_settled=known and buried and not held)
 
 
 def revoke(project: Path, asked: Prospect, *, reason: str | None) -> Revoked:

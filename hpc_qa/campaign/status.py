@@ -16,7 +16,7 @@ from hpc_qa.campaign.arrays import last_tasks
 from hpc_qa.campaign.attempts import Attempt, attempts_of, live_process, read_view
 from hpc_qa.campaign.cluster import ClusterView, look
 from hpc_qa.campaign.conversion import ConversionStatus, open_jobs, status_of
-from hpc_qa.errors import StoreError
+from hpc_qa.errors import HpcQaError, StoreError
 from hpc_qa.store.commits import read_commit, seems_damaged
 from hpc_qa.store.merge import Tally, tally_of
 from hpc_qa.store.run_directory import RunDirectory, list_runs
@@ -117,6 +117,14 @@ def status(run: RunDirectory, view: ClusterView | None = None) -> RunStatus:
         notes=(*(cluster.notes if cluster else ()), *_drained(run)),
         conversion=converting,
     )
+
+
+def goes_on(run: RunDirectory) -> bool:
+    """Whether anything of a run waits or runs, as far as that can be said; asked to say what to do next."""
+    try:
+        return status(run).goes_on
+    except (HpcQaError, KeyError, TypeError):  # `verify` says what is wrong with it
+        return False
 
 
 def _drained(run: RunDirectory) -> Iterator[str]:

@@ -50,6 +50,7 @@ class Verification:
     doubles: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     revoked: list[str] = field(default_factory=list)  # documents that were revoked: who did that, when and why
+    goes_on: bool = False  # said by who asks; the files do not tell
 
     @property
     def exit_code(self) -> ExitCode:
@@ -92,6 +93,7 @@ class Verification:
             "doubles": self.doubles,
             "notes": self.notes,
             "revoked": self.revoked,
+            "goes_on": self.goes_on,
         }
 
     def lines(self) -> list[str]:
@@ -115,6 +117,9 @@ class Verification:
         if self.exit_code == ExitCode.OUTSIDE:
             faults = len(self.damage) + len(self.doubles)
             return f"damaged: {plural(faults, 'fault')}; {self.remedy}"
+        if self.exit_code == ExitCode.INCOMPLETE and self.goes_on:
+            left = plural(len(self.left), "document")
+            return f"incomplete so far: {left} left, and the run goes on: hpc-qa status {self.run_id} --watch shows it"
         if self.left:
             return f"incomplete: {plural(len(self.left), 'document')} left; hpc-qa resume {self.run_id} continues"
         if self.exit_code == ExitCode.INCOMPLETE:

@@ -89,6 +89,9 @@ def show(*, project: Path, as_json: bool) -> int:
         print_json(rows)
     else:
         print_table([row | {"amiss": ", ".join(row["data_quality"] or [])} for row in rows], TABLE)
+        if not rows:
+            say("the ledger knows no attempt", err=True)
+            say("  try: hpc-qa ledger sync reads what accounting knows of the runs", err=True)
     for reason, count in not_charged(site, table).items():
         say(f"note: what is charged is not known of {plural(count, 'attempt')}: {reason}", err=True)
     for note in found.skipped:

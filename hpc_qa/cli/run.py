@@ -38,6 +38,9 @@ def status(run: str | None, watch: bool, *, project: Path, as_json: bool) -> int
         else:
             columns = ("run", "state", "documents", "ok", "failed", "skipped", "left", "pairs", "accepted")
             print_table(rows, {column: column for column in columns})
+            if not rows:
+                say(f"no run in {project}", err=True)
+                say("  try: hpc-qa submit CONFIG starts one; hpc-qa init DIR makes a project to begin with", err=True)
         return ExitCode.DONE
     directory = find(project, run)
     while watch and (now := status_of(directory)).goes_on:

@@ -76,7 +76,7 @@ def made_run(
 
 
 def revoked(project: Path, text: str, reason: str | None = None) -> Revoked:
-    return revoke(project, prospect(find_targets(project, text)), reason=reason)
+    return revoke(project, prospect(project, find_targets(project, text)), reason=reason)
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
@@ -326,6 +326,23 @@ def test_a_source_is_found_by_its_path_and_not_converted_again(tmp_path, capsys,
     assert rows["alpha"].keys() == rows["beta"].keys()
     assert hpc_qa(["prompt", "show", "c.yaml", "beta"]) == 2
     assert holding(tmp_path) == ["in/beta.txt"]
+
+
+def test_what_was_revoked_before_is_not_asked_about_again_unless_a_dataset_has_it(tmp_path, capsys):
+    run = made_run(tmp_path)
+    collect([run])
+    old = bytes_of(run.dataset)
+    command = ["--project", str(tmp_path), "revoke", "beta"]
+    assert hpc_qa([*command, "--yes"]) == 0
+    capsys.readouterr()
+    assert hpc_qa(command) == 0
+    said = capsys.readouterr()
+    assert "removed      nothing: it was done before" in said.out
+    assert said.err == ""
+    for name, content in old.items():  # a copy from before is put back
+        (run.dataset / name).write_bytes(content)
+    assert hpc_qa(command) == 2
+    assert "nobody is there to ask" in capsys.readouterr().err
 
 
 def manifest_of(project: Path, name: str, lines: list[dict]) -> None:
