@@ -23,6 +23,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 CONFIG = "configs/demo_cpu.yaml"
 CORPUS = "cache/demo/corpus"
 MANIFEST = "cache/demo/manifest.jsonl"
+LICENCES = f"cache/demo/{fetch.SOURCE_LICENCES}"
 SHOWN_PAIRS = 6
 
 
@@ -37,7 +38,7 @@ def main() -> int:
     with timed(seconds, "run"):
         run = submit()
     with timed(seconds, "collect"):
-        hpc_qa("collect", run)
+        hpc_qa("collect", run, "--source-licenses", LICENCES)
     with timed(seconds, "verify"):
         hpc_qa("verify", run)
     dataset = PROJECT / "runs" / run / "dataset"
