@@ -8,7 +8,7 @@ from markupsafe import Markup
 from hpc_qa.budget.charging import REASONS
 from hpc_qa.budget.cost import QUANTITIES
 from hpc_qa.budget.reconciliation import NAMES
-from hpc_qa.report.cells import NOT_KNOWN, decimals, number, percent, text, total, visible
+from hpc_qa.report.cells import NOT_KNOWN, decimals, identifier, number, percent, text, total, visible
 from hpc_qa.report.drawing import NO_ATTEMPT, Report
 from hpc_qa.report.waterfall import STAGES
 from hpc_qa.units import plural
@@ -98,7 +98,7 @@ def _remedies(report: Report) -> Table | None:
 
 def _liens(report: Report) -> Table | None:
     promised = report.get("committed") or {}
-    rows = [(text(run),) for run in promised.get("runs") or ()]
+    rows = [(identifier(run),) for run in promised.get("runs") or ()]
     about = Markup("Up to {} in all, until their array tasks have ended.").format(
         number(promised.get("gpu_hours"), HOURS)
     )
@@ -126,7 +126,7 @@ def _count(runs: object) -> str:
 def _runs(report: Report) -> Table:
     found = sorted(report.get("runs") or (), key=lambda row: -(row.get("gpu_hours") or 0.0))
     digits = _digits(found)
-    rows = [(text(row.get("run")), *_used(row, digits), *_gave(row)) for row in found[:MOST_ROWS]]
+    rows = [(identifier(row.get("run")), *_used(row, digits), *_gave(row)) for row in found[:MOST_ROWS]]
     if rest := found[MOST_ROWS:]:
         sums = {name: total(rest, name) for name in ("attempts", "gpu_hours", "attempts_unknown", "accepted")}
         rows.append((text(f"{len(rest):,} more"), *_used(sums, digits), *_gave(sums)))

@@ -8,7 +8,7 @@ from markupsafe import Markup
 import hpc_qa
 from hpc_qa.bench.record import Record
 from hpc_qa.bench.targets import against
-from hpc_qa.report.cells import number, text, visible
+from hpc_qa.report.cells import identifier, number, text, visible
 from hpc_qa.report.document.goals import KEY_METRICS
 from hpc_qa.report.document.material import Material
 from hpc_qa.report.document.usage import differences, together, usage_rows
@@ -78,9 +78,10 @@ def _records(material: Material) -> Table:
     """The newest records, the latest first."""
     rows = [
         (
-            text(one.id), text(one.batch or one.sweep or ""), text(one.model.name), number(one.dataset.pdfs_processed),
-            number(one.results.avg_time_per_pdf_minutes), number(one.results.qa_pairs_per_pdf),
-            number(one.quality.quality_score, digits=3), number(one.results.gpu_hours), number(len(one.issues)),
+            identifier(one.id), text(one.batch or one.sweep or ""), text(one.model.name),
+            number(one.dataset.pdfs_processed), number(one.results.avg_time_per_pdf_minutes),
+            number(one.results.qa_pairs_per_pdf), number(one.quality.quality_score, digits=3),
+            number(one.results.gpu_hours), number(len(one.issues)),
         )
         for one in reversed(material.records[-MOST_ROWS:])
     ]  # fmt: skip
