@@ -43,10 +43,10 @@ class Collected:
         if self.path is None:
             run = self.runs[0] if len(self.runs) == 1 else "RUN"
             goes_on = [f"{one} goes on: hpc-qa status {one} --watch shows it" for one in self.going_on]
-            step = "; ".join(goes_on) or f"hpc-qa resume {run} continues"
+            what = "; ".join(goes_on) or f"hpc-qa resume {run} continues"
             return [
                 f"incomplete   {plural(self.documents_left, 'document')} left; nothing was published",
-                f"next         {step}; hpc-qa collect {run} --partial publishes what there is",
+                f"next         {what}; hpc-qa collect {run} --partial publishes what there is",
             ]
         here = Path.cwd()
         shown = self.path.relative_to(here) if self.path.is_relative_to(here) else self.path
