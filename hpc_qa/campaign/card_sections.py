@@ -31,9 +31,9 @@ def render(card: Card) -> str:
 
 def _summary(counts: Mapping[str, int]) -> str:
     return (
-        f"{counts[TRAIN]} pairs to train on, {counts[VALIDATION]} to validate (split by document, near-identical ones "
-        "together), and "
-        f"{counts[REJECTED]} rejected ones with their reasons, with evidence and the passage that each came from."
+        f"{plural(counts[TRAIN], 'pair')} to train on, {counts[VALIDATION]} to validate (split by "
+        f"document, near-identical ones together), and {counts[REJECTED]} rejected ones with their reasons, with "
+        "evidence and the passage that each came from."
     )
 
 

@@ -66,7 +66,7 @@ def checks(config: Config | None, project: Path, machine: Machine | None = None)
 
 
 def _python() -> Check:
-    return Check("python", "ok", f"{platform.python_version()}, {len(os.sched_getaffinity(0))} CPUs")
+    return Check("python", "ok", f"{platform.python_version()}, {plural(len(os.sched_getaffinity(0)), 'CPU')}")
 
 
 # -- vLLM and Ray

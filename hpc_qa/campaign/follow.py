@@ -73,7 +73,7 @@ def describe(now: RunStatus) -> str:
     left = [shard.time_left_s for shard in now.shards if shard.time_left_s is not None and shard.state == "running"]
     parts = [
         f"{finished}/{plural(now.documents, 'document')}",
-        f"{now.count('pairs')} pairs",
+        plural(now.count("pairs"), "pair"),
         f"{now.count('accepted')} accepted",
         f"{sum(speeds):,.0f} tokens/s" if speeds else "",
         f"{duration(max(left))} left" if left else "",

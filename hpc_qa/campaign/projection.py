@@ -125,14 +125,12 @@ def _not_known(made: Forecast, corpus: Corpus, seen: Measured) -> str | None:
     if seen.not_accounted:
         return (
             f"accounting has no GPUs of {plural(seen.not_accounted, 'attempt')} that asked for some, so that it is "
-            "not known "
-            f"what documents cost. {REMEDY}"
+            f"not known what documents cost. {REMEDY}"
         )
     if seen.committed and not seen.documents:
         return (
             f"{plural(seen.committed, 'document is', 'documents are')} done, and it is not known what they "
-            "cost: accounting does not say what "
-            "their attempts held (AllocTRES)"
+            "cost: accounting does not say what their attempts held (AllocTRES)"
         )
     if made.documents_done < made.documents_total and not any(one.ok for one in seen.documents.values()):
         failed = "every document that is done has failed, so that it is not known what the others cost"

@@ -193,8 +193,8 @@ def share_note(tokens: Mapping[str, int], shards: int, terms: Terms) -> str | No
     heaviest = balance(tokens, int(allowed))[0].tokens
     return (
         f"{note}: {plural(shards, 'shard is', 'shards are')} needed to keep each within "
-        f"{100 * LIMIT_SHARE:.0f} % of slurm.time, {allowed} "
-        f'would be allowed; slurm.time "{clock(terms.limit_for(heaviest))}" would do'
+        f"{100 * LIMIT_SHARE:.0f} % of slurm.time, {allowed} would be allowed; "
+        f'slurm.time "{clock(terms.limit_for(heaviest))}" would do'
     )
 
 

@@ -165,6 +165,7 @@ def _notes(report: Report) -> list[str]:
     local = report.get("local") or {}
     if local.get("attempts"):
         notes.append(
-            f"{local['gpu_hours']:,.2f} GPU-hours in {local['attempts']:,} attempts on this machine, not charged."
+            f"{local['gpu_hours']:,.2f} GPU-hours in {plural(local['attempts'], 'attempt')} on this machine, "
+            "not charged."
         )
     return [str(drift), *notes] if drift else notes

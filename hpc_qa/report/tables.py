@@ -64,7 +64,8 @@ def _forecast(report: Report) -> Table:
     done, of = found.get("documents_done"), found.get("documents_total")
     about = []
     if of:
-        about.append(f"Made from {done or 0:,} of {of:,} documents in {found.get('tasks_done') or 0:,} array tasks.")
+        tasks = plural(found.get("tasks_done") or 0, "array task")
+        about.append(f"Made from {done or 0:,} of {plural(of, 'document')} in {tasks}.")
     if found.get("naive") is not None:
         about.append(f"The plain rule, documents x mean x 1.10, says {found['naive']:,.1f} GPU-hours.")
     if (more := found.get("more_documents_to_decide")) is not None:

@@ -83,7 +83,7 @@ def hardware(record: Record) -> str:
         gpus = f"{found.gpu_count} x {words(found.gpu_model or 'GPU')}{memory}"
     else:
         gpus = "no GPU" if found.gpu_count == 0 or record.results.gpu_hours == 0 else "GPUs not known"
-    cpus = f"{found.cpu_cores:,} CPUs" if found.cpu_cores else "CPUs not known"
+    cpus = plural(found.cpu_cores, "CPU") if found.cpu_cores else "CPUs not known"
     memory_gb = found.ram_gb_allocated or found.ram_gb
     return ", ".join([gpus, cpus, f"{number(memory_gb, 'GB')} of memory" if memory_gb else "memory not known"])
 
