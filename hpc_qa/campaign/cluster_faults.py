@@ -14,8 +14,8 @@ def cluster_faults(config: Config) -> list[str]:
     most = config._site.gpu.per_node if config._site else None
     if config._site and most is not None and config.gpus_per_node > most:
         faults.append(
-            f"vllm.tensor_parallel_size x pipeline_parallel_size needs {plural(config.gpus_per_node, 'GPU')} "
-            f"on a node, nodes of {config._site.name} have {most}; make it smaller, or choose other nodes with slurm.site"
+            f"vllm.tensor_parallel_size x pipeline_parallel_size needs {plural(config.gpus_per_node, 'GPU')} on a "
+            f"node, nodes of {config._site.name} have {most}; make it smaller, or choose other nodes with slurm.site"
         )
     count = (settings.gres or "").rpartition(":")[2]
     held = int(count) * settings.nodes_per_task if count.isdigit() and "gpu" in (settings.gres or "") else None

@@ -133,9 +133,8 @@ def _drained(run: RunDirectory) -> Iterator[str]:
         said = read_view(path)
         if {"at", "shards", "budget_gpu_hours"} <= said.keys():
             yield (
-                f"budget guard drained {plural(len(said['shards']), 'shard')} at {said['at']}, as they would "
-                "have crossed "
-                f"{said['budget_gpu_hours']:,.1f} GPU-hours"
+                f"budget guard drained {plural(len(said['shards']), 'shard')} at {said['at']}, as they "
+                f"would have crossed {said['budget_gpu_hours']:,.1f} GPU-hours"
             )
 
 
