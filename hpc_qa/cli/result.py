@@ -15,7 +15,8 @@ from hpc_qa.errors import ExitCode
 def verify(run: str, *, project: Path, as_json: bool) -> int:
     """Prove from the files of RUN alone that every document is in one terminal state and nothing is lost or double.
 
-    Exit code 0: proven. 3: incomplete. 1: something is damaged or double.
+    Of an incomplete run it is also said whether it goes on. Exit code 0: proven. 3: incomplete. 1: something is damaged
+    or double.
 
     Example: hpc-qa verify latest
     """
