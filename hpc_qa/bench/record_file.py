@@ -121,7 +121,7 @@ def _records_of(path: Path, found: Records) -> Iterator[Record]:
         for key in _take_unknown(Record, shaped.data):
             found.warnings.append(located(path, shaped.lines.get(key), f"{dotted(key)} is no key of a record"))
         faults = faults_of(Record, shaped.data, path, shaped, {})
-        if shaped.data["id"] in IDS:
+        if str(shaped.data["id"]) in IDS:
             faults.append(located(path, shaped.lines.get(("id",)), _of_template(shaped.data)))
         for new, old in reversed(written.items()):
             faults = [re.sub(rf": {re.escape(new)}(?=[ .\[])", f": {old}", fault, count=1) for fault in faults]

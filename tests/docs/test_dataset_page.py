@@ -18,7 +18,7 @@ from tests.made_chunks import made_chunk
 
 PACKAGE = Path(hpc_qa.__file__).parent
 PAGE = (PACKAGE.parent / "docs" / "dataset.md").read_text()
-ROW = re.compile(r"^\| `(?P<name>\w+)` \| (?P<second>[^|]+) \|", re.MULTILINE)
+ROW = re.compile(r"^\| `(?P<name>\w+)` \| `?(?P<second>[^|`]+)`?[^|]* \|", re.MULTILINE)
 
 
 def tables(title: str) -> list[dict[str, str]]:
