@@ -105,4 +105,7 @@ def _scan_lines(results: Sequence[Conversion]) -> Iterator[str]:
         "them read by OCR"
     )
     if not read:
-        yield "  try: documents.ocr: auto, with tesseract installed (hpc-qa doctor looks for it), to read them"
+        yield (
+            "  try: documents.ocr: auto, with tesseract installed (hpc-qa doctor looks for it), to read them; only "
+            "documents with such pages are converted again"
+        )

@@ -184,15 +184,16 @@ class DocumentCache:
         source, facts = earlier.folder(sha256, media_type), earlier.facts(sha256, media_type)
         if facts is None or facts.status != "ok" or facts.scanned_pages:
             return None
-        if ownership.faults(source, *source.iterdir()):  # somebody else could have written it: convert it ourselves
-            return None
         staged = self.stage()
         try:
+            if ownership.faults(source, *source.iterdir()):  # somebody else could have written it: convert it ourselves
+                return None
             shutil.copytree(source, staged / "out")
+            self.publish(staged / "out", sha256, media_type)
         except OSError as exc:
             raise StoreError(f"{staged}: {exc.strerror or exc}", hint="is the file system of the cache full?") from exc
-        self.publish(staged / "out", sha256, media_type)
-        shutil.rmtree(staged, ignore_errors=True)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
         return self.facts(sha256, media_type)
 
     def sweep(self) -> None:

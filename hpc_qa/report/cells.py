@@ -41,6 +41,8 @@ def identifier(value: object) -> Markup:
     >>> str(identifier("medicaid_batch_50-20260102T030405-0001"))
     '<span class="id">medicaid_batch_50</span><span class="id">-20260102T030405-0001</span>'
     """
+    if value is None:
+        return text(None)
     parts = [""]
     for piece in re.split(r"(?<=_)|(?=-\d{8}T\d{6})", visible(value)):
         if len(parts[-1] + piece) > MOST_IN_ONE:
