@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from hpc_qa.bench.cell_list import CELL, cells
 from hpc_qa.bench.hand_written import mended
 from hpc_qa.bench.record import Record, completed
+from hpc_qa.bench.templates import IDS
 from hpc_qa.config_file import faults_of, located
 from hpc_qa.errors import ConfigError
 from hpc_qa.store.files import list_folder, make_folder_if_missing, write_once
@@ -24,6 +25,7 @@ from hpc_qa.strict_yaml import KeyPath, YamlFile, dotted, parse, read_text
 
 ENDINGS = (".yaml", ".yml", ".json")
 WRAPPER = "benchmark_run"
+MEASURED = ("dataset", "results", "quality", "by_size_class", "stages")  # sections of a record
 # the keys of the short templates, and where they stand in a record
 QUICK = {
     ("run_id",): ("id",),
@@ -121,6 +123,8 @@ def _records_of(path: Path, found: Records) -> Iterator[Record]:
         for key in _take_unknown(Record, shaped.data):
             found.warnings.append(located(path, shaped.lines.get(key), f"{dotted(key)} is no key of a record"))
         faults = faults_of(Record, shaped.data, path, shaped, {})
+        if str(shaped.data["id"]) in IDS:
+            faults.append(located(path, shaped.lines.get(("id",)), _of_template(shaped.data)))
         for new, old in reversed(written.items()):
             faults = [re.sub(rf": {re.escape(new)}(?=[ .\[])", f": {old}", fault, count=1) for fault in faults]
         found.faults += faults
@@ -133,6 +137,20 @@ def _is_record(data: dict[str, Any]) -> bool:
     inside = data.get(WRAPPER, data)
     known = Record.model_fields.keys() | {key for key, *_ in QUICK}
     return isinstance(inside, dict) and bool(inside.keys() & known)
+
+
+def _of_template(data: dict[str, Any]) -> str:
+    """What a record lacks whose id is still that of the template."""
+    measured = any(_says_something(data.get(section)) for section in MEASURED)
+    lacks = "" if measured else ", and fill in what was measured: PDFs, time, pairs, GPU-hours"
+    return f"id: {data['id']} is the template's; write one of your own, such as test_2026-01-31_1{lacks}"
+
+
+def _says_something(value: object) -> bool:
+    """Whether anything below a key is more than null."""
+    if isinstance(value, dict):
+        return any(map(_says_something, value.values()))
+    return any(map(_says_something, value)) if isinstance(value, list) else value is not None
 
 
 def _documents(text: str) -> Iterator[YamlFile]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from hpc_qa.qa.agreement import Estimate, share
 from hpc_qa.qa.calibration import corrected_rate
+from hpc_qa.units import plural
 
 GOOD = "known good"
 WORDS = {
@@ -120,11 +121,11 @@ class Calibration:
             f"| all known good (sensitivity) | {self.sensitivity.n} | {_said(self.sensitivity)} |",
             f"| all known bad (specificity) | {self.specificity.n} | {_said(self.specificity)} |",
             "",
-            f"It accepted {_said(self.acceptance)} of the {self.judged} pairs that it judged.",
+            f"It accepted {_said(self.acceptance)} of the {plural(self.judged, 'pair')} that it judged.",
             self._corrected_words(),
         ]
         if self.without_verdict:
-            lines.append(f"It gave no verdict on {self.without_verdict} more controls.")
+            lines.append(f"It gave no verdict on {plural(self.without_verdict, 'more control')}.")
         return "\n".join(lines)
 
     def _corrected_words(self) -> str:

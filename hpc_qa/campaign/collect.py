@@ -23,6 +23,7 @@ from hpc_qa.campaign.licenses import UNKNOWN, SourceLicenses, license_of, read_s
 from hpc_qa.campaign.publication import Options, Publication, note
 from hpc_qa.campaign.run_part import SourceFile, read_part
 from hpc_qa.campaign.split import choose_validation, groups_of
+from hpc_qa.campaign.status import goes_on
 from hpc_qa.campaign.verify import verify
 from hpc_qa.errors import ConfigError, ExitCode, StoreError
 from hpc_qa.qa.decontamination import Benchmarks
@@ -78,7 +79,8 @@ def collect(
     ids = [run.run_id for run in runs]
     if not complete and not options.partial:
         rows = {TRAIN: 0, VALIDATION: 0, REJECTED: 0}
-        return Collected(None, ids, rows, Funnel(), left, ExitCode.INCOMPLETE)
+        going_on = [run.run_id for run in runs if goes_on(run)]
+        return Collected(None, ids, rows, Funnel(), left, ExitCode.INCOMPLETE, going_on=going_on)
     collection = _Collection(runs, options, benchmarks, licenses)
     target = (out or runs[0].dataset).absolute()
     notes = _note(Publication(target, tuple(run.path for run in runs), options)) if keep_note else []

@@ -35,6 +35,7 @@ from hpc_qa.errors import ConfigError
 from hpc_qa.manifest import Manifest
 from hpc_qa.serving.memory_fit import MemoryFit
 from hpc_qa.store.run_directory import BY_WORKER
+from hpc_qa.units import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +216,7 @@ def gpus_per_server(config: Config) -> int | None:
     if needed > len(gpus):
         raise ConfigError(
             f"vllm.tensor_parallel_size {config.vllm.tensor_parallel_size} x client.local_servers "
-            f"{config.client.local_servers} needs {needed} GPUs, this machine has {len(gpus)}",
+            f"{config.client.local_servers} needs {plural(needed, 'GPU')}, this machine has {len(gpus)}",
             hint="a smaller vllm.tensor_parallel_size or client.local_servers",
         )
     return wanted

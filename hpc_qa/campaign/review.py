@@ -17,6 +17,7 @@ from hpc_qa.qa.agreement import Estimate, mean_score, share, weighted_kappa
 from hpc_qa.qa.judge import SCORES as JUDGED
 from hpc_qa.qa.judge import Verdict, quality_score
 from hpc_qa.store.run_directory import RunDirectory
+from hpc_qa.units import plural
 
 OVERALL_WITHOUT_MINIMA = 4
 ENOUGH = 10  # rated pairs that count for a benchmark record although the sample was not finished
@@ -75,7 +76,8 @@ class Review:
         """The figures in one sentence, for a dataset card; with the interval at 95 %."""
         found, good = means(list(self.scores.values())), self.good_enough()
         scores = ", ".join(f"{name} {one.value:.1f}" for name, one in found.items() if one.value is not None)
-        said = f"{len(self.scores)} pairs that passed the checks were rated: {scores} of 5"
+        who = plural(len(self.scores), "pair that passed the checks was", "pairs that passed the checks were")
+        said = f"{who} rated: {scores} of 5"
         if good.value is None or good.low is None or good.high is None:
             return said
         return f"{said}; {100 * good.value:.0f} % good enough ({100 * good.low:.0f} to {100 * good.high:.0f} %)"

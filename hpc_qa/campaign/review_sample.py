@@ -20,6 +20,7 @@ from hpc_qa.store.records import Record
 from hpc_qa.store.revocation import tombstones
 from hpc_qa.store.run_directory import RunDirectory
 from hpc_qa.store.segments import Batch, read_batch
+from hpc_qa.units import plural
 
 SMALL, LARGE = 20, 50  # pairs; the large sample from batch_500 on
 LARGE_FROM = "batch_500"
@@ -105,7 +106,8 @@ def sample_of(run: RunDirectory, *, size: int | None = None, seed: int | None = 
     others += [f"--seed {seed}"] if seed not in (None, found.seed) else []
     if others:
         raise ConfigError(
-            f"{' '.join(others)}: the sample of this run was drawn already: {found.asked} pairs with seed {found.seed}",
+            f"{' '.join(others)}: the sample of this run was drawn already: {plural(found.asked, 'pair')} "
+            f"with seed {found.seed}",
             hint=f"leave them out to go on with it; for another sample first put {run.review} away",
         )
     return found

@@ -26,7 +26,7 @@ from hpc_qa.serving.preflight import model_faults
 from hpc_qa.store.files import json_bytes, json_parts, write_once
 from hpc_qa.store.run_directory import RunDirectory, create, list_runs
 from hpc_qa.store.trust import check_project
-from hpc_qa.units import iso, utc_now
+from hpc_qa.units import iso, plural, utc_now
 
 
 def freeze(
@@ -45,7 +45,8 @@ def freeze(
     if plan.not_converted and not plan.conversion:
         file = config._source or "CONFIG"
         raise ConfigError(
-            f"{plan.not_converted:,} documents are not converted yet; they were planned by the tokens of the manifest",
+            f"{plural(plan.not_converted, 'document is', 'documents are')} not converted yet, planned by the "
+            "tokens of the manifest",
             hint=f"hpc-qa convert {file}, or hpc-qa submit {file} --convert: a job array converts them first",
         )
     check_project(project, project / config.documents.cache)

@@ -8,6 +8,7 @@ import click
 from hpc_qa.cli.options import common, print_json, print_table, say
 from hpc_qa.cli.sweep import sweep
 from hpc_qa.errors import ConfigError, ExitCode
+from hpc_qa.units import plural
 
 if TYPE_CHECKING:
     from hpc_qa.bench.regression import MetricResult, Regression
@@ -97,7 +98,10 @@ def import_records(files: tuple[str, ...], output: str | None, *, project: Path,
         except ConfigError as error:
             faults += error.faults
     if faults:
-        raise ConfigError(*faults, hint=f"{len(kept)} records are in {folder}; mend the others and import them again")
+        raise ConfigError(
+            *faults,
+            hint=f"{plural(len(kept), 'record is', 'records are')} in {folder}; mend the others and import them again",
+        )
     if as_json:
         print_json({"records": [str(path) for path in kept]})
     else:
@@ -214,7 +218,9 @@ def archive(runs: tuple[str, ...], output: str, *, project: Path, as_json: bool)
     if as_json:
         print_json(made.to_json())
     else:
-        say(f"{made.path}: {len(made.sha256):,} files of {', '.join(made.runs)}, read back as they were written")
+        say(
+            f"{made.path}: {plural(len(made.sha256), 'file')} of {', '.join(made.runs)}, read back as they were written"
+        )
     for name, count in made.redacted.items():
         say(f"note: secrets left out of {name}: {count}", err=True)
     for name in made.left_out:

@@ -10,6 +10,7 @@ import click
 
 from hpc_qa.cli.options import common, print_json, print_table, say
 from hpc_qa.errors import ExitCode, UsageError
+from hpc_qa.units import plural
 
 if TYPE_CHECKING:
     from hpc_qa.campaign.review import Review
@@ -96,7 +97,8 @@ def _print_start(sample: "Sample", state: dict[str, Any], server: "ReviewServer"
     say(f"run        {state['run']}")
     say(f"sample     {len(sample.pairs)} of {people['pairs']:,} pairs that passed the checks, seed {sample.seed}")
     if len(sample.pairs) < sample.asked:
-        say(f"           {sample.asked} were asked for: one of each chunk, and only {people['chunks']} chunks have any")
+        have = plural(people["chunks"], "chunk has", "chunks have")
+        say(f"           {sample.asked} were asked for: one of each chunk, and only {have} any")
     if not sample.complete:
         say("           the run was not complete when it was drawn: its later pairs are in no sample")
     left = state["total"] - state["rated"] - state["skipped"]
@@ -134,7 +136,7 @@ def _print_results(said: "Review") -> None:
     for one in facts["agreement"]:
         both = " and ".join(one["reviewers"])
         said_alike = ", ".join(f"{name} {_kappa(found)}" for name, found in one["kappa"].items())
-        say(f"agreement  {both} over {one['pairs']} pairs, kappa: {said_alike}")
+        say(f"agreement  {both} over {plural(one['pairs'], 'pair')}, kappa: {said_alike}")
 
 
 def _interval(one: dict[str, Any], places: int) -> str:

@@ -27,6 +27,7 @@ from hpc_qa.documents.facts import MAX_JSON_BYTES, Facts
 from hpc_qa.documents.screening import Screened
 from hpc_qa.documents.tokens import file_sha256, tokenizer_file
 from hpc_qa.errors import StoreError
+from hpc_qa.units import plural
 
 CONVERTER = "4"  # raise it whenever the same file would give other Markdown, chunks or sentences
 ENGINES = ("liteparse", "pypdfium2", "pikepdf", "html-to-markdown", "mammoth", "tokenizers", "py3langid")
@@ -72,6 +73,16 @@ def engine_versions(config: Config) -> dict[str, str]:
     return versions
 
 
+def key_without_ocr(config: Config, project: Path) -> str:
+    """The key of the same conversion without OCR.
+
+    Raises:
+        ConfigError: as `converter_key`.
+    """
+    documents = config.documents.model_copy(update={"ocr": "off"})
+    return converter_key(config.model_copy(update={"documents": documents}), project)
+
+
 class DocumentCache:
     """The conversions of one converter."""
 
@@ -108,7 +119,7 @@ class DocumentCache:
         except (OSError, ValueError) as exc:
             raise StoreError(f"{path}: {exc}", hint="delete its folder and convert again") from exc
         if facts is None or len(found) != facts.chunks:
-            raise StoreError(f"{path}: {len(found)} chunks, not as many as its facts say")
+            raise StoreError(f"{path}: {plural(len(found), 'chunk')}, not as many as its facts say")
         return found
 
     def screening(self, sha256: str, media_type: str) -> list[Screened] | None:
@@ -160,6 +171,30 @@ class DocumentCache:
             if self.facts(sha256, media_type) is None:  # nobody else was there first
                 raise StoreError(f"{target}: {exc.strerror}") from exc
             shutil.rmtree(staged, ignore_errors=True)
+
+    def take_over(self, earlier: "DocumentCache", sha256: str, media_type: str) -> Facts | None:
+        """Copy what a converter without OCR made of a file, when OCR had nothing to read in it; what is known then.
+
+        A document that is ok and has no page that is a picture comes out the same with OCR and without. Its facts.json
+        goes on saying what made it: no Tesseract is among the versions.
+
+        Raises:
+            StoreError: the cache cannot be written.
+        """
+        source, facts = earlier.folder(sha256, media_type), earlier.facts(sha256, media_type)
+        if facts is None or facts.status != "ok" or facts.scanned_pages:
+            return None
+        staged = self.stage()
+        try:
+            if ownership.faults(source, *source.iterdir()):  # somebody else could have written it: convert it ourselves
+                return None
+            shutil.copytree(source, staged / "out")
+            self.publish(staged / "out", sha256, media_type)
+        except OSError as exc:
+            raise StoreError(f"{staged}: {exc.strerror or exc}", hint="is the file system of the cache full?") from exc
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+        return self.facts(sha256, media_type)
 
     def sweep(self) -> None:
         """Remove what killed conversions left a day ago or earlier."""

@@ -27,6 +27,7 @@ from hpc_qa.documents.ruled import Page, mended
 from hpc_qa.documents.signatures import format_of
 from hpc_qa.documents.text import clean, squeezed, without_escapes, without_padding
 from hpc_qa.errors import DocumentError
+from hpc_qa.units import plural
 
 if TYPE_CHECKING:
     from liteparse import ParsedPage
@@ -191,8 +192,8 @@ def _check_text(raw: _Raw, ocr: Ocr | None, *, truncated: bool) -> None:
     if found == 0 and truncated:
         raise DocumentError("malformed", "the file is cut off, and nothing of its text is left; get it again")
     if found == 0 and raw.marks == 0:
-        raise DocumentError("empty", f"nothing on {pages} pages")
-    said = f"{found} words on {pages} pages, {len(raw.scanned)} of them pictures"
+        raise DocumentError("empty", f"nothing on {plural(pages, 'page')}")
+    said = f"{found} words on {plural(pages, 'page')}, {len(raw.scanned)} of them pictures"
     if ocr and not ocr.fault:
         if found == 0:
             raise DocumentError("empty", f"{said}, on which OCR found no text")

@@ -18,7 +18,7 @@ from typing import Any
 
 from hpc_qa.documents.usage import STAGES, Usage, usages_from
 from hpc_qa.errors import StoreError
-from hpc_qa.units import iso, size_class, stamp, utc_now
+from hpc_qa.units import iso, plural, size_class, stamp, utc_now
 
 FOLDER = "records"
 SIZE_CLASSES = ("small", "medium", "large")
@@ -101,7 +101,7 @@ class StageRecord:
     def describe(self) -> list[str]:
         """The stages for people, one line each."""
         return [
-            f"{stage['name']}: {stage['duration_s']:.1f} s over {stage['documents']} documents, "
+            f"{stage['name']}: {stage['duration_s']:.1f} s over {plural(stage['documents'], 'document')}, "
             + ", ".join(_parts(stage))
             for stage in summed(self.fresh, self.memory_limit_bytes)
         ]

@@ -25,6 +25,7 @@ from hpc_qa.campaign.review_sample import Sample, records_of
 from hpc_qa.report.passage import evidence_spans, passage, pieces
 from hpc_qa.store.files import read_jsonl
 from hpc_qa.store.run_directory import RunDirectory
+from hpc_qa.units import plural
 
 
 class ReviewSession:
@@ -57,7 +58,7 @@ class ReviewSession:
             StoreError: the records of the run cannot be read.
         """
         if not 0 <= number < len(self.sample.pairs):
-            raise ValueError(f"the sample has {len(self.sample.pairs)} pairs")
+            raise ValueError(f"the sample has {plural(len(self.sample.pairs), 'pair')}")
         place = self.sample.pairs[number]
         record, chunk = records_of(self.run, place)
         marks, missing = evidence_spans(chunk["context"], record["evidence"])
