@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hpc_qa.documents.blocks import Block
-from hpc_qa.documents.chunks import Chunk, Sentence
+from hpc_qa.documents.chunks import Chunk, Section, Sentence
 from hpc_qa.documents.pieces import CountTokens, Piece, cut
 from hpc_qa.documents.sentences import sentence_spans
 
@@ -126,19 +126,35 @@ def _chunk(
 ) -> Chunk:
     start, end = group[0].start, group[-1].end
     text = markdown[start:end]
-    body = next((piece for piece in group if piece.kind != "heading"), group[0])
+    sections = _sections(group)
     return Chunk(
         chunk_id=hashlib.sha256(f"{document_sha256}\0{start}\0{text}".encode()).hexdigest()[:16],
         index=index,
         text=text,
-        headings=body.headings,
+        headings=sections[0].headings,
         pages=None if page_starts is None else _pages(page_starts, start, end),
         char_start=start,
         char_end=end,
         tokens=tokens,
         sentences=_sentences(markdown, group),
         table_header=group[0].table_header,
+        sections=sections[1:],
     )
+
+
+def _sections(group: Group) -> tuple[Section, ...]:
+    """The sections that a chunk has text of, each from its first heading on; that of its first text begins it."""
+    found: list[Section] = []
+    start = group[0].start
+    opened: int | None = start  # where the headings begin that no text was seen of yet
+    for piece in group:
+        if piece.kind == "heading" and opened is None:
+            opened = piece.start
+        elif piece.kind not in ("heading", "rule"):
+            if not found or piece.headings != found[-1].headings:
+                found.append(Section((piece.start if opened is None else opened) - start, piece.headings))
+            opened = None
+    return tuple(found) or (Section(0, group[0].headings),)
 
 
 def _sentences(markdown: str, group: Group) -> tuple[Sentence, ...]:

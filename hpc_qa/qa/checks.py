@@ -112,7 +112,8 @@ def fits_evidence(draft: Draft, chunk: Chunk, *, english: bool) -> bool:
     in words of its own is nearly always about something else.
     """
     source = " ".join((*draft.evidence, draft.answer))
-    if not shares_words(draft.question, " ".join((source, *chunk.headings))):
+    above = (heading for number in draft.evidence_numbers for heading in chunk.headings_of([number]))
+    if not shares_words(draft.question, " ".join((source, *above))):
         return False
     if _is_quotation(draft) and common_run(draft.question, draft.answer) < MIN_RUN:
         return False

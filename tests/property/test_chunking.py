@@ -86,6 +86,22 @@ def test_sentences_are_numbered_ordered_and_without_overlap(text: str, count: Co
             end = sentence.end
 
 
+@settings(deadline=None, max_examples=150)
+@given(text=DOCUMENTS)
+def test_every_sentence_stands_under_the_headings_that_its_document_has_there(text: str, count: CountTokens) -> None:
+    path: list[tuple[int, str]] = []
+    above = {}  # by the end of each block
+    for block in parse_blocks(text):
+        if block.kind == "heading":
+            path = [(level, title) for level, title in path if level < block.level] + [(block.level, block.title)]
+        above[block.end] = tuple(title for _, title in path if title)
+    for chunk in chunked(text, count):
+        assert [section.start for section in chunk.sections] == sorted({section.start for section in chunk.sections})
+        for sentence in chunk.sentences:
+            place = chunk.char_start + sentence.start
+            assert chunk.headings_of([sentence.number]) == above[min(end for end in above if end > place)]
+
+
 @settings(deadline=None, max_examples=100)
 @given(paragraphs=st.lists(st.integers(1, 12), min_size=1, max_size=12))
 def test_no_word_and_no_heading_of_a_document_is_lost(paragraphs: list[int], count: CountTokens) -> None:
