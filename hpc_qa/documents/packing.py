@@ -1,9 +1,10 @@
 """Pack the pieces of a document into chunks of at most so many tokens.
 
 Greedy and in order: a heading closes a chunk that is mostly full, a chunk never ends in a heading, a table stays whole
-when it fits. The tokens of a chunk are those of its pieces and of the places where they meet. That this adds up is
-checked on every chunk that is nearly full and on some of the others; where it does not, all are counted again, and one
-that is over is divided. Chunks do not overlap: one sentence is asked about once.
+when it fits. The tokens of a chunk are those of its pieces and of the places where they meet, if the tokenizer takes
+words one by one; that this adds up is checked on every chunk that is nearly full and on some of the others. Where it
+does not, and with any other tokenizer, every chunk is counted as one text, and one that is over is divided until none
+is. Chunks do not overlap: one sentence is asked about once.
 """
 
 import bisect
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 
 from hpc_qa.documents.blocks import Block
 from hpc_qa.documents.chunks import Chunk, Section, Sentence
-from hpc_qa.documents.pieces import CountTokens, Piece, cut
+from hpc_qa.documents.pieces import CountTokens, Piece, adds_up, cut
 from hpc_qa.documents.sentences import sentence_spans
 
 HEADING_CLOSES_AT = 0.6  # of chunk_size
@@ -112,6 +113,8 @@ def _fitting(markdown: str, groups: list[Group], chunk_size: int, count: CountTo
 def _counted(markdown: str, groups: Sequence[Group], chunk_size: int, count: CountTokens) -> list[int]:
     """The tokens of each group as one text: the sums where they hold wherever they were checked, else all counted."""
     texts = [markdown[group[0].start : group[-1].end] for group in groups]
+    if not adds_up(count):
+        return count(texts)
     sums = [_tokens(group) for group in groups]
     joined = [index for index, group in enumerate(groups) if len(group) > 1]
     nearly_full = (index for index in joined if sums[index] > chunk_size - NEARLY_FULL)
