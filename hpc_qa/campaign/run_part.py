@@ -52,7 +52,7 @@ class RunPart:
             "source_path": source.path,
             "source_sha256": source.sha256,
             "pages": chunk["pages"],
-            "headings": chunk["headings"],
+            "headings": pair.get("headings", chunk["headings"]),
             "question_type": pair["question_type"],
             "difficulty": pair.get("difficulty"),
             "clarity": pair["clarity"],

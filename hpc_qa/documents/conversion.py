@@ -241,7 +241,7 @@ def _write(out: Path, found: Extracted, chunks: Iterable[Chunk]) -> _Seen:
     ):
         for chunk in chunks:
             stream.write(chunk_json.to_json(chunk) + "\n")
-            known = screening.screen(chunk, found.hidden_places)
+            known = screening.screen(chunk, found.hidden_places, found.hidden_text_places)
             screened.write(screening.to_json(known) + "\n")
             seen.sentences += len(chunk.sentences)
             seen.languages[known.language] += chunk.tokens

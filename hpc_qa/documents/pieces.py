@@ -15,6 +15,16 @@ from hpc_qa.documents.sentences import split_sentences
 
 CountTokens = Callable[[Sequence[str]], list[int]]
 
+
+def adds_up(count: CountTokens) -> bool:
+    """Whether the tokens of a text are those of its parts and of the places where they meet.
+
+    So it is when the tokenizer cuts at the space between words first: no token runs over it, and none depends on what
+    stands behind it. A counter that knows it says so (`words_apart`); of one that says nothing it is not known.
+    """
+    return bool(getattr(count, "words_apart", False))
+
+
 # A longer stretch is cut before it is counted: no tokenizer in use takes more characters for a token on average, and
 # counting one string of megabytes is slow.
 CHARS_PER_TOKEN = 12

@@ -1,7 +1,7 @@
 """Text that speaks to the model and not to a reader: flagged and counted, never dropped.
 
 Nothing here changes a text. What could act is made harmless elsewhere: invisible characters are taken out on reading
-(`text`), hidden parts of a page are left out (`html`), control tokens are broken up in the prompt
+(`text`), hidden parts of a document are left out (`hidden`, `docx`), control tokens are broken up in the prompt
 (`qa.control_tokens`), and a document stands between boundaries that it cannot know (`qa.prompts`).
 """
 
@@ -9,9 +9,11 @@ import re
 from collections.abc import Iterable, Sequence
 
 INSTRUCTIONS, ROLE_MARKERS, CONTROL_TOKENS = "instructions", "role_markers", "control_tokens"
-HIDDEN_CHARACTERS = "hidden_characters"
-FLAGS = (INSTRUCTIONS, ROLE_MARKERS, CONTROL_TOKENS, HIDDEN_CHARACTERS)
+HIDDEN_CHARACTERS, HIDDEN_TEXT = "hidden_characters", "hidden_text"
+FLAGS = (INSTRUCTIONS, ROLE_MARKERS, CONTROL_TOKENS, HIDDEN_CHARACTERS, HIDDEN_TEXT)
 PLACE = 24  # letters and digits that a hidden place is found again by
+MIN_PLACE = 6  # fewer stand anywhere
+MAX_PLACES = 100  # of each kind that are looked for again in the chunks of a document
 
 _INSTRUCTION = re.compile(
     r"""
@@ -37,6 +39,8 @@ _ROLE = re.compile(
     r"^[ \t>*_#]*(system|assistant|user|human|developer|instruction|response)[*_]*[ \t]*:[ \t]*\S",
     re.IGNORECASE | re.MULTILINE,
 )
+MIN_TURN_WORDS = 4  # of a single turn; "System: Debian 12" is a field
+_FIELD = re.compile(r"[ \t>*_#|-]*[A-Z][\w /()-]{0,40}[*_]*[ \t]*:[*_]*(?:[ \t]|$)")
 _INSTRUCTION_HEADING = re.compile(
     r"^###[ \t]*(?:instruction|response|input|system|assistant)[ \t]*:", re.IGNORECASE | re.MULTILINE
 )
@@ -55,16 +59,42 @@ def flags_of(text: str) -> tuple[str, ...]:
     found = []
     if _INSTRUCTION.search(text):
         found.append(INSTRUCTIONS)
-    if len({role.casefold() for role in _ROLE.findall(text)}) > 1 or _INSTRUCTION_HEADING.search(text):
+    if _has_turns(text) or _INSTRUCTION_HEADING.search(text):
         found.append(ROLE_MARKERS)
     if _CONTROL_TOKEN.search(text):
         found.append(CONTROL_TOKENS)
     return tuple(found)
 
 
+def _has_turns(text: str) -> bool:
+    """Turns of two roles; or one of a system or an assistant, in a sentence and not among the fields of a form."""
+    turns = list(_ROLE.finditer(text))
+    if len({turn.group(1).casefold() for turn in turns}) > 1:
+        return True
+    return any(_speaks_alone(text, turn) for turn in turns if turn.group(1).casefold() in ("system", "assistant"))
+
+
+def _speaks_alone(text: str, turn: re.Match[str]) -> bool:
+    stop = text.find("\n", turn.end())
+    line = text[turn.end() - 1 : stop if stop >= 0 else len(text)]
+    before = text[: turn.start()].rstrip().rpartition("\n")[2]
+    behind = text[stop:].lstrip().partition("\n")[0] if stop >= 0 else ""
+    return len(line.split()) >= MIN_TURN_WORDS and not _FIELD.match(before) and not _FIELD.match(behind)
+
+
 def place_of(following: str) -> str:
     """What identifies a place whose hidden characters were taken out: the letters and digits that follow it."""
     return "".join(c for c in following if c.isalnum())[:PLACE]
+
+
+def places_beside(before: str, behind: str) -> list[str]:
+    """What identifies the place between two texts that something was taken out of, from either side.
+
+    >>> places_beside("A fee of 25 dollars ", " is due on the first day of each month.")
+    ['isdueonthefirstdayofeach', 'Afeeof25dollars']
+    """
+    found = [place_of(behind), "".join(c for c in before if c.isalnum())[-PLACE:]]
+    return [place for place in found if len(place) >= MIN_PLACE]
 
 
 def has_place(text: str, places: Sequence[str]) -> bool:

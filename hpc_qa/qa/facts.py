@@ -39,16 +39,19 @@ _JOINED = re.compile(r"(\d+)-(?:[^\W\d_]+|(\d+))")
 _PERCENT = re.compile(r"(?<=\d)\s*(?:percent|per\s+cent|%)", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+(?:['’]t)?")
 _MONTH_MAY = re.compile(r"\bMay(?=,?\s+\d)|(?<=\d\s)May\b|(?<=\dst\s)May\b|(?<=\dth\s)May\b")
+_FOOTNOTE = re.compile(r"(?<=[a-z]{3}[.!?])\d{1,3}(?=\s+[\"'“‘(]?[A-Z]|\s*$)", re.MULTILINE)  # "the rule.3 The fee"
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 
 
 def numbers(text: str) -> Counter[str]:
     """Numbers, codes and dates with how often each occurs; digits and number words count as the same.
 
+    The number of a footnote behind a full stop is none.
+
     >>> sorted(numbers("Two forms (CMS-64) cost $1,000.00 by 5 May 2024."))
     ['1000.00', '2', '2024', '5', 'cms-64', 'may']
     """
-    text = _PERCENT.sub("%", text.replace("–", "-"))
+    text = _FOOTNOTE.sub("", _PERCENT.sub("%", text.replace("–", "-")))
     months = len(_MONTH_MAY.findall(text))
     found: Counter[str] = Counter({"may": months} if months else {})
     codes = [token for token in _CODE.findall(text) if not token.isalpha() and any(map(str.isdigit, token))]

@@ -9,7 +9,7 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -63,9 +63,10 @@ class Prompts:
         return PLACEHOLDER.sub(lambda match: clean[match.group(1)], self.templates[template])
 
     def document(self, chunk: Chunk) -> str:
-        """The chunk as every request about it begins: its headings, its sentences numbered."""
-        sentences = "\n".join(f"[{s.number}] {one_line(chunk.text[s.start : s.end])}" for s in chunk.sentences)
-        headings = " > ".join(chunk.headings) or "-"
+        """The chunk as every request about it begins: its headings, its sentences numbered, later headings between."""
+        path = chunk.headings_at(chunk.sentences[0].start) if chunk.sentences else chunk.headings
+        headings = " > ".join(path) or "-"
+        sentences = "\n".join(_numbered(chunk, path))
         return self.fill("document", sentences=sentences, headings=headings, boundary=boundary(chunk.text))
 
     def messages(
@@ -85,6 +86,16 @@ class Prompts:
             (self.fill("extractive", sentence=sentence, number="1"), json.dumps({"question": question}))
             for sentence, question in _pairs(self.templates["examples"])
         )
+
+
+def _numbered(chunk: Chunk, path: tuple[str, ...]) -> Iterator[str]:
+    """The lines of its sentences, and before those of another section its headings: "## Appeals" of two levels."""
+    for sentence in chunk.sentences:
+        here = chunk.headings_at(sentence.start)
+        same = next((level for level, (old, new) in enumerate(zip(path, here, strict=False)) if old != new), len(path))
+        yield from (f"{'#' * (level + 1)} {here[level]}" for level in range(same, len(here)))
+        yield f"[{sentence.number}] {one_line(chunk.text[sentence.start : sentence.end])}"
+        path = here
 
 
 def _turn(role: str, content: str) -> Message:

@@ -71,7 +71,7 @@ class ReviewSession:
             "answer": pieces(record["answer"]),
             "document": pieces(self._paths.get(place.doc_id, place.doc_id)),
             "pages": chunk["pages"],
-            "headings": [pieces(heading) for heading in chunk["headings"]],
+            "headings": [pieces(heading) for heading in (record if "headings" in record else chunk)["headings"]],
             "passage": passage(chunk["context"], marks),
             "missing": [pieces(text) for text in missing],
             "given": {"scores": said.scores, "comment": said.comment} if said else None,

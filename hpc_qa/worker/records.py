@@ -77,6 +77,7 @@ class RecordMaker:
             "item": pair.item,
             "regeneration": pair.regeneration,
             **_content(pair.draft),
+            "headings": list(work.chunk.headings_of(pair.draft.evidence_numbers)),
             "question_type": pair.draft.question_type,
             "difficulty": pair.draft.difficulty,
             "checks": dict(pair.checks),

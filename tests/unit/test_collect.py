@@ -57,6 +57,13 @@ def test_the_dataset_has_the_promised_columns_and_every_accepted_pair_once(tmp_p
     assert all(row["reject_reason"] is None for row in train)
 
 
+def test_a_row_has_the_headings_of_its_pair_and_without_them_those_of_the_chunk(tmp_path):
+    pairs = [pair("a", 0, 0, headings=["Part II", "§ 9"]), pair("a", 0, 1)]
+    run = one_shard(tmp_path, [batch := chunk("a", 0, pairs), [document("a", [batch])]])
+    collect([run])
+    assert [row["headings"] for row in rows(run.dataset, "train")] == [["Part II", "§ 9"], ["Part I", "§ 0"]]
+
+
 def test_rows_are_in_the_order_of_documents_chunks_and_items_whatever_the_order_of_work(tmp_path):
     batches = [chunk("b", index, [pair("b", index, item) for item in (1, 0)]) for index in (10, 2)]
     run = one_shard(tmp_path, [*batches, [document("b", batches)], *whole("a")], ("b", "a"))
