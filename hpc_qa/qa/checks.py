@@ -98,7 +98,7 @@ def grounded(draft: Draft, chunk: Chunk) -> bool:
     """
     evidence = " \n".join(draft.evidence)
     asked = set(numbers(draft.question))
-    if not asked <= supported_numbers(" \n".join((*chunk.headings, chunk.text))):
+    if not asked <= supported_numbers(" \n".join((*chunk.around, chunk.text))):
         return False
     if not set(numbers(draft.answer)) <= supported_numbers(evidence) | asked:
         return False
@@ -113,7 +113,7 @@ def fits_evidence(draft: Draft, chunk: Chunk, *, english: bool) -> bool:
     """
     source = " ".join((*draft.evidence, draft.answer))
     above = (heading for number in draft.evidence_numbers for heading in chunk.headings_of([number]))
-    if not shares_words(draft.question, " ".join((source, *above))):
+    if not shares_words(draft.question, " ".join((source, *above, chunk.table_header or ""))):
         return False
     if _is_quotation(draft) and common_run(draft.question, draft.answer) < MIN_RUN:
         return False
