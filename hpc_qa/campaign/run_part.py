@@ -48,6 +48,7 @@ class RunPart:
             "answer": pair["answer"],
             "evidence": pair["evidence"],
             "context": chunk["context"],
+            "table_header": chunk.get("table_header"),
             "doc_id": pair["doc_id"],
             "source_path": source.path,
             "source_sha256": source.sha256,

@@ -42,6 +42,12 @@ class Chunk:
     sentences: tuple[Sentence, ...]
     table_header: str | None = None  # of the table that the chunk begins in the middle of; not part of the text
     sections: tuple[Section, ...] = ()  # that begin behind its first sentence, in the order of the text
+    title: str | None = None  # of its document, and its file name; set where it is asked about, not kept with it
+
+    @property
+    def around(self) -> tuple[str, ...]:
+        """What the model is shown beside the text: title, headings and the head of a table that began before."""
+        return tuple(part for part in (self.title, *self.headings, self.table_header) if part)
 
     def headings_at(self, offset: int) -> tuple[str, ...]:
         """The headings in force at a character of the text, outermost first."""

@@ -134,8 +134,8 @@ def no_footnote_marks(draft: Draft) -> bool:
 
 
 def _all_of(chunk: Chunk) -> str:
-    """What the chunk says, headings and the header of its table included."""
-    return " \n".join((*chunk.headings, chunk.table_header or "", chunk.text))
+    """What the chunk says, with the name of its document, its headings and the head of its table."""
+    return " \n".join((*chunk.around, chunk.text))
 
 
 def fits_evidence(draft: Draft, chunk: Chunk, *, english: bool) -> bool:
@@ -146,7 +146,7 @@ def fits_evidence(draft: Draft, chunk: Chunk, *, english: bool) -> bool:
     """
     source = " ".join((*draft.evidence, draft.answer))
     above = (heading for number in draft.evidence_numbers for heading in chunk.headings_of([number]))
-    if not shares_words(draft.question, " ".join((source, *above))):
+    if not shares_words(draft.question, " ".join((source, *above, chunk.table_header or ""))):
         return False
     if _is_quotation(draft) and common_run(draft.question, draft.answer) < MIN_RUN:
         return False

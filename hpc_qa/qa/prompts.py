@@ -22,6 +22,7 @@ from hpc_qa.qa.control_tokens import neutralise
 Message = dict[str, str]
 
 BUILTIN = "builtin_prompts.yaml"
+MAX_TITLE = 200  # characters
 PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 
 
@@ -35,7 +36,7 @@ class Placeholders:
 
 TEMPLATES: Mapping[str, Placeholders] = {
     "system": Placeholders(frozenset()),
-    "document": Placeholders(frozenset({"sentences"}), frozenset({"headings", "boundary"})),
+    "document": Placeholders(frozenset({"sentences"}), frozenset({"title", "headings", "boundary"})),
     "reply": Placeholders(frozenset()),
     "abstractive": Placeholders(frozenset({"count"}), frozenset({"question_types"})),
     "difficulty": Placeholders(frozenset({"levels"})),
@@ -63,11 +64,17 @@ class Prompts:
         return PLACEHOLDER.sub(lambda match: clean[match.group(1)], self.templates[template])
 
     def document(self, chunk: Chunk) -> str:
-        """The chunk as every request about it begins: its headings, its sentences numbered, later headings between."""
+        """The chunk as every request about it begins: its document, its headings, its sentences numbered.
+
+        Later headings stand between the sentences. A chunk that begins in the middle of a table begins with its head.
+        """
         path = chunk.headings_at(chunk.sentences[0].start) if chunk.sentences else chunk.headings
         headings = " > ".join(path) or "-"
         sentences = "\n".join(_numbered(chunk, path))
-        return self.fill("document", sentences=sentences, headings=headings, boundary=boundary(chunk.text))
+        if chunk.table_header:
+            sentences = f"{one_line(chunk.table_header)}\n{sentences}"
+        title = one_line(chunk.title or "-")[:MAX_TITLE]
+        return self.fill("document", title=title, sentences=sentences, headings=headings, boundary=boundary(chunk.text))
 
     def messages(
         self, document: str, instruction: str, examples: Sequence[tuple[str, str]] = ()

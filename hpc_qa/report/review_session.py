@@ -22,7 +22,7 @@ from hpc_qa.campaign.review_ratings import (
     read_ratings,
 )
 from hpc_qa.campaign.review_sample import Sample, records_of
-from hpc_qa.report.passage import evidence_spans, passage, pieces
+from hpc_qa.report.passage import evidence_spans, passage, pieces, table_head
 from hpc_qa.store.files import read_jsonl
 from hpc_qa.store.run_directory import RunDirectory
 from hpc_qa.units import plural
@@ -62,6 +62,8 @@ class ReviewSession:
         place = self.sample.pairs[number]
         record, chunk = records_of(self.run, place)
         marks, missing = evidence_spans(chunk["context"], record["evidence"])
+        head = table_head(chunk.get("table_header"))
+        marks = [(start + len(head), end + len(head)) for start, end in marks]
         with self._lock:
             said = self._words.on(place.key)
         return {
@@ -72,7 +74,7 @@ class ReviewSession:
             "document": pieces(self._paths.get(place.doc_id, place.doc_id)),
             "pages": chunk["pages"],
             "headings": [pieces(heading) for heading in (record if "headings" in record else chunk)["headings"]],
-            "passage": passage(chunk["context"], marks),
+            "passage": passage(head + chunk["context"], marks),
             "missing": [pieces(text) for text in missing],
             "given": {"scores": said.scores, "comment": said.comment} if said else None,
         }

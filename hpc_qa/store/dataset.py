@@ -43,6 +43,7 @@ def schema(checks: Sequence[str]) -> pa.Schema:
             ("answer", pa.string()),
             ("evidence", texts),
             ("context", pa.string()),
+            ("table_header", pa.string()),  # of the table that the context begins in the middle of
             ("doc_id", pa.string()),
             ("source_path", pa.string()),
             ("source_sha256", pa.string()),

@@ -143,5 +143,6 @@ def messages(row: Mapping[str, Any], variant: str) -> list[dict[str, str]]:
     """A pair as a conversation of two turns."""
     asked = row["question"]
     if variant == GROUNDED:
-        asked = GROUNDED_TURN.format(context=row["context"], question=asked)
+        context = "\n".join(part for part in (row["table_header"], row["context"]) if part)
+        asked = GROUNDED_TURN.format(context=context, question=asked)
     return [{"role": "user", "content": asked}, {"role": "assistant", "content": row["answer"]}]

@@ -85,6 +85,7 @@ class ChunkRecord(TypedDict):
     chunk_index: int
     context: str
     headings: list[str]  # above its first sentence; those of a pair may be others
+    table_header: NotRequired[str | None]  # of the table that the context begins in the middle of
     pages: list[int] | None
     asked: int  # pairs that the model was asked for
     asked_again: NotRequired[int]  # of them, in place of rejected ones

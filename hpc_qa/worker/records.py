@@ -115,6 +115,7 @@ class RecordMaker:
             **self._place(entry, chunk),
             "context": chunk.text,
             "headings": list(chunk.headings),
+            "table_header": chunk.table_header,
             "pages": list(chunk.pages) if chunk.pages is not None else None,
             "asked": work.asked,
             "asked_again": work.asked_again,

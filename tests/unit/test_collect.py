@@ -14,7 +14,8 @@ from hpc_qa.store.merge import commit_shard
 from tests.made_runs import attempt, chunk, document, finished_run, pair, planned_run, rejected, whole
 
 COLUMNS = [
-    "id", "question", "answer", "evidence", "context", "doc_id", "source_path", "source_sha256", "pages", "headings",
+    "id", "question", "answer", "evidence", "context",
+    "table_header", "doc_id", "source_path", "source_sha256", "pages", "headings",
     "question_type", "difficulty", "clarity", "accuracy", "relevance", "grounded", "answerable", "self_contained",
     "quality_score", "round_trip_answer", "checks", "reject_reason", "model", "model_revision", "prompt_sha256", "seed",
     "converter", "run_id", "created_at", "contaminated_with", "split_group",

@@ -74,6 +74,7 @@ def test_the_model_sees_every_heading_at_its_place_in_words_that_the_chunk_has()
     document = prompts.load().document(whole(MANUAL))
     lines = [line for line in document.splitlines() if "document" not in line]
     assert lines == [
+        "Document: -",
         "Section: Manual > Fees",
         "[1] The fee is 25 dollars a month.",
         "## Appeals",
