@@ -25,6 +25,7 @@ from hpc_qa.campaign.run_part import SourceFile, read_part
 from hpc_qa.campaign.split import choose_validation, groups_of
 from hpc_qa.campaign.verify import verify
 from hpc_qa.errors import ConfigError, ExitCode, StoreError
+from hpc_qa.qa.control_tokens import longest_first
 from hpc_qa.qa.decontamination import Benchmarks
 from hpc_qa.qa.duplicates import near_duplicates
 from hpc_qa.store.benchmark_questions import BenchmarkFile, read_benchmarks
@@ -167,7 +168,8 @@ class _Collection:
         if self._options.csv:
             exports.append(CsvExport(schema(checks).names))
         if self._options.chat:
-            exports.append(ChatExport(self._options.variants))
+            tokens = {token for part in self._parts for token in part.control_tokens}
+            exports.append(ChatExport(self._options.variants, longest_first(tokens)))
         return exports
 
     def _card(

@@ -34,6 +34,7 @@ class RunPart:
     reissue_similarity: float
     judge: bool
     sources: dict[str, SourceFile]  # by doc_id
+    control_tokens: tuple[str, ...] = ()  # of its model; none are known of a run that did not keep them
     states: dict[str, str] = field(default_factory=dict)  # "ok", "failed: poison"; absent: unfinished
 
     def row(
@@ -72,6 +73,7 @@ class RunPart:
             "created_at": pair["created_at"],
             "contaminated_with": contaminated_with,
             "split_group": split_group,
+            "flags": chunk.get("flags"),
         }
 
 
@@ -110,6 +112,7 @@ def read_part(run: RunDirectory) -> RunPart:
             entry["doc_id"]: SourceFile(entry["path"], entry["sha256"], entry.get("license"))
             for entry in read_jsonl(run.manifest)
         },
+        control_tokens=tuple(facts["model"].get("control_tokens") or ()),
     )
 
 

@@ -87,6 +87,12 @@ def _chunks(facts: dict[str, Any]) -> dict[str, str]:
         lines["re-issues"] = (
             f"{groups:,} groups of near-identical documents, {facts['documents_in_reissue_groups']:,} in them"
         )
+    if undated := facts.get("newest_by_order"):
+        lines["re-issues"] += (
+            f"; of {len(undated):,} the last in the manifest is taken for the newest, because no date tells: "
+            + ", ".join(undated[:3])
+            + (", ..." if undated[3:] else "")
+        )
     return lines
 
 
