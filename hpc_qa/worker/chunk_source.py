@@ -120,7 +120,7 @@ class ChunkSource:
         known = self._known.get(record["doc_id"])
         if record["kind"] == "chunk" and known is not None:
             flags = known.flags.get(record["chunk_index"], [])
-            if has_token(record["context"], self.tokens):
+            if self.tokens and has_token(record["context"], self.tokens):
                 flags = ordered([*flags, CONTROL_TOKENS])
             return record | {"flags": flags}
         return record
