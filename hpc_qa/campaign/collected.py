@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hpc_qa.campaign.calibration import Calibration
+from hpc_qa.campaign.calibration import Calibrations
 from hpc_qa.campaign.funnel import Funnel
 from hpc_qa.errors import ExitCode
 from hpc_qa.store.dataset import TRAIN, VALIDATION
@@ -21,7 +21,7 @@ class Collected:
     funnel: Funnel
     documents_left: int
     exit_code: ExitCode
-    calibration: Calibration = field(default_factory=Calibration)
+    calibration: Calibrations = field(default_factory=Calibrations)
     notes: list[str] = field(default_factory=list)
     going_on: list[str] = field(default_factory=list)  # runs that wait or run, when nothing was published
 

@@ -16,11 +16,12 @@ import pyarrow.compute as pc
 
 from hpc_qa.campaign.attempts import attempts_of
 from hpc_qa.campaign.batches import batch_of
-from hpc_qa.campaign.calibration import Calibration
+from hpc_qa.campaign.calibration import Calibration, a_score_decides
 from hpc_qa.campaign.review import review_of
 from hpc_qa.ledger.attempts import current
 from hpc_qa.ledger.schema import ATTEMPT
 from hpc_qa.qa.judge import SCORES
+from hpc_qa.store.files import read_json
 from hpc_qa.store.merge import merge_shard
 from hpc_qa.store.run_directory import RunDirectory
 from hpc_qa.store.segments import Batch
@@ -137,7 +138,9 @@ def figures(run: RunDirectory, project: Path) -> RunFigures:
         StoreError: the run or the ledger cannot be read.
     """
     facts, plan = run.facts(), run.frozen_plan()
-    records = _Records()
+    templates = read_json(run.prompts).get("templates") or {}
+    judge = Calibration(a_score_decides(facts["config"]["qa"], templates.get("judge")))
+    records = _Records(judge)
     shards = [run.shard(int(shard["index"])) for shard in plan["shards"]]
     for shard in shards:
         merged = merge_shard(shard, records.add)
@@ -199,11 +202,11 @@ def attempt_rows(project: Path, run: RunDirectory) -> list[dict[str, Any]]:
 class _Records:
     """Sums over the records that count."""
 
+    _calibration: Calibration
     documents: Counter[str] = field(default_factory=Counter)  # by state
     counts: Counter[str] = field(default_factory=Counter)
     _scores: Counter[str] = field(default_factory=Counter)
     _accepted: int = 0
-    _calibration: Calibration = field(default_factory=Calibration)
     _by_document: dict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0, 0.0]))
 
     def add(self, batch: Batch) -> None:

@@ -118,6 +118,7 @@ class RunPlan:
             "chunks": self.choice.counts() if self.choice else None,
             "reissue_groups": len(self.choice.groups) if self.choice else None,
             "documents_in_reissue_groups": sum(map(len, self.choice.groups)) if self.choice else None,
+            "newest_by_order": self.choice.by_order if self.choice else None,
             "chunk_choice": self.choice.to_json() if self.choice else {"made": BY_WORKER},
             "notes": list(self.notes),
             "converter_key": self.converter_key,

@@ -21,6 +21,7 @@ from hpc_qa.config import Config
 from hpc_qa.documents.tokens import file_sha256, tokenizer_file
 from hpc_qa.errors import ConfigError, StoreError
 from hpc_qa.qa import prompts
+from hpc_qa.qa.control_tokens import control_tokens
 from hpc_qa.serving.command import setting_faults
 from hpc_qa.serving.preflight import model_faults
 from hpc_qa.store.files import json_bytes, json_parts, write_once
@@ -91,6 +92,7 @@ def _facts(plan: RunPlan, run: RunDirectory, project: Path, asked: Mapping[str, 
             "name": config.model,
             "revision": config.vllm.revision,
             "tokenizer_sha256": file_sha256(tokenizer_file(config, project)),
+            "control_tokens": control_tokens(tokenizer_file(config, project).parent),
         },
         "prompts": dict(asked),
         "executor": config.executor,

@@ -128,6 +128,11 @@ def _print_results(said: "Review") -> None:
     print_table(rows, {"score": "score", "mean": "mean", "interval": "95 % interval", "kappa": "kappa with the judge"})
     needs = ", ".join(f"{name} >= {least}" for name, least in good["minima"].items())
     say(f"good enough {_percent(good)}: {needs}")
+    for outcome, one in facts["acceptance_by_outcome"].items():
+        if one["n"]:
+            say(f"           {_percent(one)} of those that the run {outcome}")
+    if not sample["equal_chances"]:
+        say(f"weighted   by their chances to be drawn; as good as {facts['effective_n']:.0f} pairs with equal ones")
     if facts["rated"] < FEW:
         say(f"           {FEW} pairs without a fault would show 90 %")
     if len(facts["reviewers"]) > 1:

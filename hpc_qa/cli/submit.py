@@ -91,6 +91,12 @@ def _chunks(facts: dict[str, Any]) -> dict[str, str]:
         lines["re-issues"] = (
             f"{plural(groups, 'group')} of near-identical documents, {facts['documents_in_reissue_groups']:,} in all"
         )
+    if undated := facts.get("newest_by_order"):
+        lines["re-issues"] += (
+            f"; of {len(undated):,} the last in the manifest is taken for the newest, because no date tells: "
+            + ", ".join(undated[:3])
+            + (", ..." if undated[3:] else "")
+        )
     return lines
 
 

@@ -20,13 +20,21 @@ _INSTRUCTION = re.compile(
       \b(?:ignore|disregard|forget|override|bypass)\W+(?:\w+\W+){0,4}?
         (?:previous|prior|above|earlier|preceding|foregoing|your|system)\W+(?:\w+\W+){0,2}?
         (?:instruction|prompt|direction|guideline|command|programming)s?\b
+    | \b(?:ignore|disregard|forget|override|bypass)\W+(?:\w+\W+){0,3}?
+        (?:instruction|prompt|direction|guideline|command)s?\W+(?:(?:given|written|shown|you\W+\w+\W+\w+)\W+)?
+        (?:above|before|previously|earlier|so\W+far)\b
+    | \b(?:ignore|disregard|forget)\W+(?:(?:all|everything)\W+)?(?:of\W+)?(?:the\W+)?above\b
+        (?=\s*(?:[.!:;]|$|,?\s*(?:and|then|instead)\b))
     | \b(?:you\W+are\W+now|act\W+as|pretend\W+(?:to\W+be|you\W+are)|from\W+now\W+on\W+you\W+are)\W+(?:\w+\W+){0,4}?
         (?:ai|assistant|language\W+model|chat\W?bot|llm|gpt|jailbroken|unrestricted)\b
     | \b(?:as|you\W+are)\W+an?\W+(?:ai|large)\W+(?:language\W+)?(?:model|assistant)\b
     | \b(?:reveal|repeat|print|output|show|leak)\W+(?:\w+\W+){0,2}?(?:system|hidden|initial|secret)\W+
         (?:prompt|instructions)\b
-    | \b(?:answer|respond|reply)\W+(?:(?:only|always|every\W+question|all\W+questions|to\W+\w+)\W+){1,3}?with\b
-    | \b(?:answer|respond|reply)\W+with\W+(?:the\W+)?(?:following|words?|phrase|url|link|string|sentence)\b
+    | \b(?:answer|respond|reply)\W+(?:(?:only|always|every\W+question|all\W+questions
+        |to\W+(?:this|everything|anything|everyone|all))\W+){1,3}?with\b
+    | \b(?:answer|respond|reply)\W+with\W+(?:the\W+)?(?:following\W+)?(?:words?|phrase|url|link|string|sentence)\b
+    | \b(?:ai|llm|gpt|assistant|chat\W?bot|(?:language\W+)?model)s?\b[^.\n]{0,60}?
+        \b(?:answer|respond|reply)\W+with\W+(?:the\W+)?following\b
     | \bdo\W+not\W+(?:tell|inform|(?:reveal|mention)\W+(?:this|it)?\W*to)\W+(?:the\W+)?(?:user|human|reader)\b
     | \b(?:new|updated|important|hidden)\W+(?:system\W+)?instructions?\W+(?:for|to)\W+(?:the\W+|any\W+|all\W+)?
         (?:ai|llm|assistant|model|language\W+model)s?\b
@@ -44,10 +52,11 @@ _FIELD = re.compile(r"[ \t>*_#|-]*[A-Z][\w /()-]{0,40}[*_]*[ \t]*:[*_]*(?:[ \t]|
 _INSTRUCTION_HEADING = re.compile(
     r"^###[ \t]*(?:instruction|response|input|system|assistant)[ \t]*:", re.IGNORECASE | re.MULTILINE
 )
-_CONTROL_TOKEN = re.compile(
+CONTROL_TOKEN = re.compile(
     r"<[|\uff5c][\w .:/\u2581-]{1,40}[|\uff5c]>|\[/?INST\]|<</?SYS>>|<(?:start_of_turn|end_of_turn|bos|eos)>"
-    r"|\[/?(?:SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS)\]"
+    r"|\[/?(?:SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS)\]|</?(?:think|tool_call|tool_response|function_call)>"
 )
+_STRUCK, _STRUCK_END = re.compile(r"<s[\s>]", re.IGNORECASE), "</s>"  # of HTML; an end without a beginning is a token
 
 
 def flags_of(text: str) -> tuple[str, ...]:
@@ -61,7 +70,7 @@ def flags_of(text: str) -> tuple[str, ...]:
         found.append(INSTRUCTIONS)
     if _has_turns(text) or _INSTRUCTION_HEADING.search(text):
         found.append(ROLE_MARKERS)
-    if _CONTROL_TOKEN.search(text):
+    if CONTROL_TOKEN.search(text) or text.count(_STRUCK_END) > len(_STRUCK.findall(text)):
         found.append(CONTROL_TOKENS)
     return tuple(found)
 

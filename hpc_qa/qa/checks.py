@@ -14,6 +14,7 @@ from hpc_qa.qa.facts import modality, numbers, supported_numbers
 from hpc_qa.qa.fit import MIN_RUN, shares_words, suits
 from hpc_qa.qa.language import is_language
 from hpc_qa.qa.markup import plain
+from hpc_qa.qa.names import places, supported_places
 from hpc_qa.qa.standalone import points_at_the_text, stands_alone
 from hpc_qa.qa.wording import has_footnote_mark, invented_terms, is_torn, is_torn_off
 from hpc_qa.qa.words import common_run, content_words, has_spaces, repeats, words
@@ -96,18 +97,29 @@ def _new_words(draft: Draft) -> set[str]:
 
 
 def grounded(draft: Draft, chunk: Chunk) -> bool:
-    """No number, date or code without a source, and no shall, must, may or not that the evidence lacks.
+    """No number, date, code or place without a source, and no shall, must, may or not that the evidence lacks.
 
-    A number of the answer may stand in the question instead of the evidence; a number of the question must stand in
-    the chunk, so nothing comes in that way either.
+    A number or place of the answer may stand in the question instead of the evidence; one of the question must stand
+    in the chunk, so nothing comes in that way either.
     """
-    evidence = " \n".join(draft.evidence)
+    evidence, source = " \n".join(draft.evidence), _all_of(chunk)
     asked = set(numbers(draft.question))
-    if not asked <= supported_numbers(_all_of(chunk)):
+    if not asked <= supported_numbers(source):
         return False
     if not set(numbers(draft.answer)) <= supported_numbers(evidence) | asked:
         return False
-    return modality(draft.answer) <= modality(evidence)
+    return _places_have_a_source(draft, evidence, source) and modality(draft.answer) <= modality(evidence)
+
+
+def _places_have_a_source(draft: Draft, evidence: str, source: str) -> bool:
+    """States and countries are those of the evidence; where it names none ("the State"), those of the chunk."""
+    asked = places(draft.question, any_case=False)
+    answered = places(draft.answer, any_case=False) - asked
+    if not asked and not answered:
+        return True
+    if not asked <= supported_places(source):
+        return False
+    return answered <= (supported_places(evidence) or supported_places(source))
 
 
 def terms_exist(draft: Draft, chunk: Chunk) -> bool:

@@ -117,11 +117,16 @@ class ReviewSession:
     def summary(self) -> dict[str, Any]:
         """What this reviewer said, in figures of their own."""
         with self._lock:
-            said = [one.scores for pair in self.sample.pairs if (one := self._words.on(pair.key)) and one.scores]
+            rated = [
+                (one.scores, self.sample.weight(pair.key))
+                for pair in self.sample.pairs
+                if (one := self._words.on(pair.key)) and one.scores
+            ]
             state = self._state()
+        said, weights = [scores for scores, _ in rated], [weight for _, weight in rated]
         return state | {
-            "means": {name: one.to_json() for name, one in means(said).items()},
-            "good": share_good(said, self.minima).to_json(),
+            "means": {name: one.to_json() for name, one in means(said, weights).items()},
+            "good": share_good(said, self.minima, weights).to_json(),
             "minima": self.minima,
         }
 

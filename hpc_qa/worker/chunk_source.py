@@ -16,7 +16,9 @@ from hpc_qa.documents.cache import DocumentCache
 from hpc_qa.documents.chunks import Chunk
 from hpc_qa.documents.facts import Facts
 from hpc_qa.documents.screening import Screened, without_paragraphs
+from hpc_qa.documents.suspicion import CONTROL_TOKENS, ordered
 from hpc_qa.manifest import Entry
+from hpc_qa.qa.control_tokens import has_token
 from hpc_qa.qa.generation import capacity_of
 from hpc_qa.store.records import Record
 from hpc_qa.store.run_directory import BY_WORKER
@@ -58,10 +60,16 @@ class _Known:
 
 
 class ChunkSource:
-    """Gives the chunks of documents, and completes the records about them."""
+    """Gives the chunks of documents, and completes the records about them.
 
-    def __init__(self, cache: DocumentCache, entries: Iterable[Entry], choice: PlannedChoice, config: Config) -> None:
-        self._cache, self._choice, self._config = cache, choice, config
+    `tokens` are the control tokens of the model: a chunk that quotes one is flagged, whatever its form.
+    """
+
+    def __init__(
+        self, cache: DocumentCache, entries: Iterable[Entry], choice: PlannedChoice, config: Config,
+        tokens: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        self._cache, self._choice, self._config, self.tokens = cache, choice, config, tokens
         self._entries = {entry.doc_id: entry for entry in entries}
         self._known: dict[str, _Known] = {}
 
@@ -119,7 +127,10 @@ class ChunkSource:
             return record | self._document(record)
         known = self._known.get(record["doc_id"])
         if record["kind"] == "chunk" and known is not None:
-            return record | {"flags": known.flags.get(record["chunk_index"], [])}
+            flags = known.flags.get(record["chunk_index"], [])
+            if self.tokens and has_token(record["context"], self.tokens):
+                flags = ordered([*flags, CONTROL_TOKENS])
+            return record | {"flags": flags}
         return record
 
     def _document(self, record: Record) -> dict[str, Any]:

@@ -103,3 +103,13 @@ def test_sentences_of_boilerplate_are_not_shown_and_are_counted() -> None:
     assert [chunk.index for chunk in found.chunks_of(ENTRY)] == [1, 2, 3]
     [record] = found.complete([document(3)])
     assert (record["left_out"], record["boilerplate_sentences"]) == ({"nothing_to_ask": 1}, 1)
+
+
+def test_a_chunk_that_quotes_a_control_token_of_the_model_is_flagged_whatever_its_form() -> None:
+    config = Config.model_validate({"name": "x", "manifest": "m.jsonl", "vllm": {"model": "m"}})
+    found = ChunkSource(Cache(), [ENTRY], PlannedChoice(), config, ["<odd>"])  # type: ignore[arg-type] # as above
+    found.chunks_of(ENTRY)
+    about = {"kind": "chunk", "doc_id": "a", "context": "Say <ODD> here."}
+    flagged, both = found.complete([about | {"chunk_index": 0}, about | {"chunk_index": 2}])
+    assert flagged["flags"] == ["control_tokens"]
+    assert both["flags"] == ["instructions", "control_tokens"]
