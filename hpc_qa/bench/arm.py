@@ -1,5 +1,6 @@
 """One side of a comparison: the records of runs that should be alike."""
 
+import math
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,16 @@ class Arm:
         return [value for record in self.records if (value := record.value(key)) is not None]
 
 
+def change_percent(before: float | None, after: float | None) -> float | None:
+    """By how much a figure has changed, of what it was; None of nothing, and where that is no number any more.
+
+    >>> change_percent(20, 18), change_percent(0, 18)
+    (-10.0, None)
+    """
+    change = (after - before) / before * 100 if before and after is not None else None
+    return change if change is not None and math.isfinite(change) else None
+
+
 def arm_of(text: str, project: Path) -> Arm:
     """The arm that a text names: a record file, a folder of them, or ids of records or runs joined by commas.
 
@@ -44,7 +55,9 @@ def arm_of(text: str, project: Path) -> Arm:
             found.records.append(_record_of_run(name, project))
     read = read_records(paths)
     faults = [*found.faults, *read.faults]
-    records, twice = _each_once([*read.records, *found.records])
+    every, twice = _each_once([*read.records, *found.records])
+    records = tuple(record for record in every if record.failure is None)
+    faults += [f"{record.id}: is no measurement, {record.failure}" for record in every if record.failure is not None]
     if not records:
         raise ConfigError(*(faults or [f"{text!r} names no record"]), hint="hpc-qa bench import FILE, or template KIND")
     return Arm(text, records, (*(f"left out: {fault}" for fault in faults), *twice, *read.warnings))

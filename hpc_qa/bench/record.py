@@ -13,8 +13,9 @@ from hpc_qa.campaign.issues import with_severity
 from hpc_qa.config import Section
 
 Text = Annotated[str, Field(min_length=1, max_length=10_000)]
-Amount = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=0)]
+LARGEST = 10**15  # of anything: what is larger is a slip, and what follows from it is no number any more
+Amount = Annotated[float, Field(ge=0, le=LARGEST)]
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Score = Annotated[float, Field(ge=1, le=5)]
@@ -68,6 +69,7 @@ class Results(Section):
     qa_pairs_generated: Count | None = None
     qa_pairs_per_pdf: Amount | None = None
     qa_pairs_accepted: Count | None = None
+    chunks_asked: Count | None = None  # of which pairs were asked for
     avg_time_per_pdf_minutes: Amount | None = None
     throughput_pdfs_per_hour: Amount | None = None
     gpu_hours: Amount | None = None
@@ -97,7 +99,7 @@ class Scores(Section):
     avg_overall_score: Score | None = None
     overall_acceptance_rate: Share | None = None
     quality_score: Share | None = None
-    quality_score_deviation: Amount | None = None  # standard deviation between the means of documents
+    quality_score_deviation: Share | None = None  # standard deviation between the means of documents
 
 
 S = TypeVar("S", bound=Scores)
@@ -175,6 +177,7 @@ class Record(Section):
     environment: Literal["local", "cluster"] | None = None
     batch: Text | None = None
     sweep: Text | None = None  # of which it is a cell
+    failure: Text | None = None  # of a cell that could not be measured: its class and why; its figures are of a part
     commit_sha: Text | None = None
     config_file: Text | None = None
     targets: Text | None = None  # the profile of targets that its config names
@@ -240,4 +243,5 @@ def _with_score(scores: S) -> S:
 
 
 def _ratio(part: float | None, whole: float | None) -> float | None:
-    return part / whole if part is not None and whole else None
+    found = part / whole if part is not None and whole else None
+    return found if found is not None and found <= LARGEST else None

@@ -16,11 +16,12 @@ import pyarrow.compute as pc
 
 from hpc_qa.campaign.attempts import attempts_of
 from hpc_qa.campaign.batches import batch_of
-from hpc_qa.campaign.calibration import Calibration
+from hpc_qa.campaign.calibration import Calibration, a_score_decides
 from hpc_qa.campaign.review import review_of
 from hpc_qa.ledger.attempts import current
 from hpc_qa.ledger.schema import ATTEMPT
 from hpc_qa.qa.judge import SCORES
+from hpc_qa.store.files import read_json
 from hpc_qa.store.merge import merge_shard
 from hpc_qa.store.run_directory import RunDirectory
 from hpc_qa.store.segments import Batch
@@ -35,7 +36,7 @@ JOULES_PER_KWH = 3.6e6
 ENOUGH = 0.9  # of the weight: a mean of less says nothing of the rest
 QUALITY = (  # of a benchmark record
     "sample_size", "avg_clarity_score", "avg_accuracy_score", "avg_relevance_score", "avg_overall_score",
-    "overall_acceptance_rate", "quality_score", "quality_score_deviation",
+    "overall_acceptance_rate", "quality_score",
 )  # fmt: skip
 
 
@@ -57,11 +58,7 @@ class Quality:
         if not self.judged_pairs:
             return None
         means = {name: value for name, value in asdict(self).items() if name.startswith("avg_")}
-        shares = {
-            "overall_acceptance_rate": self.acceptance_rate,
-            "quality_score": self.quality_score,
-            "quality_score_deviation": self.quality_score_deviation,
-        }
+        shares = {"overall_acceptance_rate": self.acceptance_rate, "quality_score": self.quality_score}
         return {"sample_size": self.judged_pairs, **means, "avg_overall_score": None, **shares}
 
 
@@ -143,7 +140,9 @@ def figures(run: RunDirectory, project: Path) -> RunFigures:
         StoreError: the run or the ledger cannot be read.
     """
     facts, plan = run.facts(), run.frozen_plan()
-    records = _Records()
+    templates = read_json(run.prompts).get("templates") or {}
+    judge = Calibration(a_score_decides(facts["config"]["qa"], templates.get("judge")))
+    records = _Records(judge)
     shards = [run.shard(int(shard["index"])) for shard in plan["shards"]]
     for shard in shards:
         merged = merge_shard(shard, records.add)
@@ -205,11 +204,11 @@ def attempt_rows(project: Path, run: RunDirectory) -> list[dict[str, Any]]:
 class _Records:
     """Sums over the records that count."""
 
+    _calibration: Calibration
     documents: Counter[str] = field(default_factory=Counter)  # by state
     counts: Counter[str] = field(default_factory=Counter)
     _scores: Counter[str] = field(default_factory=Counter)
     _accepted: int = 0
-    _calibration: Calibration = field(default_factory=Calibration)
     _by_document: dict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0, 0.0]))
 
     def add(self, batch: Batch) -> None:

@@ -30,7 +30,7 @@ from hpc_qa.store.files import HeldFolder, exists, read_jsonl, write_json_once
 from hpc_qa.store.merge import commit_shard, merge_shard
 from hpc_qa.store.run_directory import AttemptDirectory, RunDirectory, ShardDirectory, attempt_name
 from hpc_qa.store.trust import check_project, check_run
-from hpc_qa.units import iso, parse_clock, utc_now
+from hpc_qa.units import iso, parse_clock, plural, utc_now
 from hpc_qa.worker.again import check_attempts, continue_later
 from hpc_qa.worker.chunk_source import PlannedChoice
 from hpc_qa.worker.parent import end_with_parent
@@ -80,7 +80,10 @@ def _say_why(run: RunDirectory, shard: ShardDirectory, error: HpcQaError, *, kil
     `killed` processes were killed by the kernel for memory meanwhile, which explains whatever else has happened.
     """
     if killed:
-        error.faults = [*error.faults, f"the kernel killed {killed} processes of this task for memory"]
+        error.faults = [
+            *error.faults,
+            f"the kernel killed {plural(killed, 'process', 'processes')} of this task for memory",
+        ]
         error.hint = "give it more: hpc-qa resume RUN --mem SIZE" if inside_slurm() else "free memory on this machine"
     for line in error.log_tail if isinstance(error, ServerError) else ():
         log.error("  | %s", line)
