@@ -34,6 +34,7 @@ from hpc_qa.campaign.issues import read_issues
 from hpc_qa.campaign.sampled_gpus import gpus_of
 from hpc_qa.config import Vllm
 from hpc_qa.ledger.attempts import current
+from hpc_qa.serving.gpus import is_foreign
 from hpc_qa.store.run_directory import RunDirectory
 
 COLUMNS = (
@@ -78,7 +79,7 @@ def record_of(run: RunDirectory, project: Path, record_id: str | None = None) ->
     shards = [run.shard(int(shard["index"])) for shard in run.frozen_plan()["shards"]]
     attempts = [attempt for shard in shards for attempt in attempts_of(shard)]
     config = facts["config"]
-    foreign = Vllm.model_validate(config["vllm"]).is_foreign
+    foreign = is_foreign(Vllm.model_validate(config["vllm"]))
     used = UseByStage() if foreign else _use(attempts, rows, local_cpus(facts, len(shards)))
     jobs = {str(task["job_id"]).partition("_")[0]: None for one in run.list_submissions() for task in one["tasks"]}
     return Record(

@@ -11,6 +11,7 @@ from hpc_qa.bench.stage_list import with_switch
 from hpc_qa.bench.sweep_server import SweepServers
 from hpc_qa.bench.targets import MEASURED
 from hpc_qa.config import Config
+from hpc_qa.serving.gpus import is_foreign
 
 
 class StandIn:
@@ -53,7 +54,7 @@ def test_a_worker_is_told_the_process_and_the_gpus_of_the_server(servers, monkey
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     found = servers.prepare(cell(tensor_parallel_size=2), warm_up=0).config.vllm
-    assert (found.attach_pid, found.is_foreign) == (os.getpid(), False)
+    assert (found.attach_pid, is_foreign(found)) == (os.getpid(), False)
     assert found.env.get("CUDA_VISIBLE_DEVICES") == told
 
 
