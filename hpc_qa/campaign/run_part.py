@@ -72,6 +72,7 @@ class RunPart:
             "created_at": pair["created_at"],
             "contaminated_with": contaminated_with,
             "split_group": split_group,
+            "page_fidelity": chunk.get("page_fidelity"),
         }
 
 

@@ -17,7 +17,7 @@ COLUMNS = [
     "id", "question", "answer", "evidence", "context", "doc_id", "source_path", "source_sha256", "pages", "headings",
     "question_type", "difficulty", "clarity", "accuracy", "relevance", "grounded", "answerable", "self_contained",
     "quality_score", "round_trip_answer", "checks", "reject_reason", "model", "model_revision", "prompt_sha256", "seed",
-    "converter", "run_id", "created_at", "contaminated_with", "split_group",
+    "converter", "run_id", "created_at", "contaminated_with", "split_group", "page_fidelity",
 ]  # fmt: skip
 DOCUMENTS = [f"doc{number}" for number in range(6)]
 
