@@ -74,9 +74,9 @@ class Calibration:
                 self.without_verdict += 1
             elif record["kind"] == "control":
                 self.controls[record["good"], record["control"]][bool(record["accepted"])] += 1
-                scores = [record.get(name) for name in SCORES]
-                if None not in scores:
-                    says_yes = all(score >= REFERENCE_MINIMUM for score in scores)
+                scores = [score for name in SCORES if (score := record.get(name)) is not None]
+                if len(scores) == len(SCORES):
+                    says_yes = min(scores) >= REFERENCE_MINIMUM
                     self.by_reference[record["good"], record["control"]][says_yes] += 1
 
     @property
