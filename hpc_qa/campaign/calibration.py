@@ -48,7 +48,8 @@ def a_score_decides(qa: Mapping[str, Any], judge_prompt: str | None) -> bool:
     """Whether a verdict can reject a pair: of the settings `qa` of a run and the template of its judge, if known."""
     accept = qa["accept"]
     required = [name for name in accept.get("require", ()) if judge_prompt is None or name in judge_prompt]
-    return bool(required) or any(accept[f"min_{name}"] is not None for name in SCORES)
+    asked = bool(required) or any(accept[f"min_{name}"] is not None for name in SCORES)
+    return asked and bool(qa.get("judge", True))
 
 
 @dataclass(slots=True)
