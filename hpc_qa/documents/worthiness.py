@@ -1,4 +1,4 @@
-"""Chunks that no question should be asked about: contents, indexes, bibliographies, forms, histories of revisions, ...
+"""Chunks that no question should be asked about: contents, indexes, forms, histories of revisions, numbers and such.
 
 Rules over the lines of a chunk, no model; the same chunk always gives the same answer. To lose a good chunk is worse
 than to ask about a poor one, so every rule wants most of the chunk to be of its kind, and a chunk with running text in
