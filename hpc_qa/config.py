@@ -75,8 +75,8 @@ def _is_free(name: str) -> str:
 
 FreeOption = Annotated[OptionName, AfterValidator(_is_free)]
 SkipRule = Literal[
-    "no_sentences", "contents", "index", "bibliography", "form", "navigation", "numbers", "little_text", "language",
-    "boilerplate", "duplicate",
+    "no_sentences", "contents", "index", "bibliography", "revisions", "form", "navigation", "numbers", "little_text",
+    "language", "boilerplate", "duplicate",
 ]  # fmt: skip
 QuestionType = Literal[
     "factual", "definition", "numeric", "requirement", "condition", "procedure", "comparison", "exception", "scenario"
