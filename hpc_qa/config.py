@@ -75,8 +75,8 @@ def _is_free(name: str) -> str:
 
 FreeOption = Annotated[OptionName, AfterValidator(_is_free)]
 SkipRule = Literal[
-    "no_sentences", "contents", "index", "bibliography", "form", "navigation", "numbers", "little_text", "language",
-    "boilerplate", "duplicate",
+    "no_sentences", "contents", "index", "bibliography", "revisions", "form", "navigation", "numbers", "little_text",
+    "language", "boilerplate", "duplicate",
 ]  # fmt: skip
 QuestionType = Literal[
     "factual", "definition", "numeric", "requirement", "condition", "procedure", "comparison", "exception", "scenario"
@@ -125,6 +125,7 @@ class Documents(Section):
     sample_chunks: int | None = Field(None, ge=1, le=MANY)  # a seeded sample over the whole manifest
     convert_on_submit_mb: float = Field(200, ge=0, le=1e9)
     skip: list[SkipRule] = list(get_args(SkipRule))  # chunks that are left out, and for what
+    low_pages: Literal["keep", "skip"] = "keep"  # skip: chunks of pages whose lines did not stay together are left out
     boilerplate: Boilerplate = Boilerplate()
     reissues: Literal["keep", "newest"] = "keep"  # newest: of near-identical documents only that with the latest date
     reissue_similarity: float = Field(0.7, ge=0.5, le=1)  # Jaccard similarity of word 3-shingles

@@ -63,7 +63,8 @@ def _of_documents(found: RunFigures, costs: Sequence[DocumentCost]) -> Iterator[
     odd = {
         "with characters that could not be decoded": sum(bool(one.undecodable) for one in facts),
         "with suspicious characters": sum(one.suspicious_unicode for one in facts),
-        "with pages that lost words": sum(bool(one.low_pages) for one in facts),
+        "with pages that lost words": sum(bool(one.low_pages or one.raw_pages) for one in facts),
+        "without structure": sum(not one.structure for one in facts),
         "with scanned pages": sum(bool(one.scanned_pages) for one in facts),
         "that had to be repaired": sum(one.repaired for one in facts),
         "that were cut": sum(one.truncated for one in facts),

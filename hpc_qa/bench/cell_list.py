@@ -17,7 +17,8 @@ from hpc_qa.strict_yaml import Fault, YamlFile
 CELL = "cell"  # marks what comes out of such a list: its sweep is called like its file
 DONE = "done"  # `state` of a cell that was measured
 NAMES = ("model", "batch_size", "document_set")
-RECORD = {"benchmark_run", "id", "run_id"}  # a record itself has one of them
+CELLS = {"batch_size", "document_set", "duration_seconds", "metrics"}  # a cell has one of them
+RECORDS = {"benchmark_run", "id", "run_id"}  # and a whole record one of these
 SHOWN = 80  # characters of a wrong value
 STAMP = re.compile(r"_\d{8}_\d{6}$")
 # a figure, and where it may stand in a cell: in a reading of all pipelines, or in the answer about one
@@ -57,11 +58,11 @@ def cells(text: str, file_name: str, say: Callable[[str], None]) -> Iterator[Yam
     unread: dict[str, None] = {}
     stamp = STAMP.search(file_name)
     for number, row in enumerate(rows, 1):
-        if isinstance(row, dict) and row.keys() & RECORD:
-            yield YamlFile(row)
-            continue
-        if not isinstance(row, dict) or not row.keys() & {*NAMES, "duration_seconds", "metrics"}:
+        if not isinstance(row, dict) or not row.keys() & (CELLS | RECORDS):
             yield _faulty(f"[{number - 1}] is no cell of a sweep")
+            continue
+        if not row.keys() & CELLS:
+            yield YamlFile(row)
             continue
         if faults := [f"[{number - 1}]: {fault}" for fault in _faults(row)]:
             yield _faulty(*faults)

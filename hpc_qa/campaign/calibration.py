@@ -49,7 +49,8 @@ def a_score_decides(qa: Mapping[str, Any], judge_prompt: str | None) -> bool:
     """Whether a verdict can reject a pair: of the settings `qa` of a run and the template of its judge, if known."""
     accept = qa["accept"]
     required = [name for name in accept.get("require", ()) if judge_prompt is None or name in judge_prompt]
-    return bool(required) or any(accept[f"min_{name}"] is not None for name in SCORES)
+    asked = bool(required) or any(accept[f"min_{name}"] is not None for name in SCORES)
+    return asked and bool(qa.get("judge", True))
 
 
 @dataclass(slots=True)
@@ -75,9 +76,9 @@ class Calibration:
                 self.without_verdict += 1
             elif record["kind"] == "control":
                 self.controls[record["good"], record["control"]][bool(record["accepted"])] += 1
-                scores = [record.get(name) for name in SCORES]
-                if None not in scores:
-                    says_yes = all(score >= REFERENCE_MINIMUM for score in scores)
+                scores = [score for name in SCORES if (score := record.get(name)) is not None]
+                if len(scores) == len(SCORES):
+                    says_yes = min(scores) >= REFERENCE_MINIMUM
                     self.by_reference[record["good"], record["control"]][says_yes] += 1
 
     @property

@@ -78,11 +78,13 @@ def loading(card: Card) -> str:
 def yields(card: Card) -> str:
     """Every step from the documents to the published pairs."""
     funnel, suspicion = card.funnel, card.funnel.accounted.suspicion()
+    fidelity = funnel.accounted.fidelity()
     lines = [
         f"Documents: {counted(funnel.documents)}.",
         f"Chunks: {funnel.accounted.words()}.",
         f"Chunks that were asked about: {counted(funnel.chunks)}.",
         *(["", f"Suspicious: {suspicion}; they were asked about as text."] if suspicion else []),
+        *(["", f"Fidelity: {fidelity} (column `page_fidelity`)."] if fidelity else []),
         "",
         *_steps("pairs", funnel.steps()),
         "",

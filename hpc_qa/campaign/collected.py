@@ -55,6 +55,8 @@ class Collected:
         lines.append(f"chunks       {self.funnel.accounted.words()}")
         if suspicion := self.funnel.accounted.suspicion():
             lines.append(f"suspicious   {suspicion}; they were asked about as text")
+        if fidelity := self.funnel.accounted.fidelity():
+            lines.append(f"fidelity     {fidelity}")
         for step in self.funnel.steps():
             lost = ", ".join(f"{count} {reason}" for reason, count in step.lost.items())
             lines.append(f"{step.left:>12} {step.name}" + (f" (lost: {lost})" if lost else ""))

@@ -93,15 +93,15 @@ class Review:
         scores = ", ".join(f"{name} {one.value:.1f}" for name, one in found.items() if one.value is not None)
         who = plural(len(self.scores), "pair that passed the checks was", "pairs that passed the checks were")
         said = f"{who} rated: {scores} of 5"
-        if good.value is None:
+        if not self.scores:
             return said
-        said += f"; {_percent(good)} good enough"
+        said += f"; {_percent(good, ' good enough')}"
         if published is None:
             return said
         of_these = self.good_enough(published)
-        if of_these.value is None:
+        if not of_these.n:
             return f"{said}; none of them is published"
-        return f"{said}; of the {of_these.n} of them that are published here {_percent(of_these)}"
+        return f"{said}; of the {of_these.n} that are published here {_percent(of_these)}"
 
     def to_json(self) -> dict[str, Any]:
         """As `review --json` prints it."""
@@ -198,10 +198,11 @@ def quality_of(scores: Scores) -> float:
     return quality_score(Verdict(scores["clarity"], scores["accuracy"], scores["relevance"])) or 0.0
 
 
-def _percent(one: Estimate) -> str:
+def _percent(one: Estimate, what: str = "") -> str:
+    """A share with its interval; of nothing rated it is unknown."""
     if one.value is None or one.low is None or one.high is None:
-        return "an unknown share is"
-    return f"{100 * one.value:.0f} % ({100 * one.low:.0f} to {100 * one.high:.0f} %)"
+        return f"unknown{what}"
+    return f"{100 * one.value:.0f} %{what} ({100 * one.low:.0f} to {100 * one.high:.0f} %)"
 
 
 def _agreement(ours: Mapping[str, Scores], theirs: Mapping[str, Scores], names: Sequence[str]) -> dict[str, Any]:

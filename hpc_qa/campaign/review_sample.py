@@ -83,8 +83,8 @@ def draw(accepted: Iterable[Place], rejected: Iterable[Place], size: int, seed: 
     """So many of these pairs, one of a chunk, each with the chance that it had; fewer where there are fewer chunks."""
     chunks: dict[str, _Chunk] = {}
     for accepts, pairs in ((True, accepted), (False, rejected)):
-        for one in pairs:
-            chunks.setdefault(one.chunk_id, _Chunk(one.doc_id, one.chunk_id)).add(one, accepts=accepts)
+        for pair in pairs:
+            chunks.setdefault(pair.chunk_id, _Chunk(pair.doc_id, pair.chunk_id)).add(pair, accepts=accepts)
     row = sorted(chunks.values(), key=lambda one: (-one.share, _order(seed, one.doc_id), _order(seed, one.chunk_id)))
     chances = _chances([one.size for one in row], min(size, len(row)))
     found: dict[Place, float] = {}

@@ -88,6 +88,7 @@ class RunPart:
             "contaminated_with": contaminated_with,
             "split_group": split_group,
             "flags": chunk.get("flags"),
+            "page_fidelity": chunk.get("page_fidelity"),
         }
 
 

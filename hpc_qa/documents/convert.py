@@ -59,6 +59,11 @@ class Conversion:
     tokens: int | None
     chunks: int | None
     word_coverage: float | None
+    structure: bool | None  # None: it was not converted
+    low_pages: int
+    raw_pages: int
+    repaired: bool | None  # None: it was not converted
+    undecodable: int
     markdown_path: Path | None
     cached: bool
     seconds: float
@@ -279,6 +284,11 @@ class _Work:
                 tokens=facts.tokens if ok else None,
                 chunks=facts.chunks if ok else None,
                 word_coverage=facts.word_coverage,
+                structure=facts.structure if ok else None,
+                low_pages=len(facts.low_pages),
+                raw_pages=len(facts.raw_pages),
+                repaired=facts.repaired if ok else None,
+                undecodable=facts.undecodable,
                 markdown_path=self._cache.folder(entry.sha256, entry.media_type) / MARKDOWN if ok else None,
                 cached=cached or index > 0,
                 seconds=0.0 if cached or index > 0 else facts.seconds,

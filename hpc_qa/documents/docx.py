@@ -74,7 +74,7 @@ def read_docx(data: bytes, *, min_word_coverage: float) -> Extracted:
     return Extracted(
         markdown=markdown if kept else squeezed(plain),
         engine="mammoth" if kept else "xml.etree",
-        word_coverage=round(covered, 4) if kept else 1.0,
+        word_coverage=round(covered, 4),
         structure=kept,
         title=package.title,
         removed_characters=removed,

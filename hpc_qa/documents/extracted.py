@@ -10,8 +10,9 @@ class Extracted:
     markdown: str
     engine: str  # which reader made the Markdown
     page_starts: list[int] | None = None  # offset of each page; None where the format has no pages
-    word_coverage: float | None = None  # share of the words of the page text that are in the Markdown
+    word_coverage: float | None = None  # share of the words of the page text that the converter kept; None: unknown
     low_pages: list[int] | None = None  # pages, from 1, whose lines did not stay together
+    raw_pages: list[int] | None = None  # pages that lost words, and have their raw text in place of Markdown
     scanned_pages: list[int] | None = None  # pages that are pictures, with hardly any text
     ocr_pages: list[int] | None = None  # those of them whose text was recognised
     note: str = ""  # what people should know of the reading

@@ -49,7 +49,7 @@ def read_html(data: bytes, *, min_word_coverage: float) -> Extracted:
     return Extracted(
         markdown=squeezed(without_padding(without_escapes(text)) if kept else raw),
         engine="html-to-markdown" if kept else "html.parser",
-        word_coverage=round(covered, 4) if kept else 1.0,
+        word_coverage=round(covered, 4),
         structure=kept,
         title=_title(cleaned),
         encoding=decoded.encoding,

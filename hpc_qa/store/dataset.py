@@ -71,6 +71,7 @@ def schema(checks: Sequence[str]) -> pa.Schema:
             ("contaminated_with", pa.string()),  # the benchmark that has the question; null: none that was given
             ("split_group", pa.string()),  # near-identical documents, which are all of one split
             ("flags", texts),  # what is suspicious about the passage; null: nobody looked
+            ("page_fidelity", pa.string()),  # low: lines torn apart; raw: no headings and tables; null: neither
         ]
     )
 

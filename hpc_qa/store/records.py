@@ -100,6 +100,7 @@ class ChunkRecord(TypedDict):
     cached_tokens: int | None
     completion_tokens: int
     flags: NotRequired[list[str]]  # what is suspicious about its text
+    page_fidelity: NotRequired[str | None]  # low or raw; None: nothing is wrong with its pages
 
 
 class DocumentRecord(TypedDict):
@@ -119,6 +120,7 @@ class DocumentRecord(TypedDict):
     boilerplate_sentences: NotRequired[int]  # in chunks that were asked about otherwise
     suspicious: NotRequired[dict[str, int]]  # chunks by flag, of all of the document
     hidden_words: NotRequired[int]  # that a reader of the page would not see, and that were left out
+    page_fidelity: NotRequired[dict[str, int]]  # chunks of low and of raw pages, of all of the document
     language: NotRequired[str | None]
     sketch: NotRequired[str | None]  # by which near-identical documents are found
 

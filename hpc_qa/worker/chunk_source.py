@@ -56,6 +56,7 @@ class _Known:
     chunks: int
     left_out: Counter[str]
     flags: dict[int, list[str]] = field(default_factory=dict)  # by the index of the chunk
+    page_fidelity: dict[int, str] = field(default_factory=dict)  # by the index of the chunk
     boilerplate_sentences: int = 0
 
 
@@ -84,6 +85,7 @@ class ChunkSource:
         screened = self._cache.screening(entry.sha256, entry.media_type) or []
         known = _Known(len(chunks), Counter(self._choice.left_out.get(entry.doc_id, {})))
         known.flags = {index: list(one.flags) for index, one in enumerate(screened) if one.flags}
+        known.page_fidelity = {index: one.page_fidelity for index, one in enumerate(screened) if one.page_fidelity}
         self._known[entry.doc_id] = known
         if (wanted := self._choice.some_chunks.get(entry.doc_id)) is not None:
             chunks = [chunks[index] for index in wanted]
@@ -127,10 +129,11 @@ class ChunkSource:
             return record | self._document(record)
         known = self._known.get(record["doc_id"])
         if record["kind"] == "chunk" and known is not None:
-            flags = known.flags.get(record["chunk_index"], [])
+            index = record["chunk_index"]
+            flags = known.flags.get(index, [])
             if self.tokens and has_token(record["context"], self.tokens):
                 flags = ordered([*flags, CONTROL_TOKENS])
-            return record | {"flags": flags}
+            return record | {"flags": flags, "page_fidelity": known.page_fidelity.get(index)}
         return record
 
     def _document(self, record: Record) -> dict[str, Any]:
@@ -147,6 +150,7 @@ class ChunkSource:
             "boilerplate_sentences": known.boilerplate_sentences,
             "suspicious": facts.suspicious if facts else {},
             "hidden_words": facts.hidden_words if facts else 0,
+            "page_fidelity": facts.page_fidelity if facts else {},
             "language": facts.language if facts else None,
             "sketch": facts.sketch if facts else None,
         }

@@ -74,18 +74,22 @@ def test_a_sweep_that_fits_is_submitted_outlives_a_kill_and_measures_anew_what_w
     budget(folder, 2.5)  # room for what runs and for one more, not for two more: what runs is not asked for twice
     assert call(folder, *sweep, "--json") == 3
     said = json.loads(capsys.readouterr().out)
-    assert {one["state"] for one in outcomes(folder).values()} == {"done", "failed"}
     assert said["left"] == 1
-    ((failure,),) = [row["failures"] for row in said["cells"] if row["failures"]]
-    assert failure["failure"] == "interrupted"
-    assert "CANCELLED" in failure["why"]
+    cut = outcomes(folder)[second.facts()["config"]["name"]]
+    assert (cut["state"], cut["run"], cut["failure"]) == ("failed", second.run_id, "interrupted")
+    assert "CANCELLED" in cut["why"]
 
-    assert call(folder, *sweep, "--json") == 0  # without --retry-failed
-    assert len(list_runs(folder)) == 3
+    call(folder, *sweep)  # without --retry-failed
+    assert outcomes(folder)[cut["cell"]]["run"] != second.run_id
+    budget(folder, 10)
+    for _ in range(3):  # Ray gives up after 30 s to start, which a busy machine may take
+        if call(folder, *sweep, "--retry-failed") == 0:
+            break
+    assert [one["state"] for one in outcomes(folder).values()] == ["done"] * 2
     records = read_records([folder / "records"]).records
     measured = [record for record in records if record.failure is None]
     assert len(measured) == 2
-    assert len(records) == 3
+    assert len(records) == len(list_runs(folder)) >= 3
     for record in measured:
         assert (record.sweep, record.environment, bool(record.job_ids)) == ("small", "cluster", True)
         assert record.results.gpu_hours > 0
@@ -108,10 +112,11 @@ def test_a_cell_that_does_not_fit_any_more_is_not_submitted_although_the_sweep_w
     with state.held():
         Runner(sweep, folder, state, say=told.append, show=lambda _: None).run(schedule(sweep, cells), let_in)
     first, second = state.outcomes.values()
-    assert (first.state, second.state, second.failure) == ("done", "failed", "over the budget")
+    assert first.run is not None
+    assert (second.run, second.state, second.failure) == (None, "failed", "over the budget")
     assert "it may take 1 GPU-hours (worst case), 0.5 are left" in second.why.replace(".00", "").replace("0.50", "0.5")
     assert len(list_runs(folder)) == 1
     assert any(line.startswith("[not submitted] ") for line in told)
     failed = [record for record in read_records([folder / "records"]).records if record.failure]
-    assert [record.failure.partition(":")[0] for record in failed] == ["over the budget"]
+    assert "over the budget" in [record.failure.partition(":")[0] for record in failed]
     wait_until(lambda: not cluster.run("squeue", "-h").strip(), "an empty queue")

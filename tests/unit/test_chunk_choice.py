@@ -1,5 +1,7 @@
 """Which chunks are left out of a manifest, and which issue of a manual is asked about."""
 
+from dataclasses import replace
+
 from hpc_qa.campaign.chunk_choice import Choice, Document, choose
 from hpc_qa.config import Documents
 from hpc_qa.documents.reissues import sketch
@@ -36,6 +38,12 @@ def test_the_language_counts_only_where_one_is_asked_for_and_it_is_known() -> No
 def test_what_is_not_in_skip_is_asked_about() -> None:
     made = {"a": [screened(1, kind="form"), screened(2, language="de"), screened(3), screened(3)]}
     assert chosen(made, Documents(skip=[])).documents["a"].left_out == {}
+
+
+def test_a_chunk_of_a_torn_page_is_left_out_when_so_set_and_one_of_raw_text_is_not() -> None:
+    made = {"a": [replace(screened(1), page_fidelity="low"), replace(screened(2), page_fidelity="raw"), screened(3)]}
+    assert chosen(made).documents["a"].left_out == {}
+    assert chosen(made, Documents(low_pages="skip")).documents["a"].left_out == {"low_page": [0]}
 
 
 def test_a_licence_in_every_document_is_boilerplate_and_a_chunk_with_little_of_it_is_kept() -> None:

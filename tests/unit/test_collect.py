@@ -18,7 +18,7 @@ COLUMNS = [
     "table_header", "doc_id", "source_path", "source_sha256", "pages", "headings",
     "question_type", "difficulty", "clarity", "accuracy", "relevance", "grounded", "answerable", "self_contained",
     "quality_score", "round_trip_answer", "checks", "reject_reason", "model", "model_revision", "prompt_sha256", "seed",
-    "converter", "run_id", "created_at", "contaminated_with", "split_group", "flags",
+    "converter", "run_id", "created_at", "contaminated_with", "split_group", "flags", "page_fidelity",
 ]  # fmt: skip
 DOCUMENTS = [f"doc{number}" for number in range(6)]
 

@@ -98,6 +98,8 @@ def test_a_text_that_mammoth_loses_is_kept_without_structure() -> None:
     lost = f'<w:p><x:odd xmlns:x="urn:x">{run("Words that stand in an element of nobody.")}</x:odd></w:p>'
     found = read(package(part(paragraph() + lost)))
     assert (found.structure, found.engine, "element of nobody" in found.markdown) == (False, "xml.etree", True)
+    assert found.word_coverage is not None
+    assert found.word_coverage < 0.9
 
 
 def test_a_manifest_lists_word_documents_without_pages(tmp_path: Path) -> None:

@@ -3,10 +3,9 @@
 import errno
 import os
 import signal
-import threading
+from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 
 from hpc_qa import manifest
@@ -15,50 +14,46 @@ from hpc_qa.documents.convert import convert_all
 from hpc_qa.documents.sandbox import CPU_GRACE_S, EXIT_FAILED, EXIT_MEMORY, EXIT_STORAGE, STORAGE_ERRORS, Limits
 from hpc_qa.errors import StoreError
 from tests import made_documents as made
-from tests.projects import wait_for
+
+Does = Callable[[str], None]
 
 
 @pytest.fixture
 def entries(tmp_path: Path) -> list[manifest.Entry]:
     made.write_tokenizer(tmp_path / "model")
-    (tmp_path / "slow.md").write_text("a. " * 150_000)
-    return manifest.build([tmp_path / "slow.md"], project=tmp_path).entries
+    (tmp_path / "a.md").write_text(made.SENTENCES)
+    return manifest.build([tmp_path / "a.md"], project=tmp_path).entries
 
 
-def converters() -> list[psutil.Process]:
-    """The children that convert documents, each a child of the one server."""
-    return [child for server in psutil.Process().children() for child in server.children()]
+@pytest.fixture
+def child_does(monkeypatch: pytest.MonkeyPatch) -> Does:
+    """Every child does this in place of converting its document; "" converts again."""
+    original, end = sandbox.BOOT, "; serve()"
 
+    def does(what: str) -> None:
+        patch = f"\nimport os\nimport hpc_qa.documents.sandbox as room\ndef instead(*_): {what}\n"
+        patched = original.removesuffix(end) + patch + "room.convert_document = instead; serve()"
+        monkeypatch.setattr(sandbox, "BOOT", patched if what else original)
 
-def kill_the_first(number: signal.Signals) -> threading.Thread:
-    """Send this signal to the next child that converts a document."""
-
-    def kill() -> None:
-        wait_for(lambda: bool(converters()), 60)
-        converters()[0].send_signal(number)
-
-    thread = threading.Thread(target=kill)
-    thread.start()
-    return thread
+    return does
 
 
 def test_a_child_that_somebody_killed_is_interrupted_and_its_document_tried_again(
-    tmp_path: Path, entries: list[manifest.Entry]
+    tmp_path: Path, entries: list[manifest.Entry], child_does: Does
 ) -> None:
-    killer = kill_the_first(signal.SIGKILL)
+    child_does("os.kill(os.getpid(), 9)")
     [killed] = convert_all(entries, made.config(), project=tmp_path)
-    killer.join()
     assert (killed.status, killed.reason) == ("failed", "interrupted")
     assert "SIGKILL" in killed.detail
     assert "more memory" in killed.detail
+    child_does("")
     [again] = convert_all(entries, made.config(), project=tmp_path)
     assert (again.status, again.cached) == ("ok", False)
 
 
-def test_a_parser_that_crashes_stays_malformed(tmp_path: Path, entries: list[manifest.Entry]) -> None:
-    killer = kill_the_first(signal.SIGSEGV)
+def test_a_parser_that_crashes_stays_malformed(tmp_path: Path, entries: list[manifest.Entry], child_does: Does) -> None:
+    child_does("os.kill(os.getpid(), 11)")
     [crashed] = convert_all(entries, made.config(), project=tmp_path)
-    killer.join()
     assert crashed.reason == "malformed"
     assert convert_all(entries, made.config(), project=tmp_path)[0].cached
 
@@ -93,17 +88,13 @@ def test_a_kill_is_the_kernels_where_the_cpu_time_was_used_up_and_not_the_limits
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
 def test_a_disk_that_refuses_the_child_stops_the_call_and_nothing_is_kept(
-    tmp_path: Path, entries: list[manifest.Entry], monkeypatch: pytest.MonkeyPatch, number: int
+    tmp_path: Path, entries: list[manifest.Entry], child_does: Does, number: int
 ) -> None:
-    original, end = sandbox.BOOT, "; serve()"
-    refuse = f"\ndef refused(*_): raise OSError({number}, 'no')\nimport hpc_qa.documents.sandbox as room\n"
-    monkeypatch.setattr(
-        sandbox, "BOOT", original.removesuffix(end) + refuse + "room.convert_document = refused; serve()"
-    )
+    child_does(f"raise OSError({number}, 'no')")
     with pytest.raises(StoreError, match=os.strerror(number)) as caught:
         convert_all(entries, made.config(), project=tmp_path)
     assert "df, quota" in (caught.value.hint or "")
     assert list((tmp_path / "cache/documents/staging").iterdir()) == []
-    monkeypatch.setattr(sandbox, "BOOT", original)
+    child_does("")
     [again] = convert_all(entries, made.config(), project=tmp_path)
     assert (again.status, again.cached) == ("ok", False)

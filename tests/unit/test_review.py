@@ -182,7 +182,7 @@ def test_the_share_among_accepted_rejected_and_published_pairs_is_said_apart(cap
     assert (found["effective_n"], found["sample"]["equal_chances"]) == (4, True)
     collect([run])
     card = (run.dataset / "README.md").read_text()
-    assert "75 % (30 to 95 %) good enough; of the 2 of them that are published here 100 % (34 to 100 %)" in card
+    assert "75 % good enough (30 to 95 %); of the 2 that are published here 100 % (34 to 100 %)" in card
 
 
 def test_figures_of_a_sample_with_unequal_chances_are_weighted(capsys, tmp_path):
