@@ -242,11 +242,19 @@ class Vllm(Section):
     max_restarts: int = Field(2, ge=0, le=10)
     attach: str | None = None  # socket of a server that somebody else runs; never stopped by us
     attach_key_file: str | None = None  # its key, in a file of mode 0600
+    attach_pid: int | None = Field(None, ge=1, le=2**22)  # its process, where it is ours: what it uses is ours as well
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the server is somebody else's: what it uses, and which GPUs it holds, cannot be said."""
+        return self.attach is not None and self.attach_pid is None
 
     @model_validator(mode="after")
     def _either_ours_or_theirs(self) -> Self:
         if self.model is None:
             raise ValueError("model is missing: the folder of the model (with attach: of the model that it serves)")
+        if self.attach_pid is not None and self.attach is None:
+            raise ValueError("attach_pid is that of the server of attach, which is missing")
         return self
 
 

@@ -15,6 +15,7 @@ from hpc_qa.bench.record import LARGEST
 from hpc_qa.strict_yaml import Fault, YamlFile
 
 CELL = "cell"  # marks what comes out of such a list: its sweep is called like its file
+DONE = "done"  # `state` of a cell that was measured
 NAMES = ("model", "batch_size", "document_set")
 CELLS = {"batch_size", "document_set", "duration_seconds", "metrics"}  # a cell has one of them
 RECORDS = {"benchmark_run", "id", "run_id"}  # and a whole record one of these
@@ -79,10 +80,10 @@ def _shaped(row: dict[str, Any], number: int, stamp: str) -> dict[str, Any]:
         CELL: True,
         "id": "_".join(["Benchmark", *names, str(number)]) + stamp,
         "model": {"name": row.get("model")},
-        "configuration": {**_settings(row), **{key: row.get(key) for key in NAMES[1:]}},
+        "configuration": _settings(row),
         "results": {"total_time_minutes": None if seconds is None else seconds / 60},
         "quality": {},
-        "failure": ": ".join(str(row[key]) for key in ("failure", "why") if row.get(key) is not None) or None,
+        "failure": _failure(row),
     }
     for (section, name), places in FIGURES.items():
         data[section][name] = next((found for place in places if (found := _inner(row, place)) is not None), None)
@@ -90,9 +91,19 @@ def _shaped(row: dict[str, Any], number: int, stamp: str) -> dict[str, Any]:
 
 
 def _settings(row: dict[str, Any]) -> dict[str, Any]:
-    """What else is swept."""
+    """What is swept: of a sweep of ours its `settings`, else what the columns say."""
     settings = row.get("settings")
-    return {key: value for key, value in settings.items() if key != "model"} if isinstance(settings, dict) else {}
+    if not isinstance(settings, dict):
+        return {key: row.get(key) for key in NAMES[1:]}
+    return {key: value for key, value in settings.items() if key != "model"}
+
+
+def _failure(row: dict[str, Any]) -> str | None:
+    """Why nothing came of the cell, or that nothing has come yet."""
+    said = [str(row[key]) for key in ("failure", "why") if row.get(key) is not None]
+    if not said and row.get("state", DONE) != DONE:
+        said = [f"the cell is {row['state']}"]
+    return ": ".join(said) or None
 
 
 def _inner(row: object, place: tuple[str, ...]) -> Any:

@@ -13,6 +13,7 @@ from hpc_qa.bench.grid import Cell, Sweep, axis_name
 from hpc_qa.bench.record import Configuration, Dataset, Model, Record
 from hpc_qa.bench.record_file import keep, read_records
 from hpc_qa.bench.run_record import record_of
+from hpc_qa.bench.stage_list import SWITCH, with_switch
 from hpc_qa.bench.sweep_failures import CellFailed
 from hpc_qa.bench.sweep_state import Outcome
 from hpc_qa.campaign.sync import sync_runs
@@ -41,7 +42,8 @@ def still_of_cell(record: Record, folder: Path) -> Record:
         return record
     known = {name: value for name, value in record.configuration.model_dump().items() if value is not None}
     settings = Configuration.model_validate(was.configuration.model_dump() | known)
-    return record.model_copy(update={"sweep": was.sweep, "failure": was.failure, "configuration": settings})
+    made = record.model_copy(update={"sweep": was.sweep, "failure": was.failure, "configuration": settings})
+    return with_switch(made, next((stage.duration_s for stage in was.stages if stage.name == SWITCH), None))
 
 
 def keep_failure(sweep: Sweep, cell: Cell, outcome: Outcome, failed: CellFailed, project: Path) -> Record:

@@ -11,6 +11,7 @@ from typing import Any
 
 from hpc_qa.store.merge import Merged
 from hpc_qa.store.records import Record
+from hpc_qa.units import plural
 
 UNFINISHED, FAILED, IN_ANOTHER_RUN = "document_unfinished", "document_failed", "in_another_run"
 REVOKED = "document_revoked"
@@ -91,18 +92,18 @@ class ChunkFunnel:
     def words(self) -> str:
         """One sentence for people."""
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in (+self.left_out).most_common())
-        text = f"{self.chunks:,} chunks in the documents, {self.asked:,} asked about"
+        text = f"{plural(self.chunks, 'chunk')} in the documents, {self.asked:,} asked about"
         text += f" (left out: {reasons})" if reasons else ""
         if self.unknown_documents:
-            text += f"; of {self.unknown_documents:,} documents only the chunks that were asked about are known"
+            text += f"; of {plural(self.unknown_documents, 'document')} only the chunks that were asked about are known"
         return text
 
     def suspicion(self) -> str | None:
         """What looked as if it spoke to a model; None where nothing did."""
         if not self.suspicious_documents:
             return None
-        flags = ", ".join(f"{count:,} chunks with {flag}" for flag, count in self.suspicious.most_common())
-        return f"{self.suspicious_documents:,} documents with suspicious text" + (f": {flags}" if flags else "")
+        flags = ", ".join(f"{plural(count, 'chunk')} with {flag}" for flag, count in self.suspicious.most_common())
+        return f"{plural(self.suspicious_documents, 'document')} with suspicious text" + (f": {flags}" if flags else "")
 
 
 def _planned(plan: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -134,7 +134,7 @@ def _converted(data: bytes, job: Job, settings: Settings, count: CountTokens, be
         sha256=job.sha256,
         media_type=job.media_type,
         size_bytes=len(data),
-        detail=CUT_OFF if found.truncated else found.note,
+        detail="; ".join(filter(None, (CUT_OFF if found.truncated else "", found.note))),
         engine=found.engine,
         versions=settings.versions,
         title=(_title(found, blocks) or "")[:MAX_TITLE] or None,
@@ -161,6 +161,7 @@ def _converted(data: bytes, job: Job, settings: Settings, count: CountTokens, be
         suspicious=dict(sorted(seen.flags.items())),
         unworthy=dict(sorted(seen.kinds.items())),
         sketch=sketch(found.markdown),
+        files=seen.files,
         seconds=round(time.monotonic() - began, 3),
         limits=settings.limits,
     )
@@ -227,6 +228,7 @@ class _Seen:
     languages: Counter[str | None] = field(default_factory=Counter)  # tokens
     flags: Counter[str] = field(default_factory=Counter)  # chunks
     kinds: Counter[str] = field(default_factory=Counter)  # chunks
+    files: dict[str, int] = field(default_factory=dict)  # bytes, by name
 
 
 def _write(out: Path, found: Extracted, chunks: Iterable[Chunk]) -> _Seen:
@@ -241,7 +243,7 @@ def _write(out: Path, found: Extracted, chunks: Iterable[Chunk]) -> _Seen:
     ):
         for chunk in chunks:
             stream.write(chunk_json.to_json(chunk) + "\n")
-            known = screening.screen(chunk, found.hidden_places)
+            known = screening.screen(chunk, found.hidden_places, found.hidden_text_places)
             screened.write(screening.to_json(known) + "\n")
             seen.sentences += len(chunk.sentences)
             seen.languages[known.language] += chunk.tokens
@@ -254,4 +256,5 @@ def _write(out: Path, found: Extracted, chunks: Iterable[Chunk]) -> _Seen:
         for number, start in enumerate(found.page_starts, start=1)
     ]  # fmt: skip
     (out / PAGES).write_text(json.dumps({"pages": pages}) + "\n", encoding="ascii")
+    seen.files = {path.name: path.stat().st_size for path in sorted(out.iterdir())}
     return seen

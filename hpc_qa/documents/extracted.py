@@ -25,3 +25,4 @@ class Extracted:
     suspicious_unicode: bool = False  # among them some that hide or reorder text
     hidden_places: list[str] = field(default_factory=list)  # where those stood, see `suspicion.place_of`
     hidden_words: int = 0  # that a reader of the page would not see
+    hidden_text_places: list[str] = field(default_factory=list)  # beside them, see `suspicion.places_beside`

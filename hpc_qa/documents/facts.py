@@ -45,6 +45,9 @@ class Facts:
     suspicious: dict[str, int] = field(default_factory=dict)  # chunks by flag, see `suspicion`
     unworthy: dict[str, int] = field(default_factory=dict)  # chunks by kind, see `worthiness`
     sketch: str | None = None  # by which near-identical documents are found, see `reissues`
+    files: dict[str, int] = field(
+        default_factory=dict
+    )  # bytes of each file beside this one; another size is a torn one
     seconds: float = 0.0
     limits: dict[str, float] = field(default_factory=dict)  # in force; a failure by a limit holds for these only
 

@@ -27,6 +27,7 @@ from hpc_qa.documents.ruled import Page, mended
 from hpc_qa.documents.signatures import format_of
 from hpc_qa.documents.text import clean, squeezed, without_escapes, without_padding
 from hpc_qa.errors import DocumentError
+from hpc_qa.units import plural
 
 if TYPE_CHECKING:
     from liteparse import ParsedPage
@@ -37,6 +38,8 @@ PICTURE_SHARE = 0.5  # of a page's area
 LOST_PAGE_WORDS = 20  # a page with so many raw words and none in the Markdown was lost
 HEADER_SEARCH_BYTES = 1024
 PAGES_AT_A_TIME = 1_000  # liteparse keeps all that it knows of a page, 0.25 MB, until the last one is done
+_LAST_HALF, _FIRST_HALF = re.compile(r"(?<![\w-])([^\W\d_]{2,})-$"), re.compile(r"[a-z][^\W\d_]+")
+_WORD = re.compile(r"(?<![\w-])[^\W\d_]+(?![\w-])")  # by itself, no half of another
 _STREAM_NAME = re.compile(r"(?:stream )?<_io\.BytesIO object at 0x[0-9a-f]+>:? ?")
 
 
@@ -191,8 +194,8 @@ def _check_text(raw: _Raw, ocr: Ocr | None, *, truncated: bool) -> None:
     if found == 0 and truncated:
         raise DocumentError("malformed", "the file is cut off, and nothing of its text is left; get it again")
     if found == 0 and raw.marks == 0:
-        raise DocumentError("empty", f"nothing on {pages} pages")
-    said = f"{found} words on {pages} pages, {len(raw.scanned)} of them pictures"
+        raise DocumentError("empty", f"nothing on {plural(pages, 'page')}")
+    said = f"{found} words on {plural(pages, 'page')}, {len(raw.scanned)} of them pictures"
     if ocr and not ocr.fault:
         if found == 0:
             raise DocumentError("empty", f"{said}, on which OCR found no text")
@@ -286,8 +289,8 @@ def _as_paragraphs(raw_page: str) -> str:
 
 
 def _joined(pages: Sequence[str], engine: str, raw: _Raw, covered: float, low: list[int], repaired: bool) -> Extracted:
-    """One Markdown text; a sentence that runs over a page end is not cut by an empty line."""
-    text, starts, removed, places = "", [], 0, list[str]()
+    """One Markdown text; a sentence or a word that runs over a page end is put together."""
+    starts, removed, places = [], 0, list[str]()
     parts: list[str] = []
     position = 0
     previous = ""
@@ -297,6 +300,8 @@ def _joined(pages: Sequence[str], engine: str, raw: _Raw, covered: float, low: l
         removed += count
         places += hidden
         glue = "" if not previous else ("\n" if _runs_on(previous, body) else "\n\n")
+        if previous and _divides_a_word(previous, body, pages):
+            parts[-1], position, glue = parts[-1][:-1], position - 1, ""
         starts.append(position + (len(glue) if body else 0))
         if body:
             parts += (glue, body)
@@ -317,6 +322,15 @@ def _joined(pages: Sequence[str], engine: str, raw: _Raw, covered: float, low: l
         suspicious_unicode=bool(places),
         hidden_places=places,
     )
+
+
+def _divides_a_word(before: str, after: str, pages: Sequence[str]) -> bool:
+    """Whether a page ends within a word ("infor-", "mation"), and not behind the first half of "long-term"."""
+    first, second = _LAST_HALF.search(before.rsplit("\n", 1)[-1]), _FIRST_HALF.match(after)
+    if first is None or second is None or first.string.lstrip().startswith(("#", "|", "```")):
+        return False
+    halves = {first.group(1).lower(), second.group()}
+    return not halves <= {word.lower() for page in pages for word in _WORD.findall(page)}
 
 
 def _runs_on(before: str, after: str) -> bool:

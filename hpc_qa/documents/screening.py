@@ -16,7 +16,7 @@ from typing import Any
 from hpc_qa.config import Documents
 from hpc_qa.documents.chunks import Chunk, Sentence
 from hpc_qa.documents.languages import LANGUAGES, language_of
-from hpc_qa.documents.suspicion import HIDDEN_CHARACTERS, flags_of, has_place, ordered
+from hpc_qa.documents.suspicion import HIDDEN_CHARACTERS, HIDDEN_TEXT, flags_of, has_place, ordered
 from hpc_qa.documents.worthiness import unworthy
 
 SCREENING = "screening.jsonl"
@@ -55,9 +55,11 @@ class Screened:
         return LANGUAGE if foreign and language in LANGUAGES and LANGUAGE in settings.skip else None
 
 
-def screen(chunk: Chunk, hidden_places: Sequence[str] = ()) -> Screened:
-    """Look at one chunk; `hidden_places` are those of its document where invisible characters were taken out."""
-    flags = [*flags_of(chunk.text), *([HIDDEN_CHARACTERS] if has_place(chunk.text, hidden_places) else [])]
+def screen(chunk: Chunk, hidden_characters: Sequence[str] = (), hidden_text: Sequence[str] = ()) -> Screened:
+    """Look at one chunk, with the places of its document where invisible characters and hidden text were found."""
+    flags = [*flags_of(chunk.text)]
+    flags += [HIDDEN_CHARACTERS] if has_place(chunk.text, hidden_characters) else []
+    flags += [HIDDEN_TEXT] if has_place(chunk.text, hidden_text) else []
     heading = chunk.headings[-1] if chunk.headings else ""
     return Screened(
         kind=unworthy(chunk),

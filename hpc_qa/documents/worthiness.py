@@ -52,7 +52,7 @@ _WORD = re.compile(r"[^\W\d_]{2,}")
 def unworthy(chunk: Chunk) -> str | None:
     """Why nothing should be asked about a chunk, one of `KINDS`; None when it is worth asking about."""
     lines = _lines(chunk.text)
-    words = _WORD.findall(chunk.text)
+    words = _WORD.findall(f"{chunk.table_header or ''}\n{chunk.text}")
     if _is_numbers(chunk.text, words):
         return "numbers"
     if _is_bibliography(lines, chunk.headings):  # full of what look like sentences

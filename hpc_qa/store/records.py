@@ -28,6 +28,7 @@ class PairRecord(TypedDict):
     answer: str
     evidence: list[str]  # sentences of the chunk, verbatim
     evidence_numbers: list[int]
+    headings: NotRequired[list[str]]  # above the first sentence of its evidence, outermost first
     question_type: str | None
     difficulty: NotRequired[str | None]
     checks: dict[str, bool]  # in the order in which they were made
@@ -83,7 +84,8 @@ class ChunkRecord(TypedDict):
     chunk_id: str
     chunk_index: int
     context: str
-    headings: list[str]
+    headings: list[str]  # above its first sentence; those of a pair may be others
+    table_header: NotRequired[str | None]  # of the table that the context begins in the middle of
     pages: list[int] | None
     asked: int  # pairs that the model was asked for
     asked_again: NotRequired[int]  # of them, in place of rejected ones

@@ -74,7 +74,10 @@ def test_a_batch_with_a_record_is_filled_and_one_without_says_after_what_it_will
     assert "_To be filled after batch_500._" in section(text, "Cluster test 4: batch 500")
     local = section(text, "Local test 1: initial validation")
     assert "| Avg time per PDF | 8.70 minutes |" in local
-    assert "accepted 95.0 % (" in local
+    assert "accepted 95.0 % of a sample of 20 pairs (" in local
+    assert "| QA pairs accepted | 16 | 100.0 % of those generated |" in batch
+    assert "accepted 100.0 % of the 16 judged pairs, which had passed the checks (" in batch
+    assert "| Success rate | 100.0 % | ended ok, of all documents, also those that were skipped |" in batch
 
 
 def test_what_a_record_says_stands_in_the_document(tmp_path):
@@ -129,6 +132,37 @@ def test_totals_count_a_document_once_and_gpu_hours_as_often_as_they_were_used(c
     assert f"| Total GPU-Hours Used | {used:.1f} / 30.0 |" in text
     usage = section(document(found, Remarks()), "Current Usage Summary")
     assert "| Local Test (not charged) | 10 | 2.90 | 0 | 30.0 |" in usage
+
+
+HAND = """\
+run_id: {id}
+pdfs: 4
+time_minutes: 30
+gpu_hours: 1.5
+environment: {environment}
+"""
+
+
+def test_a_record_written_by_hand_stands_in_the_chapter_of_its_environment_or_in_one_of_its_own(campaign):
+    for name, environment in (("here", "local"), ("there", "cluster"), ("somewhere", "null")):
+        text = HAND.format(id=name, environment=environment)
+        (campaign.project / "records" / f"{name}.yaml").write_text(text)
+    text = filled(campaign)
+    chapters = ("Local Environment Benchmarks", "Campus Cluster Benchmarks", "Benchmarks Whose Environment Is Not Said")
+    found = [re.findall(r"\*\*Record\*\*: (here|there|somewhere)", section(text, title)) for title in chapters]
+    assert found == [["here"], ["there"], ["somewhere"]]
+
+
+def test_gpu_hours_that_the_budget_does_not_count_are_named_with_the_reason(campaign, capsys):
+    (campaign.project / "records" / "there.yaml").write_text(HAND.format(id="there", environment="cluster"))
+    local = "2.90 GPU-hours on this machine: recorded, and never charged"
+    by_hand = "1.50 GPU-hours of records whose runs the ledger does not know"
+    text = filled(campaign)
+    for title in ("Cumulative Totals (All Batches)", "Current Usage Summary"):
+        assert f"- {local}\n- {by_hand}" in section(text, title)
+    assert hpc_qa(["--project", str(campaign.project), "report"]) == 0
+    said = capsys.readouterr().out
+    assert f"local      {local}\nby hand    {by_hand}" in said
 
 
 def test_local_and_cluster_stand_side_by_side_with_the_factor_and_what_differs(campaign):

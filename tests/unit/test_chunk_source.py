@@ -33,7 +33,13 @@ class Cache:
 
     def facts(self, *_: str) -> Any:
         return SimpleNamespace(
-            status="ok", chunks=4, suspicious={"instructions": 1}, hidden_words=0, language="en", sketch="s"
+            status="ok",
+            chunks=4,
+            suspicious={"instructions": 1},
+            hidden_words=0,
+            language="en",
+            sketch="s",
+            title="Fees",
         )
 
 
@@ -61,6 +67,10 @@ def test_without_a_planned_choice_the_worker_leaves_out_what_a_chunk_is_by_itsel
     found = source(PlannedChoice(by_worker=True))
     assert [chunk.index for chunk in found.chunks_of(ENTRY)] == [0, 2, 3]
     assert found.complete([document(3)])[0]["left_out"] == {"navigation": 1}
+
+
+def test_chunks_know_what_their_document_is_called() -> None:
+    assert {chunk.title for chunk in source(PlannedChoice()).chunks_of(ENTRY)} == {"Fees (a)"}
 
 
 def test_a_run_of_before_chunks_were_chosen_asks_about_all_of_them() -> None:
@@ -93,3 +103,13 @@ def test_sentences_of_boilerplate_are_not_shown_and_are_counted() -> None:
     assert [chunk.index for chunk in found.chunks_of(ENTRY)] == [1, 2, 3]
     [record] = found.complete([document(3)])
     assert (record["left_out"], record["boilerplate_sentences"]) == ({"nothing_to_ask": 1}, 1)
+
+
+def test_a_chunk_that_quotes_a_control_token_of_the_model_is_flagged_whatever_its_form() -> None:
+    config = Config.model_validate({"name": "x", "manifest": "m.jsonl", "vllm": {"model": "m"}})
+    found = ChunkSource(Cache(), [ENTRY], PlannedChoice(), config, ["<odd>"])  # type: ignore[arg-type] # as above
+    found.chunks_of(ENTRY)
+    about = {"kind": "chunk", "doc_id": "a", "context": "Say <ODD> here."}
+    flagged, both = found.complete([about | {"chunk_index": 0}, about | {"chunk_index": 2}])
+    assert flagged["flags"] == ["control_tokens"]
+    assert both["flags"] == ["instructions", "control_tokens"]

@@ -7,7 +7,7 @@ import pytest
 
 from hpc_qa import manifest
 from hpc_qa.documents import ocr
-from hpc_qa.documents.cache import converter_key
+from hpc_qa.documents.cache import DocumentCache, converter_key
 from hpc_qa.documents.convert import convert_all
 from tests import made_documents as made
 
@@ -43,6 +43,45 @@ def test_a_program_that_appears_has_another_key(tmp_path: Path, monkeypatch: pyt
     assert ocr.look_for("eng+deu").description == "9.9 eng+deu"
     assert "does not know fra, spa" in ocr.look_for("fra+eng+spa").fault
     assert converter_key(with_ocr(), tmp_path) != without
+
+
+def test_only_documents_with_pages_that_are_pictures_are_converted_again(
+    without_tesseract: None, tmp_path: Path
+) -> None:
+    made.write_tokenizer(tmp_path / "model")
+    (tmp_path / "scan.pdf").write_bytes(made.scan())
+    (tmp_path / "text.pdf").write_bytes(made.one_page())
+    (tmp_path / "good.txt").write_text("Some text is here.")
+    entries = manifest.build([tmp_path / name for name in ("scan.pdf", "text.pdf", "good.txt")], project=tmp_path)
+    before = {one.doc_id: one for one in convert_all(entries.entries, made.config(), project=tmp_path)}
+    again = {one.doc_id: one for one in convert_all(entries.entries, with_ocr(), project=tmp_path)}
+    fresh = [doc_id for doc_id, one in again.items() if not one.cached]
+    assert [doc_id.partition("-")[0] for doc_id in fresh] == ["scan"]
+    cache = DocumentCache(tmp_path / "cache/documents", converter_key(with_ocr(), tmp_path))
+    for entry in entries.entries:
+        if entry.doc_id not in fresh:
+            old, new = (one[entry.doc_id].markdown_path for one in (before, again))
+            assert old != new
+            assert old is not None
+            assert new is not None
+            assert [path.read_bytes() for path in sorted(old.parent.iterdir())] == [
+                path.read_bytes() for path in sorted(new.parent.iterdir())
+            ]
+            facts = cache.facts(entry.sha256, entry.media_type)
+            assert facts is not None
+            assert "tesseract" not in facts.versions  # it says what made it
+    assert not list((tmp_path / "cache/documents/staging").iterdir())
+
+
+def test_what_somebody_else_could_have_written_is_not_taken_over(without_tesseract: None, tmp_path: Path) -> None:
+    made.write_tokenizer(tmp_path / "model")
+    (tmp_path / "good.txt").write_text("Some text is here.")
+    entries = manifest.build([tmp_path / "good.txt"], project=tmp_path).entries
+    (before,) = convert_all(entries, made.config(), project=tmp_path)
+    assert before.markdown_path is not None
+    before.markdown_path.chmod(0o666)
+    (again,) = convert_all(entries, with_ocr(), project=tmp_path)
+    assert (again.status, again.cached) == ("ok", False)
 
 
 def test_a_program_that_says_nothing_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,7 @@ def document(material: Material, remarks: Remarks) -> str:
         guidelines(material),
         benchmarks(material, remarks, LOCAL, "Local Environment Benchmarks"),
         benchmarks(material, remarks, CLUSTER, "Campus Cluster Benchmarks"),
+        *filter(None, [benchmarks(material, remarks, None, "Benchmarks Whose Environment Is Not Said")]),
         chapter("Cumulative Totals (All Batches)", cumulative(material)),
         chapter("Performance Comparison", comparison(material), sweeps(material, remarks)),
         insights(material, remarks),

@@ -8,6 +8,7 @@ from hpc_qa.campaign.batches import rank
 from hpc_qa.report.document.markdown import chapter, checklist, facts, number, table, words
 from hpc_qa.report.document.material import CLUSTER, LOCAL, Material
 from hpc_qa.report.document.remarks import NOTHING, Remarks
+from hpc_qa.units import plural
 
 # figure, unit, what it is good for, key of a record
 KEY_METRICS = (
@@ -87,7 +88,7 @@ def hardware(record: Record) -> str:
         gpus = f"{found.gpu_count} x {words(found.gpu_model or 'GPU')}{memory}"
     else:
         gpus = "no GPU" if found.gpu_count == 0 or record.results.gpu_hours == 0 else "GPUs not known"
-    cpus = f"{found.cpu_cores:,} CPUs" if found.cpu_cores else "CPUs not known"
+    cpus = plural(found.cpu_cores, "CPU") if found.cpu_cores else "CPUs not known"
     memory_gb = found.ram_gb_allocated or found.ram_gb
     return ", ".join([gpus, cpus, f"{number(memory_gb, 'GB')} of memory" if memory_gb else "memory not known"])
 
@@ -173,7 +174,7 @@ def _after(record: Record, material: Material) -> Iterator[tuple[str, bool, str]
     sample = quality.sample_size or 0
     by_people = quality.rated_by == "human" or (quality.rated_by is None and sample > 0)
     who = (
-        f"{sample} pairs rated by people"
+        f"{plural(sample, 'pair')} rated by people"
         if by_people
         else f"the judge alone rated {sample}"
         if sample

@@ -6,6 +6,7 @@ from hpc_qa.budget.forecast import NAIVE_OVERHEAD
 from hpc_qa.report.document.markdown import chapter, facts, number, percent, table, to_be_filled, words
 from hpc_qa.report.document.material import CLUSTER, Material
 from hpc_qa.report.document.usage import usage_table
+from hpc_qa.units import plural
 
 MEANINGS = {
     "within": "within the budget (below 90 % of it)",
@@ -93,7 +94,7 @@ def _status(material: Material) -> Iterator[str]:
     inside = [("Budget", number(limit, "GPU-hours")), ("Probability that the corpus fits", percent(found.p_within))]
     inside.append(("By the plain rule", words(found.naive_status)))
     if found.more_documents_to_decide is not None:
-        inside.append(("To decide", f"about {found.more_documents_to_decide:,} more documents"))
+        inside.append(("To decide", f"about {plural(found.more_documents_to_decide, 'more document')}"))
     if (help_ := report.remedies) is not None:
         if help_.over_by_p50 > 0:
             inside.append(("Over by", f"{number(help_.over_by_p50, 'GPU-hours')} in the middle of the forecast"))
