@@ -300,13 +300,13 @@ def test_compare_shows_unlike_arms_and_marks_what_differs(tmp_path, capsys):
     said = json.loads(capsys.readouterr().out)
     assert [row["key"] for row in said["keys"] if row["differs"]] == ["model.name"]
     assert said["differs"] == [{"key": "model.name", "baseline": ["m"], "current": ["n"]}]
-    assert (said["throughput_regression"]["status"], said["overall_assessment"]) == ("PASS", "PASS")
+    assert (said["throughput_regression"]["status"], said["overall_assessment"]) == ("PASS", "NO DATA")
     (row,) = said["results"]
     assert (row["name"], row["change_percent"]) == ("throughput_pdfs_per_hour", pytest.approx(100))
     assert run(["bench", "compare", first, second]) == 0
     text = capsys.readouterr().out
     assert text.startswith("differs    model.name: m against n\nalike      in all else that is known of both\n")
-    assert "means alone: PASS (throughput +100.0 % PASS, quality NO DATA, memory NO DATA)" in text
+    assert "means alone: NO DATA (throughput +100.0 % PASS, quality NO DATA, memory NO DATA)" in text
 
 
 def test_runs_of_two_configurations_are_refused_with_what_differs_and_the_plain_shape_beside_it(tmp_path, capsys):
