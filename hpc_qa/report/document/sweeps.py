@@ -114,8 +114,8 @@ def optimal(cells: Sequence[Cell]) -> Iterator[str]:
     reasons: dict[str, list[str]] = defaultdict(list)
     for cell, why in found.unranked:
         reasons[why].append(cell.name)
-    for why, named in reasons.items():
-        yield f"Not ranked, with {words(why)}: {words('; '.join(named))}."
+    for why, those in reasons.items():
+        yield f"Not ranked, with {words(why)}: {words('; '.join(those))}."
 
 
 def _won(found: Ranking, first: Cell) -> Iterator[str]:
