@@ -53,7 +53,7 @@ def revoked_conversion(entry: Entry) -> Conversion:
     """A document that is not converted, because its content was revoked."""
     return Conversion(
         entry.doc_id, "skipped", REASON, detail="", pages=None, tokens=None, chunks=None, word_coverage=None,
-        structure=None, low_pages=0, raw_pages=0, repaired=None, undecodable=0,
+        structure=None, low_pages=None, raw_pages=None, repaired=None, undecodable=None,
         markdown_path=None, cached=False, seconds=0.0, size_bytes=entry.bytes, scanned_pages=0, ocr_pages=0,
         language=None, unworthy={}, suspicious={}, removed_characters=0, hidden_words=0,
     )  # fmt: skip
@@ -79,10 +79,10 @@ def _fidelity_line(results: Sequence[Conversion]) -> Iterator[str]:
     """What the gate found, over all documents."""
     counts = {
         "documents without structure": sum(result.structure is False for result in results),
-        "pages whose lines did not stay together": sum(result.low_pages for result in results),
-        "pages of raw text": sum(result.raw_pages for result in results),
+        "pages whose lines did not stay together": sum(result.low_pages or 0 for result in results),
+        "pages of raw text": sum(result.raw_pages or 0 for result in results),
         "documents repaired": sum(bool(result.repaired) for result in results),
-        "places that could not be decoded": sum(result.undecodable for result in results),
+        "places that could not be decoded": sum(result.undecodable or 0 for result in results),
     }
     if any(counts.values()):
         yield "fidelity: " + ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)

@@ -59,11 +59,11 @@ class Conversion:
     tokens: int | None
     chunks: int | None
     word_coverage: float | None
-    structure: bool | None  # None: it was not converted
-    low_pages: int
-    raw_pages: int
-    repaired: bool | None  # None: it was not converted
-    undecodable: int
+    structure: bool | None  # this and the next four: None where the document was not converted
+    low_pages: int | None  # None too where the format has no pages
+    raw_pages: int | None
+    repaired: bool | None
+    undecodable: int | None
     markdown_path: Path | None
     cached: bool
     seconds: float
@@ -285,10 +285,10 @@ class _Work:
                 chunks=facts.chunks if ok else None,
                 word_coverage=facts.word_coverage,
                 structure=facts.structure if ok else None,
-                low_pages=len(facts.low_pages),
-                raw_pages=len(facts.raw_pages),
+                low_pages=len(facts.low_pages) if ok and facts.pages is not None else None,
+                raw_pages=len(facts.raw_pages) if ok and facts.pages is not None else None,
                 repaired=facts.repaired if ok else None,
-                undecodable=facts.undecodable,
+                undecodable=facts.undecodable if ok else None,
                 markdown_path=self._cache.folder(entry.sha256, entry.media_type) / MARKDOWN if ok else None,
                 cached=cached or index > 0,
                 seconds=0.0 if cached or index > 0 else facts.seconds,

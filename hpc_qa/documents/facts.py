@@ -47,9 +47,7 @@ class Facts:
     unworthy: dict[str, int] = field(default_factory=dict)  # chunks by kind, see `worthiness`
     page_fidelity: dict[str, int] = field(default_factory=dict)  # chunks that are low or raw, see `screening`
     sketch: str | None = None  # by which near-identical documents are found, see `reissues`
-    files: dict[str, int] = field(
-        default_factory=dict
-    )  # bytes of each file beside this one; another size is a torn one
+    files: dict[str, int] = field(default_factory=dict)  # bytes of each file beside this one: another size is torn
     seconds: float = 0.0
     limits: dict[str, float] = field(default_factory=dict)  # in force; a failure by a limit holds for these only
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -64,7 +65,7 @@ def judge(code: int, said: str = "", cpu_s: float = 0.1, peak_kib: int = 1) -> s
     child = sandbox._Child(1, 1, 0.0, 10.0, Path(os.devnull))
     usage = (cpu_s, 0.0, peak_kib, *[0] * 13)
     status = code << 8 if code >= 0 else -code
-    return server._judge(child, status, sandbox.resource.struct_rusage(usage))[0]
+    return server._judge(child, status, resource.struct_rusage(usage))[0]
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Read:
     """Three pages of the same text, of which the converter made this."""
 
     def made_of(pages: list[str], ocr: Ocr | None = None) -> Extracted:
-        monkeypatch.setattr(pdf, "_parse", lambda *_: [Page(page, 800.0, [], [], []) for page in pages])
+        monkeypatch.setattr(pdf, "_parse", lambda *_: [Page(page, 800.0, [], []) for page in pages])
         monkeypatch.setattr(pdf, "_mended", lambda _, parsed, __: [page.markdown for page in parsed])
         data = made.appended(made.appended(PAGE, made.plain_pdf(LINES[::-1])), PAGE)
         return pdf.read_pdf(data, max_pages=9, min_word_coverage=0.7, ocr=ocr)
@@ -109,8 +109,8 @@ def test_convert_says_what_failed_the_gate_and_each_chunk_knows_it(
     assert rows["turned"]["structure"] is False
     assert rows["turned"]["word_coverage"] < 0.9
     assert (rows["junk"]["repaired"], rows["junk"]["structure"], rows["junk"]["low_pages"]) == (True, True, 0)
-    assert rows["torn"]["undecodable"] == 1
-    assert (rows["secret"]["structure"], rows["secret"]["repaired"]) == (None, None)
+    assert (rows["torn"]["undecodable"], rows["torn"]["low_pages"]) == (1, None)
+    assert [rows["secret"][name] for name in ("structure", "low_pages", "raw_pages", "repaired")] == [None] * 4
     assert "fidelity: 1 documents without structure, 1 documents repaired, 1 places that could not be decoded" in err
     chunks = screening.read(Path(rows["turned"]["markdown_path"]).with_name("screening.jsonl"))
     assert {one.page_fidelity for one in chunks} == {"raw"}
