@@ -112,7 +112,7 @@ def test_cells_that_take_too_long_are_cut_off_or_give_nothing_have_their_class_a
     assert call(project, "bench", "sweep", swept(project, "slow", "config.yaml", timeout="00:00:02")) == 3
     (said,) = failures(project, "slow")
     assert said.startswith("timed out: ")
-    assert "1 runs failed, 0 are left" in capsys.readouterr().err
+    assert "1 run failed, 0 are left" in capsys.readouterr().err
 
     path = swept(project, "cut", "config.yaml")
     running = spawn(project, "bench", "sweep", path)

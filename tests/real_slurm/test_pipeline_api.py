@@ -38,7 +38,7 @@ def test_a_pipeline_that_does_not_fit_is_refused_with_the_figures_and_one_that_f
         assert run.facts()["admission"]["verdict"] == "admitted"
         status, again = ask(server, "POST", PIPELINE, order | {"name": "second"})
         assert (status, again["error"]["type"]) == (409, "limit"), json.dumps(again)  # the first has its lien
-        assert "1 runs" in again["error"]["message"]
+        assert "promised to 1 run" in again["error"]["message"]
 
         assert call(folder, "cancel", run.run_id) == 0
         server.pipelines._clock = lambda: 100.0 * time.monotonic()  # a test has no half minute to wait
