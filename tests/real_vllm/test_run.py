@@ -2,7 +2,6 @@
 
 import json
 import signal
-import tempfile
 from pathlib import Path
 
 import psutil
@@ -96,10 +95,10 @@ def test_documents_become_a_proven_dataset(project: Path, capsys: pytest.Capture
 
 
 def test_a_worker_that_is_killed_loses_nothing_that_was_written(
-    project: Path, capsys: pytest.CaptureFixture[str]
+    project: Path, node: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, undisturbed = submitted(project, capsys)
-    folders = set(Path(tempfile.gettempdir()).glob("hq*"))
+    assert list(node.glob("hq*")) == []
     code, run = submitted(project, capsys, "--detach")
     assert code == 0
     segment = run.path / "shards" / "0000"
@@ -109,7 +108,7 @@ def test_a_worker_that_is_killed_loses_nothing_that_was_written(
     family = worker.children(recursive=True)
     worker.send_signal(signal.SIGKILL)
     wait_for(lambda: not any(p.is_running() and p.status() != "zombie" for p in family), 30)  # nothing is left behind
-    wait_for(lambda: set(Path(tempfile.gettempdir()).glob("hq*")) <= folders, 30)
+    wait_for(lambda: list(node.glob("hq*")) == [], 30)
     written = keys(run)
     if not (segment / "COMMIT.json").exists():  # it was struck before its end
         assert call(project, "verify", run.run_id) == 3
