@@ -277,7 +277,7 @@ class Trigger:
         deadline = time.monotonic() + 300.0
         while not condition() and not over():
             assert time.monotonic() < deadline, f"the moment did not come: {self._chain.project}"
-            time.sleep(0.002)
+            time.sleep(0.01)
 
     def _ended(self, stage: str) -> bool:
         attempt = self.attempt()

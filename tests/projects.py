@@ -147,9 +147,9 @@ def wait_for(condition: Callable[[], Any], timeout_s: float = 120.0) -> None:
 
 def look(condition: Callable[[], Any], every_s: float) -> Any:
     """What the condition says, and a pause if it is no: the longer a look takes, the rarer, for others need the CPU."""
-    began = time.monotonic()
+    began = time.thread_time()  # a moment must not be missed because somebody else had the CPU
     if not (found := condition()):
-        time.sleep(max(every_s, min(1.0, 4 * (time.monotonic() - began))))
+        time.sleep(max(every_s, min(0.5, 4 * (time.thread_time() - began))))
     return found
 
 

@@ -5,12 +5,16 @@ once: a vLLM server, a Slurm cluster, a run that stands still. Rooms come first,
 files fill up the end. Without `-n` everything is one process, as the long lane always is.
 """
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 ROOMS = ("tests/real_vllm/", "tests/real_ray/", "tests/real_disk/", "tests/real_slurm/", "tests/security/")
+
+ENDS_WITHIN_S = 60.0
+PROCESSES = pytest.StashKey[list[Any]]()
 
 
 def unit_of(nodeid: str) -> str:
@@ -46,3 +50,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Rooms:
     config.option.loadscopereorder = False  # our order, not the number of tests in a unit
     return Rooms(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodeready(node: Any) -> None:
+    node.config.stash.setdefault(PROCESSES, []).append(node)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if exitstatus == pytest.ExitCode.INTERRUPTED:  # Ctrl-C: let both end their servers, before xdist kills them
+        for node in session.config.stash.get(PROCESSES, []):
+            with suppress(node.channel.TimeoutError, node.channel.RemoteError):
+                node.channel.waitclose(ENDS_WITHIN_S)
