@@ -1,8 +1,13 @@
+import os
+import signal
+import subprocess
+import sys
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
+from tests.projects import wait_for
 from tests.side_by_side import ROOMS, turn_of, unit_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,6 +23,23 @@ NOTE = """
             notes.write(f"{{os.getpid()}} {place} {{number}}\\n")
 """
 A_SKIP = "import pytest\n\n\ndef test_here():\n    pytest.skip('nothing to see')\n"
+
+SERVER = """
+    import time
+    from pathlib import Path
+
+    import pytest
+
+    @pytest.fixture(scope="session")
+    def server():
+        yield
+        time.sleep(1.0)
+        Path("ended").touch()
+
+    def test_it(server):
+        Path("serving").touch()
+        time.sleep(100)
+"""
 
 
 @pytest.fixture
@@ -73,6 +95,19 @@ def test_a_skip_is_a_failure_under_ci_in_either_process(project, monkeypatch):
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     found = result.parseoutcomes()
     assert (found.pop("errors") >= 1, found) == (True, {"failed": 2})
+
+
+def test_after_ctrl_c_what_a_process_has_started_is_ended_first(project):
+    project.makepyfile(test_a=SERVER)
+    with (project.path / "conftest.py").open("a") as conftest:  # xdist waits no time at all
+        conftest.write("\nimport xdist.workermanage\nxdist.workermanage.NodeManager.EXIT_TIMEOUT = 0.1\n")
+    command = (sys.executable, "-m", "pytest", "-n", "2", "-p", "no:cacheprovider")
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    running = project.popen(command, start_new_session=True, **quiet)
+    wait_for((project.path / "serving").exists)
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does
+    assert running.wait(60) == pytest.ExitCode.INTERRUPTED
+    assert (project.path / "ended").exists()
 
 
 def test_the_long_lane_is_one_process(project):
