@@ -459,7 +459,7 @@ def strike_once(chain: Chain, moment: str, target: str, draw: random.Random, sta
 
     def over() -> bool:
         nonlocal looked
-        if starter.poll() is None or time.monotonic() - looked < 1.0:  # looking at every process takes a while
+        if starter.poll() is None or time.monotonic() - looked < 3.0:  # looking at every process takes a while
             return False
         looked = time.monotonic()
         return not family(chain)
