@@ -13,7 +13,7 @@ LOCKS := requirements/cpu.txt requirements/dev.txt requirements/torch-hashes.txt
 
 help:
 	@echo "make demo      documents become a checked dataset on this machine, and what it cost"
-	@echo "make test      the fast lane of the tests"
+	@echo "make test      the fast lane of the tests, in two processes"
 	@echo "make test-all  every test; writes tests/long_lane.json"
 	@echo "make bench     the figures that we promise: asked and measured"
 	@echo "make lint      formatting, types, the direction of imports"
@@ -31,7 +31,7 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m demo prepare
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 test-all: $(READY)
 	$(BIN)/python -m demo prepare

@@ -4,11 +4,10 @@ Pages are opened from their files, by a browser that has a fresh profile each ti
 """
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
-from tests.real_slurm.packages import install_packages
+from tests.real_slurm.packages import install_packages, missing
 
 PROGRAM = "chromium"
 # what the page is asked for: how wide it is, how far it can be scrolled, how far its content reaches
@@ -29,8 +28,8 @@ def install() -> None:
     Raises:
         RuntimeError: we are not root, or apt-get failed; says what to install.
     """
-    if not shutil.which(PROGRAM):
-        install_packages([PROGRAM], for_want_of=[PROGRAM])
+    if absent := missing([PROGRAM]):
+        install_packages([PROGRAM], for_want_of=absent)
 
 
 def screenshot(page: Path, picture: Path, width: int, height: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""What all tests share: the two lanes, no silent skips under CI=true, and where the small model is."""
+"""What all tests share: the two lanes, two processes, no silent skips under CI=true, and where the small model is."""
 
 import signal
 from pathlib import Path
@@ -8,7 +8,7 @@ from hypothesis import settings
 
 from tests.fake_nvml.library import FakeNvml, build
 
-pytest_plugins = ["pytester", "tests.no_skips", "tests.long_lane"]
+pytest_plugins = ["pytester", "tests.no_skips", "tests.long_lane", "tests.side_by_side"]
 
 settings.register_profile("untimed", deadline=None)  # a first import, or a busy machine, is no fault
 settings.load_profile("untimed")

@@ -277,7 +277,7 @@ class Trigger:
         deadline = time.monotonic() + 300.0
         while not condition() and not over():
             assert time.monotonic() < deadline, f"the moment did not come: {self._chain.project}"
-            time.sleep(0.002)
+            time.sleep(0.01)
 
     def _ended(self, stage: str) -> bool:
         attempt = self.attempt()
@@ -459,7 +459,7 @@ def strike_once(chain: Chain, moment: str, target: str, draw: random.Random, sta
 
     def over() -> bool:
         nonlocal looked
-        if starter.poll() is None or time.monotonic() - looked < 1.0:  # looking at every process takes a while
+        if starter.poll() is None or time.monotonic() - looked < 3.0:  # looking at every process takes a while
             return False
         looked = time.monotonic()
         return not family(chain)

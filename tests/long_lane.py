@@ -21,7 +21,7 @@ Record: TypeAlias = "dict[str, dict[str, Any]]"
 
 RECORD = Path(__file__).parent / "long_lane.json"
 ROOT = Path(__file__).resolve().parent.parent
-LEFT_OUT = pytest.StashKey[list[pytest.Item]]()
+LEFT_OUT = pytest.StashKey[dict[str, str]]()  # hashes of the long tests that do not run
 INTERRUPTED = "interrupted"  # in the middle of it: it has proven nothing
 RESULTS = pytest.StashKey["Record"]()
 KEPT_SUFFIXES = {".py", ".yaml", ".md", ".j2"}
@@ -84,7 +84,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     lane = config.getoption("--lane")
     long = [item for item in items if item.get_closest_marker("long")]
     short = [item for item in items if not item.get_closest_marker("long")]
-    config.stash[LEFT_OUT] = long if lane == "fast" else []
+    config.stash[LEFT_OUT] = hashes_of(long) if lane == "fast" else {}
     config.stash[RESULTS] = {}
     kept, dropped = {"fast": (short, long), "long": (long, short), "all": (items[:], [])}[lane]
     if dropped:
@@ -109,6 +109,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if hasattr(session.config, "workeroutput"):  # one of several processes; the one that reports collects nothing
+        session.config.workeroutput["left_out"] = session.config.stash.get(LEFT_OUT, {})
     found = session.config.stash.get(RESULTS, {})
     results = {test: entry for test, entry in found.items() if entry["result"] != INTERRUPTED}
     if not results:
@@ -120,6 +122,12 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     write_record(RECORD, record)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    if hasattr(node, "workeroutput"):  # else it has crashed
+        node.config.stash[LEFT_OUT] = node.workeroutput["left_out"]
+
+
 def is_whole(config: pytest.Config) -> bool:
     """Whether this session collected everything: no path, -k or -m was given."""
     chosen = config.getoption("keyword") or config.getoption("markexpr")
@@ -127,12 +135,12 @@ def is_whole(config: pytest.Config) -> bool:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    items = config.stash.get(LEFT_OUT, [])
-    if not items:
+    left_out = config.stash.get(LEFT_OUT, {})
+    if not left_out:
         return
-    faults, stale = faults_and_stale(read_record(RECORD), hashes_of(items))
+    faults, stale = faults_and_stale(read_record(RECORD), left_out)
     terminalreporter.section("long lane")
-    terminalreporter.line(f"{len(items)} long tests not run here (make test-all), {len(stale)} of them stale")
+    terminalreporter.line(f"{len(left_out)} long tests not run here (make test-all), {len(stale)} of them stale")
     for test in stale:
         terminalreporter.line(f"stale: {test}")
     for fault in faults:

@@ -3,7 +3,6 @@
 import base64
 import html
 import io
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from reportlab.platypus import Paragraph as Prose
 
 from tests.made_manual import FOOTER, HEADER, Heading, MadeTable, Paragraph, Part
 from tests.real_browser.chromium import Chromium
-from tests.real_slurm.packages import install_packages
+from tests.real_slurm.packages import install_packages, missing
 
 WIDE = 230  # points of a column with wrapped text
 A4_INCHES = {"paperWidth": 8.27, "paperHeight": 11.69}
@@ -119,8 +118,8 @@ def install_libreoffice() -> None:
     Raises:
         RuntimeError: it is not there and cannot be installed.
     """
-    if not shutil.which("soffice"):
-        install_packages(("libreoffice-writer-nogui", "fonts-liberation"), for_want_of=["soffice"])
+    if absent := missing(["soffice"]):
+        install_packages(("libreoffice-writer-nogui", "fonts-liberation"), for_want_of=absent)
 
 
 def by_libreoffice(parts: Sequence[Part], folder: Path) -> bytes:

@@ -121,6 +121,8 @@ class RaySession:
     def _start(self) -> None:
         ray = _ray()
         ray._private.utils.set_sigterm_handler = lambda _handler: None  # Ray's would leave at once, see _answer_term
+        # they serve autoscalers and drivers; we have neither, and each would load for a second of a CPU
+        ray._private.node.Node.start_monitor = ray._private.node.Node.start_log_monitor = lambda _node: None
         try:
             ray.init(
                 address="local",
@@ -136,9 +138,6 @@ class RaySession:
             raise ClientError(
                 f"Ray did not start: {exc}", hint=f"its logs: {self._folder}/r/session_latest/logs"
             ) from exc
-        node = ray._private.worker._global_node
-        for end in (node.kill_log_monitor, node.kill_monitor):  # they serve drivers and autoscalers; we have neither
-            end(check_alive=False)
         children = psutil.Process().children()
         self._vital = [(child.name(), child) for child in children if child.name() in VITAL]
         self._tell_reaper()

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from hpc_qa import manifest
@@ -13,6 +14,7 @@ from hpc_qa.documents.cache import DocumentCache, converter_key
 from hpc_qa.documents.chunks import Chunk
 from hpc_qa.documents.convert import Conversion, convert_all
 from hpc_qa.documents.facts import Facts
+from hpc_qa.documents.stage_record import StageRecord
 from tests import made_documents as made
 
 TEXT = made.PDF_LINE
@@ -65,7 +67,17 @@ def call(capsys: pytest.CaptureFixture[str]) -> Call:
     return called
 
 
-def convert(folder: Path, tokenizer: Path, files: Mapping[str, bytes], **limits: object) -> dict[str, Converted]:
+def grown_bytes(work: Callable[[], object]) -> int:
+    """By how much this process grows at most at this work, however large it was before."""
+    Path("/proc/self/clear_refs").write_text("5")  # its peak begins anew, see proc_pid_clear_refs(5)
+    before = psutil.Process().memory_info().rss
+    work()
+    return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) * 1024 - before
+
+
+def convert(
+    folder: Path, tokenizer: Path, files: Mapping[str, bytes], record: StageRecord | None = None, **limits: object
+) -> dict[str, Converted]:
     """Every file as the real converters leave it, by name."""
     (folder / "docs").mkdir()
     (folder / "model").symlink_to(tokenizer)
@@ -73,7 +85,7 @@ def convert(folder: Path, tokenizer: Path, files: Mapping[str, bytes], **limits:
         (folder / "docs" / name).write_bytes(data)
     config = made.config(limits=DocumentLimits.model_validate({"timeout": "00:00:30", "memory_gib": 0.5} | limits))
     entries = manifest.build([folder / "docs"], project=folder).entries
-    results = convert_all(entries, config, project=folder)
+    results = convert_all(entries, config, project=folder, record=record)
     cache = DocumentCache(folder / "cache" / "documents", converter_key(config, folder))
     return {entry.path: _found(cache, entry, result) for entry, result in zip(entries, results, strict=True)}
 

@@ -1,7 +1,6 @@
 """Texts that are none, that hide something, that have no end, or that speak to the model in its own control tokens."""
 
 import json
-import resource
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from tokenizers import Regex, Tokenizer, models, normalizers
 
 from hpc_qa.config import Qa
 from hpc_qa.documents.chunks import Chunk
+from hpc_qa.documents.stage_record import StageRecord
 from hpc_qa.qa import prompts
 from hpc_qa.qa.chat import render
 from hpc_qa.qa.control_tokens import control_tokens
@@ -103,12 +103,12 @@ def test_a_text_that_is_nothing_to_the_tokenizer_is_empty(tmp_path: Path) -> Non
 @pytest.mark.covers("documents", "manifest")
 @pytest.mark.timeout(900)
 def test_a_single_line_of_50_mb_is_converted_in_bounded_memory(tmp_path: Path, tokenizer: Path) -> None:
-    data = LARGE["long_line.txt"]()
+    files, record = {"a.txt": LARGE["long_line.txt"]()}, StageRecord()
     (tmp_path / "run").mkdir()
-    found = convert(tmp_path / "run", tokenizer, {"a.txt": data}, timeout="00:10:00", memory_gib=2.0)["a.txt"]
+    found = convert(tmp_path / "run", tokenizer, files, record, timeout="00:10:00", memory_gib=2.0)["a.txt"]
     assert found.outcome == "ok"
     assert found.facts.sentences == 50_000_000 // (len(TEXT) + 1)
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 2**21  # KiB
+    assert 0 < max(usage.memory_peak_bytes or 0 for usage in record.documents[0].stages.values()) < 2**31
 
 
 @pytest.mark.long

@@ -8,7 +8,6 @@ import base64
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
 import time
@@ -16,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.real_slurm.packages import install_packages
+from tests.real_slurm.packages import install_packages, missing
 
 PACKAGES = ("chromium", "fonts-liberation")
 ANSWERS_WITHIN_S = 30.0
@@ -31,8 +30,8 @@ def install() -> None:
     Raises:
         RuntimeError: it is not there and cannot be installed.
     """
-    if not shutil.which("chromium"):
-        install_packages(PACKAGES, for_want_of=["chromium"])
+    if absent := missing(["chromium"]):
+        install_packages(PACKAGES, for_want_of=absent)
 
 
 class Chromium:

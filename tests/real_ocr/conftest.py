@@ -1,15 +1,13 @@
 """Debian's Tesseract: there already, or installed when we may."""
 
-import shutil
-
 import pytest
 
-from tests.real_slurm.packages import install_packages
+from tests.real_slurm.packages import install_packages, missing
 
 PACKAGES = ("tesseract-ocr", "tesseract-ocr-eng")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def tesseract() -> None:
-    if not shutil.which("tesseract"):
-        install_packages(PACKAGES, for_want_of=["tesseract"])
+    if absent := missing(["tesseract"]):
+        install_packages(PACKAGES, for_want_of=absent)

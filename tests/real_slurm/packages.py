@@ -3,20 +3,24 @@
 Nothing of /etc/slurm, /etc/munge or /var/lib is used; the programs alone are wanted.
 """
 
+import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 PACKAGES = ("slurm-wlm", "slurmdbd", "slurm-wlm-mysql-plugin", "mariadb-server", "munge")
 PROGRAMS = ("sbatch", "srun", "scontrol", "sacct", "slurmctld", "slurmd", "slurmdbd", "mariadbd", "munged")
 SEARCH = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
 
 
-def missing() -> list[str]:
-    """The programs that are not there."""
-    return [name for name in PROGRAMS if not shutil.which(name, path=SEARCH)]
+def missing(programs: Sequence[str] = PROGRAMS) -> list[str]:
+    """Those of these programs that are not there, once nobody is in the middle of an installation."""
+    with _one_at_a_time():
+        return [name for name in programs if not shutil.which(name, path=SEARCH)]
 
 
 def install() -> None:
@@ -39,15 +43,27 @@ def install_packages(names: Sequence[str], for_want_of: Sequence[str]) -> None:
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise RuntimeError(f"no {', '.join(for_want_of)} on this machine, and only root can install them: {wanted}")
     sys.stderr.write(f"installing for the tests: {wanted}\n")
-    # no daemon of the packages is to start: the tests start their own
-    policy = "/usr/sbin/policy-rc.d"
-    made = _forbid_daemons(policy)
+    with _one_at_a_time():
+        # no daemon of the packages is to start: the tests start their own
+        policy = "/usr/sbin/policy-rc.d"
+        made = _forbid_daemons(policy)
+        try:
+            apt_get("update", "-q")
+            apt_get("install", "-y", "-q", "--no-install-recommends", *names)
+        finally:
+            if made:
+                os.unlink(policy)
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Wait for the other processes of the tests: apt-get would not, it fails."""
+    place = os.open(Path(__file__).parent, os.O_RDONLY)
     try:
-        apt_get("update", "-q")
-        apt_get("install", "-y", "-q", "--no-install-recommends", *names)
+        fcntl.flock(place, fcntl.LOCK_EX)
+        yield
     finally:
-        if made:
-            os.unlink(policy)
+        os.close(place)
 
 
 def apt_get(*arguments: str, folder: str | os.PathLike[str] = "/") -> str:

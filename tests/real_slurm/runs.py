@@ -21,6 +21,7 @@ from tests.projects import (
     call,
     echo_process,
     keys,
+    look,
     make_project,
     proof,
     records,
@@ -93,9 +94,8 @@ def status_of(folder: Path, run: RunDirectory) -> dict[str, Any]:
 def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = ENDS_WITHIN_S) -> Any:
     """What the condition says once it holds."""
     deadline = time.monotonic() + timeout_s
-    while not (found := condition()):
+    while not (found := look(condition, 0.2)):
         assert time.monotonic() < deadline, f"not within {timeout_s:.0f} s: {what}"
-        time.sleep(0.2)
     return found
 
 
@@ -105,10 +105,19 @@ def wait_for_records(run: RunDirectory, count: int = 1) -> None:
     assert not all(run.shard(int(one["index"])).commit.exists() for one in run.frozen_plan()["shards"])
 
 
+def queued(run: RunDirectory) -> bool:
+    """Whether Slurm has any of its array tasks waiting or running."""
+    jobs = ",".join(str(one["job_id"]) for one in run.list_submissions())
+    asked = subprocess.run(["squeue", "-h", f"--jobs={jobs}"], capture_output=True, text=True, check=False)
+    return bool(asked.stdout.strip())  # nothing either when the controller is away
+
+
 def wait_for_end(folder: Path, run: RunDirectory) -> dict[str, Any]:
     """The status once nothing of the run waits or runs any more."""
 
     def ended() -> dict[str, Any] | None:
+        if queued(run):  # before `status`, which takes a second of a CPU
+            return None
         now = status_of(folder, run)
         return now if now["state"] not in ("queued", "running", "unknown") else None
 

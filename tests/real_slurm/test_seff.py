@@ -57,6 +57,7 @@ def test_its_figures_stand_beside_ours_and_agree_but_for_what_it_cannot_know(tmp
     }
     wait_for("the job to requeue", lambda: state_of(cluster, jobs["twice"]) == "RUNNING")
     wait_for("its first step", lambda: cluster.run("sstat", "-n", "-a", "-j", jobs["twice"], check=False).strip() != "")
+    wait_for("a whole second of it", lambda: used_by(cluster, jobs["twice"]) not in ("", "0:00"))
     cluster.run("scontrol", "requeue", jobs["twice"])
     wait_for("the end of all jobs", lambda: not cluster.run("squeue", "-h", "-j", ",".join(jobs.values()), check=False))
     wait_for("accounting", lambda: {state_of(cluster, job) for job in jobs.values()} == {"COMPLETED", "FAILED"})
@@ -93,6 +94,11 @@ def test_its_figures_stand_beside_ours_and_agree_but_for_what_it_cannot_know(tmp
     assert "FAILED (exit code 0)" in run_program(["seff", jobs["dies"]])
     assert last["one step"]["gpu_count"] == 1
     assert "gpu" not in run_program(["seff", jobs["one step"]]).lower()
+
+
+def used_by(cluster: Cluster, job: str) -> str:
+    """The time that Slurm says it has run."""
+    return cluster.run("squeue", "-h", f"--jobs={job}", "-o", "%M").strip()
 
 
 def state_of(cluster: Cluster, job: str) -> str:

@@ -20,6 +20,15 @@ def node_folder():
     shutil.rmtree(folder)
 
 
+@pytest.fixture
+def node(monkeypatch):
+    """The temporary folder of the runs of one test, empty in the end; short, because sockets lie in it."""
+    with tempfile.TemporaryDirectory(prefix="hqt-", dir="/tmp") as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        yield Path(folder)
+        assert list(Path(folder).glob("hq*")) == []
+
+
 @pytest.fixture(scope="session")
 def vllm_settings(model_folder):
     return Vllm(

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import tempfile
 from pathlib import Path
 
 import psutil
@@ -11,7 +10,7 @@ import pytest
 from hpc_qa.cli.main import run as hpc_qa
 from hpc_qa.serving.server import VllmServer
 from hpc_qa.store.run_directory import RunDirectory, find
-from tests.projects import call, keys, wait_for
+from tests.projects import call, keys, submit, wait_for
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
 
@@ -56,17 +55,31 @@ def write_documents(folder: Path) -> None:
     (folder / "broken.pdf").write_bytes(b"%PDF-1.7\nthis is not a document")
 
 
+def made_project(folder: Path, server: VllmServer, model: Path) -> Path:
+    """A project with the documents in this folder, whose runs use this server."""
+    key = folder / "key"
+    key.touch(mode=0o600)
+    key.write_text(server.key)
+    (folder / "config.yaml").write_text(CONFIG.format(model=model, socket=server.socket, key=key))
+    assert hpc_qa(["manifest", "build", f"{folder}/documents", "-o", f"{folder}/m.jsonl"]) == 0
+    return folder
+
+
 @pytest.fixture
 def project(tmp_path: Path, warm_server: VllmServer, model_folder: Path) -> Path:
-    """A project whose runs use the warm server."""
+    """A project in which nothing has run."""
     write_documents(tmp_path / "documents")
-    key = tmp_path / "key"
-    key.touch(mode=0o600)
-    key.write_text(warm_server.key)
-    config = CONFIG.format(model=model_folder, socket=warm_server.socket, key=key)
-    (tmp_path / "config.yaml").write_text(config)
-    assert hpc_qa(["manifest", "build", f"{tmp_path}/documents", "-o", f"{tmp_path}/m.jsonl"]) == 0
-    return tmp_path
+    return made_project(tmp_path, warm_server, model_folder)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, warm_server: VllmServer, model_folder: Path) -> RunDirectory:
+    """A run of the same documents to which nothing has happened."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    write_documents(folder / "documents")
+    code, run = submit(made_project(folder, warm_server, model_folder))
+    assert code == 0
+    return run
 
 
 def submitted(project: Path, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, RunDirectory]:
@@ -78,9 +91,9 @@ def submitted(project: Path, capsys: pytest.CaptureFixture[str], *options: str) 
     return code, find(project, first.removeprefix("run "))
 
 
-def test_documents_become_a_proven_dataset(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, run = submitted(project, capsys)
-    assert code == 0
+def test_documents_become_a_proven_dataset(undisturbed: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
+    run, project = undisturbed, undisturbed.path.parents[1]
+    capsys.readouterr()
     assert call(project, "verify", "latest", "--json") == 0
     proof = json.loads(capsys.readouterr().out)
     assert proof["documents"] == {"ok": 3, "failed": 2, "skipped": 1, "left": 0}
@@ -96,10 +109,8 @@ def test_documents_become_a_proven_dataset(project: Path, capsys: pytest.Capture
 
 
 def test_a_worker_that_is_killed_loses_nothing_that_was_written(
-    project: Path, capsys: pytest.CaptureFixture[str]
+    project: Path, node: Path, undisturbed: RunDirectory, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _, undisturbed = submitted(project, capsys)
-    folders = set(Path(tempfile.gettempdir()).glob("hq*"))
     code, run = submitted(project, capsys, "--detach")
     assert code == 0
     segment = run.path / "shards" / "0000"
@@ -109,7 +120,7 @@ def test_a_worker_that_is_killed_loses_nothing_that_was_written(
     family = worker.children(recursive=True)
     worker.send_signal(signal.SIGKILL)
     wait_for(lambda: not any(p.is_running() and p.status() != "zombie" for p in family), 30)  # nothing is left behind
-    wait_for(lambda: set(Path(tempfile.gettempdir()).glob("hq*")) <= folders, 30)
+    wait_for(lambda: list(node.glob("hq*")) == [], 30)
     written = keys(run)
     if not (segment / "COMMIT.json").exists():  # it was struck before its end
         assert call(project, "verify", run.run_id) == 3
@@ -129,7 +140,12 @@ def test_a_cancelled_run_goes_on_where_it_stopped(project: Path, capsys: pytest.
     assert call(project, "verify", run.run_id) == 0
 
 
-def test_damage_after_the_commit_is_found_and_repaired(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damage_after_the_commit_is_found_and_repaired(
+    tmp_path: Path, warm_server: VllmServer, model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "rules.txt").write_text("\n\n".join(RULES[:3]) + "\n")
+    project = made_project(tmp_path, warm_server, model_folder)
     _, run = submitted(project, capsys)
     segment = next(run.path.glob("shards/0000/*/seg-000.jsonl"))
     content = bytearray(segment.read_bytes())

@@ -4,7 +4,6 @@ import json
 import re
 import signal
 import subprocess
-import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -43,15 +42,6 @@ def own_server(project: Path, **vllm: object) -> None:
 def stall_soon(project: Path) -> None:
     path = project / "config.yaml"
     path.write_text(path.read_text().replace("vllm:\n", 'vllm:\n  stall_timeout: "00:00:05"\n'))
-
-
-@pytest.fixture
-def node(monkeypatch):
-    """The temporary folder of the runs of one test: short, because sockets lie in it."""
-    with tempfile.TemporaryDirectory(prefix="hqt-", dir="/tmp") as folder:
-        monkeypatch.setenv("TMPDIR", folder)
-        yield Path(folder)
-        assert list(Path(folder).glob("hq*")) == []
 
 
 @pytest.fixture

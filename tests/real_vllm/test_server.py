@@ -22,6 +22,7 @@ from hpc_qa.serving.metrics import scrape_text
 from hpc_qa.serving.server import VllmServer
 from hpc_qa.serving.watch import ServerWatch
 from hpc_qa.store.exposition import labelled, parse, to_text
+from tests.server_tree import still_there
 from tests.simulated_pool import Results
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600), pytest.mark.covers("serving", "client", "processes.py")]
@@ -185,18 +186,22 @@ def test_a_killed_engine_is_restarted_and_every_request_is_answered(warm_server,
 
 
 def test_a_stop_in_the_middle_of_a_start_leaves_nothing(vllm_settings, node_folder):
-    folder = node_folder / "w"
-    shared_memory = set(os.listdir("/dev/shm"))
+    folder, shared = node_folder / "w", set()
     server = another(vllm_settings, node_folder, folder)
     server.start()
-    stopper = threading.Timer(8.0, server.stop)
+
+    def stop():
+        shared.update(processes.shared_memory(psutil.Process(server.pid).children(recursive=True)))
+        server.stop()
+
+    stopper = threading.Timer(8.0, stop)
     stopper.start()
     with pytest.raises(ServerError, match="was stopped"):
         server.wait_ready()
     stopper.join()
     assert processes.marked("NONE=", folder) == []
     assert not server.socket.parent.exists()
-    assert set(os.listdir("/dev/shm")) <= shared_memory
+    assert still_there(shared) == set()
     with pytest.raises(ServerError, match="was stopped"):
         server.start()
 

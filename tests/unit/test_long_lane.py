@@ -113,6 +113,12 @@ def test_the_fast_lane_leaves_long_tests_out_and_says_so(pytester):
     result.stdout.fnmatch_lines(["1 long tests not run here*", "fault: test_lanes.py::test_long: never run*"])
 
 
+def test_two_processes_say_together_what_they_left_out(pytester):
+    result, _ = run_lane(pytester, True, "-n", "2")
+    assert result.parseoutcomes() == {"passed": 1}
+    result.stdout.fnmatch_lines(["1 long tests not run here*", "fault: test_lanes.py::test_long: never run*"])
+
+
 def test_the_long_lane_records_what_passed(pytester):
     result, record = run_lane(pytester, True, "--lane=all")
     assert result.parseoutcomes() == {"passed": 2}

@@ -242,21 +242,39 @@ for most in (-1, 120, 120, -1):
 # -- the process tree
 
 
+CHILD = "import time\nx = bytearray(50_000_000)\nwhile time.process_time() < 0.6: pass\nprint(flush=True)\ninput()"
+PARENT = """
+import subprocess, sys
+sys.stdin.readline()
+child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+child.stdout.readline()
+print(flush=True)
+sys.stdin.readline()
+child.communicate(b"\\n")
+print(flush=True)
+sys.stdin.readline()
+"""  # not the process of the tests: others have left children there
+
+
 def test_what_a_child_used_and_what_it_holds_count_and_its_time_stays_when_it_has_ended():
-    burn = (
-        "import sys, time\nx = bytearray(50_000_000)\nwhile time.process_time() < 0.6: pass\nprint(flush=True)\ninput()"
-    )
     now = [0.0]
-    tree = ProcessTree(os.getpid(), clock=lambda: now[0])
-    before = tree.use()
-    child = subprocess.Popen([sys.executable, "-c", burn], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert child.stdout is not None
-    child.stdout.readline()
-    unseen = tree.use()
-    now[0] += LOOK_EVERY_S
-    during = tree.use()
-    child.communicate(b"\n")
-    after = tree.use()
+    command = [sys.executable, "-c", PARENT, CHILD]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as parent:
+
+        def next_step() -> None:
+            assert parent.stdin is not None
+            assert parent.stdout is not None
+            parent.stdin.write("\n")
+            assert parent.stdout.readline() == "\n"
+
+        tree = ProcessTree(parent.pid, clock=lambda: now[0])
+        before = tree.use()
+        next_step()
+        unseen = tree.use()
+        now[0] += LOOK_EVERY_S
+        during = tree.use()
+        next_step()
+        after = tree.use()
     assert before is not None
     assert unseen is not None
     assert during is not None
