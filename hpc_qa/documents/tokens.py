@@ -7,15 +7,18 @@ document are counted as the plain text that they are sent as.
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hpc_qa.config import Config
 from hpc_qa.documents.pieces import CountTokens
 from hpc_qa.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hpc_qa.config import Config
 
 BATCH_CHARS = 1_000_000
 
 
-def tokenizer_file(config: Config, project: Path) -> Path:
+def tokenizer_file(config: "Config", project: Path) -> Path:
     """The tokenizer.json of the served model.
 
     Raises:
