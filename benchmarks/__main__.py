@@ -26,6 +26,7 @@ BENCHES = (
     "preprocessing",
     "duplicates",
     "report",
+    "publishing",
 )
 
 

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from hpc_qa.bench.arm import Arm
+from hpc_qa.bench.arm import Arm, change_percent
 from hpc_qa.bench.record import Configuration, Results, Scores
+from hpc_qa.units import plural
 
 KEYS = (
     "hardware.gpu_model", "hardware.gpu_count", "model.name", "model.revision", "model.tensor_parallel",
@@ -53,18 +54,20 @@ def unknown_keys(*arms: Arm) -> list[str]:
     """A warning: keys that some records do not have, so that nobody knows whether they are alike."""
     records = [record for arm in arms for record in arm.records]
     unknown = {key: sum(record.value(key) is None for record in records) for key in compared_keys(*arms)}
-    said = ", ".join(f"{key} of {count} of {len(records)} runs" for key, count in unknown.items() if count)
+    said = ", ".join(f"{key} of {count} of {plural(len(records), 'run')}" for key, count in unknown.items() if count)
     return [f"not known, so that nobody can say whether it is alike: {said}"] if said else []
 
 
-def side_by_side(first: Arm, second: Arm) -> dict[str, list[dict[str, Any]]]:
-    """What `bench compare --json` prints: what the arms were, and the means of what they gave."""
-    unlike = {one.key for one in differences(first, second)}
+def side_by_side(first: Arm, second: Arm) -> dict[str, Any]:
+    """What `bench compare --json` prints: what the arms were, what differs, and the means of what they gave."""
+    found = differences(first, second)
+    unlike = {one.key for one in found}
     keys = [
         {"key": key, "a": _said(_values(first, key)), "b": _said(_values(second, key)), "differs": key in unlike}
         for key in compared_keys(first, second)
     ]
-    return {"keys": keys, "results": [row for key in RESULTS if (row := _row(key, first, second))]}
+    results = [row for key in RESULTS if (row := _row(key, first, second))]
+    return {"keys": keys, "differs": [asdict(one) for one in found], "results": results}
 
 
 def _row(key: str, first: Arm, second: Arm) -> dict[str, Any] | None:
@@ -72,7 +75,7 @@ def _row(key: str, first: Arm, second: Arm) -> dict[str, Any] | None:
     if not any(values):
         return None
     a, b = (math.fsum(known) / len(known) if known else None for known in values)
-    change = (b - a) / a * 100 if a and b is not None else None
+    change = change_percent(a, b)
     return {
         "name": key.partition(".")[2], "a": a, "b": b, "n_a": len(values[0]), "n_b": len(values[1]),
         "change_percent": change,

@@ -4,26 +4,30 @@ A file holds one YAML document or several, or a JSON list of cells as sweeps lea
 named with file, line and key, and that record is left out; a key that nobody knows is a warning.
 """
 
-import json
 import os
 import re
 import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
+import yaml
 from pydantic import BaseModel
 
+from hpc_qa.bench.cell_list import CELL, cells
+from hpc_qa.bench.hand_written import mended
 from hpc_qa.bench.record import Record, completed
+from hpc_qa.bench.templates import IDS
 from hpc_qa.config_file import faults_of, located
 from hpc_qa.errors import ConfigError
 from hpc_qa.store.files import list_folder, make_folder_if_missing, write_once
-from hpc_qa.strict_yaml import Fault, KeyPath, YamlFile, dotted, parse, read_text
+from hpc_qa.strict_yaml import KeyPath, YamlFile, dotted, parse, read_text
 
 ENDINGS = (".yaml", ".yml", ".json")
 WRAPPER = "benchmark_run"
-CELL = "cell"  # marks what comes out of a list of cells: its sweep is called like its file
+MEASURED = ("dataset", "results", "quality", "by_size_class", "stages")  # sections of a record
 # the keys of the short templates, and where they stand in a record
 QUICK = {
     ("run_id",): ("id",),
@@ -39,10 +43,7 @@ DETAILED = {
     ("quality_sample",): ("quality",),
     ("quality", "acceptance_rate"): ("quality", "overall_acceptance_rate"),
 }
-# people write them without quotes, and the templates ask for it: a day, and yes or no
-_DAY = re.compile(r"^(\s*(?:- )?date:[ \t]+)(\d{4}-\d\d-\d\d)(?=[ \t]*(?:#.*)?$)", re.MULTILINE)
-_YES_NO = {"yes": "true", "no": "false"}
-_OK = re.compile(r"^(\s*quality_ok:[ \t]+)(yes|no)(?=[ \t]*(?:#.*)?$)", re.MULTILINE | re.IGNORECASE)
+_KEYS = re.compile(r"^  (?:id|run): +\S.*$", re.MULTILINE)  # of a record as the program writes it
 _DOCUMENT_START = re.compile(r"^---(?=\s|$).*$", re.MULTILINE)
 
 
@@ -78,16 +79,26 @@ def read_records(paths: Sequence[Path]) -> Records:
     return found
 
 
+def path_of(record_id: str, folder: Path) -> Path:
+    """Where the record of this id is kept."""
+    name = re.sub(r"[^A-Za-z0-9._+-]", "_", record_id).lstrip(".")[:200] or "record"
+    return folder / f"{name}.yaml"
+
+
 def keep(record: Record, folder: Path, *, replace: bool = False) -> Path:
     """Write a record in its full shape as ID.yaml; one that is there with the same content stays.
+
+    With `replace` it takes the place of what is there, unless that says that it is of another run.
 
     Raises:
         ConfigError: there is another record of this id.
         StoreError: it cannot be written.
     """
-    name = re.sub(r"[^A-Za-z0-9._+-]", "_", record.id).lstrip(".")[:200] or "record"
-    path = folder / f"{name}.yaml"
+    path = path_of(record.id, folder)
     make_folder_if_missing(folder)
+    theirs = kept_as(path).run if replace and path.exists() else None
+    if theirs not in (None, record.run):
+        raise ConfigError(f"{path}: id: {record.id} is the record of {theirs}", hint="give the record another id")
     if replace:
         fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
         write_once(fresh, record.to_yaml().encode())
@@ -97,20 +108,43 @@ def keep(record: Record, folder: Path, *, replace: bool = False) -> Path:
     return path
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file of records/, by the two lines that say whose it is."""
+
+    id: str
+    run: str | None  # None: it does not say, as one that was written by hand
+
+
+def kept_as(path: Path) -> Kept:
+    """Whose the record in a file is; also of one that has faults, and without reading the rest of it."""
+    said: Any = None
+    with suppress(OSError, UnicodeDecodeError, yaml.YAMLError):  # read_records names what is wrong with it
+        said = yaml.safe_load("\n".join(_KEYS.findall(path.read_text(encoding="utf-8"))[:2]))
+    known = {name: value for name, value in said.items() if isinstance(value, str)} if isinstance(said, dict) else {}
+    return Kept(known.get("id") or path.stem, known.get("run"))
+
+
 def _records_of(path: Path, found: Records) -> Iterator[Record]:
     text = read_text(path)
     if isinstance(text, YamlFile):
         found.faults += [located(path, fault.line, fault.text) for fault in text.faults]
         return
-    files = list(_documents(text))
+    if text.lstrip().startswith("["):
+        files = list(cells(text, path.stem, lambda said: found.warnings.append(f"{path}: {said}")))
+    else:
+        text = mended(text, lambda line, key: found.warnings.append(located(path, line, f"{key} is not filled in")))
+        files = list(_documents(text))
     for number, file in enumerate(files, 1):
         if file.faults:
             found.faults += [located(path, fault.line, fault.text) for fault in file.faults]
             continue
         if file.data.pop(CELL, None):
             file.data["sweep"] = path.stem
+        beside = [key for key in file.data if key != WRAPPER] if WRAPPER in file.data else []
+        found.warnings += [located(path, file.lines.get((key,)), f"{key} is no key of a record") for key in beside]
         shaped, written = _in_full_shape(file)
-        if not shaped.data.keys() & Record.model_fields.keys():
+        if not _is_record(file.data):
             found.faults.append(f"{path}: is no benchmark record; hpc-qa bench template shows what one looks like")
             continue
         if shaped.data.get("id") is None:
@@ -119,6 +153,8 @@ def _records_of(path: Path, found: Records) -> Iterator[Record]:
         for key in _take_unknown(Record, shaped.data):
             found.warnings.append(located(path, shaped.lines.get(key), f"{dotted(key)} is no key of a record"))
         faults = faults_of(Record, shaped.data, path, shaped, {})
+        if str(shaped.data["id"]) in IDS:
+            faults.append(located(path, shaped.lines.get(("id",)), _of_template(shaped.data)))
         for new, old in reversed(written.items()):
             faults = [re.sub(rf": {re.escape(new)}(?=[ .\[])", f": {old}", fault, count=1) for fault in faults]
         found.faults += faults
@@ -126,54 +162,35 @@ def _records_of(path: Path, found: Records) -> Iterator[Record]:
             yield completed(Record.model_validate(shaped.data))
 
 
+def _is_record(data: dict[str, Any]) -> bool:
+    """Whether it has a key of any of the forms, were it without a value."""
+    inside = data.get(WRAPPER, data)
+    known = Record.model_fields.keys() | {key for key, *_ in QUICK}
+    return isinstance(inside, dict) and bool(inside.keys() & known)
+
+
+def _of_template(data: dict[str, Any]) -> str:
+    """What a record lacks whose id is still that of the template."""
+    measured = any(_says_something(data.get(section)) for section in MEASURED)
+    lacks = "" if measured else ", and fill in what was measured: PDFs, time, pairs, GPU-hours"
+    return f"id: {data['id']} is the template's; write one of your own, such as test_2026-01-31_1{lacks}"
+
+
+def _says_something(value: object) -> bool:
+    """Whether anything below a key is more than null."""
+    if isinstance(value, dict):
+        return any(map(_says_something, value.values()))
+    return any(map(_says_something, value)) if isinstance(value, list) else value is not None
+
+
 def _documents(text: str) -> Iterator[YamlFile]:
     """The documents of a text, with the lines that they stand on."""
-    if text.lstrip().startswith("["):
-        yield from _cells(text)
-        return
-    text = _OK.sub(lambda found: found[1] + _YES_NO[found[2].lower()], _DAY.sub(r'\1"\2"', text))
     begins = [0, *(match.end() for match in _DOCUMENT_START.finditer(text))]
     ends = [*(match.start() for match in _DOCUMENT_START.finditer(text)), len(text)]
     pieces = [(text[:begin].count("\n"), text[begin:end]) for begin, end in zip(begins, ends, strict=True)]
     whole = [(line, piece) for line, piece in pieces if re.sub(r"#.*", "", piece).strip()]
     for line, piece in whole or pieces[:1]:
         yield parse("\n" * line + piece)
-
-
-def _cells(text: str) -> Iterator[YamlFile]:
-    """The cells of a sweep, as `benchmark_results_*.json` lists them."""
-    try:
-        rows = json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        yield _faulty(f"is not JSON: {exc}")
-        return
-    if not rows:
-        yield _faulty("holds no record")
-    for number, row in enumerate(rows, 1):
-        if not isinstance(row, dict):
-            yield _faulty(f"[{number - 1}] is no cell of a sweep")
-            continue
-        seconds = row.get("duration_seconds")
-        minutes = seconds / 60 if isinstance(seconds, int | float) else seconds
-        names = [str(row[key]) for key in ("model", "batch_size", "document_set") if row.get(key) is not None]
-        yield YamlFile(
-            {
-                CELL: True,
-                "id": "_".join(["Benchmark", *names, str(number)]),
-                "model": {"name": row.get("model")},
-                "configuration": {key: row.get(key) for key in ("batch_size", "document_set")},
-                "results": {
-                    "total_time_minutes": minutes,
-                    "throughput_pdfs_per_hour": _inner(row, "metrics", "pipeline", "documents_per_hour"),
-                    "max_cpu_memory_gb": _inner(row, "metrics", "system", "memory_used_gb"),
-                },
-                "quality": {"quality_score": _inner(row, "metrics", "pipeline", "quality_score_avg")},
-            }
-        )
-
-
-def _faulty(text: str) -> YamlFile:
-    return YamlFile(faults=[Fault(None, (), text)])
 
 
 def _inner(row: object, *names: str) -> Any:

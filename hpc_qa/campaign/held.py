@@ -128,7 +128,6 @@ def attempt_table(attempts: Sequence[Held], *, observed_at: datetime) -> pa.Tabl
     used = [held.used() for held in attempts]
     values: dict[str, Callable[[], list[Any]]] = {
         "source": lambda: [held.source for held in attempts],
-        "observed_at": lambda: [observed_at] * len(attempts),
         "is_final": lambda: [held.allocation.ended for held in attempts],
         "run_id": lambda: [held.run_id for held in attempts],
         "shard": lambda: [held.shard for held in attempts],
@@ -141,6 +140,9 @@ def attempt_table(attempts: Sequence[Held], *, observed_at: datetime) -> pa.Tabl
     }
     arrays = []
     for field in ATTEMPT:
+        if field.name == "observed_at":
+            arrays.append(pa.repeat(pa.scalar(observed_at, field.type), len(attempts)))
+            continue
         if field.name in values:
             column = values[field.name]()
         elif field.name in MEASURED:

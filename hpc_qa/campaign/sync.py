@@ -1,6 +1,8 @@
 """Accounting into the ledger: what Slurm knows of the attempts of our runs, or what a captured text says of any."""
 
-from collections.abc import Collection, Iterable, Sequence
+import gc
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,19 @@ class Synced:
         return asdict(self) | {"path": str(self.path) if self.path else None, "notes": list(self.notes)}
 
 
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """No garbage collection meanwhile: of a hundred thousand rows that stay, each would be looked at many times."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@_collector_paused()
 def sync_runs(project: Path, runs: Sequence[RunDirectory], *, asks_seff: bool = False) -> Synced:
     """Ask accounting once for the jobs of these runs.
 
@@ -77,6 +92,7 @@ def behind(project: Path, runs: Sequence[RunDirectory], living: Collection[str] 
     ]
 
 
+@_collector_paused()
 def sync_file(project: Path, path: Path) -> Synced:
     """Read a text that sacct has printed, all of it, whoever's jobs they are.
 

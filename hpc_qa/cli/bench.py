@@ -8,6 +8,7 @@ import click
 from hpc_qa.cli.options import common, print_json, print_table, say
 from hpc_qa.cli.sweep import sweep
 from hpc_qa.errors import ConfigError, ExitCode
+from hpc_qa.units import plural
 
 if TYPE_CHECKING:
     from hpc_qa.bench.regression import MetricResult, Regression
@@ -58,10 +59,12 @@ def record(run: str, output: str | None, replace: bool, *, project: Path, as_jso
     from hpc_qa.bench.arm import FOLDER
     from hpc_qa.bench.record_file import keep
     from hpc_qa.bench.run_record import record_of
+    from hpc_qa.bench.sweep_records import still_of_cell
     from hpc_qa.store.run_directory import find
 
-    made = record_of(find(project, run), project)
-    path = keep(made, Path(output) if output else project / FOLDER, replace=replace)
+    folder = Path(output) if output else project / FOLDER
+    made = still_of_cell(record_of(find(project, run), project), folder)
+    path = keep(made, folder, replace=replace)
     if as_json:
         print_json(made.model_dump() | {"path": str(path)})
     else:
@@ -95,7 +98,10 @@ def import_records(files: tuple[str, ...], output: str | None, *, project: Path,
         except ConfigError as error:
             faults += error.faults
     if faults:
-        raise ConfigError(*faults, hint=f"{len(kept)} records are in {folder}; mend the others and import them again")
+        raise ConfigError(
+            *faults,
+            hint=f"{plural(len(kept), 'record is', 'records are')} in {folder}; mend the others and import them again",
+        )
     if as_json:
         print_json({"records": [str(path) for path in kept]})
     else:
@@ -141,19 +147,27 @@ def compare(first: str, second: str, *, project: Path, as_json: bool) -> int:
     Example: hpc-qa bench compare records/local.yaml records/cluster.yaml
     """
     from hpc_qa.bench.arm import arm_of
-    from hpc_qa.bench.comparison import side_by_side
+    from hpc_qa.bench.comparison import differences, side_by_side
+    from hpc_qa.bench.plain_rule import in_words, plain_rule
 
     arms = arm_of(first, project), arm_of(second, project)
-    found = side_by_side(*arms)
+    found, plain = side_by_side(*arms), plain_rule(*arms)
     if as_json:
-        print_json({"a": first, "b": second} | found)
+        print_json({"a": first, "b": second} | found | plain)
     else:
+        unlike = differences(*arms)
+        for one in unlike:
+            say(f"differs    {one.key}: {one.shown()}")
+        say(f"alike      in {'all else' if unlike else 'everything'} that is known of both")
+        say("")
         for row in found["keys"]:
             row["differs"] = "differs" if row["differs"] else ""
         print_table(found["keys"], {"key": "key", "a": first, "b": second, "differs": ""})
         say("")
         columns = {"name": "mean", "a": first, "b": second, "change_percent": "change %", "n_a": "runs", "n_b": "runs"}
         print_table(found["results"], columns)
+        say("")
+        say(f"by the plain rule, means alone: {in_words(plain)}")
     for note in (note for arm in arms for note in arm.notes):
         say(f"note: {note}", err=True)
     return ExitCode.DONE
@@ -161,7 +175,9 @@ def compare(first: str, second: str, *, project: Path, as_json: bool) -> int:
 
 @bench.command()
 @click.argument("record")
-@click.option("--profile", help="Of configs/targets.yaml; that of the record's config by default, else medicaid.")
+@click.option(
+    "--profile", help="Of configs/targets.yaml, for all; by default that of each record's config, else medicaid."
+)
 @common
 def targets(record: str, profile: str | None, *, project: Path, as_json: bool) -> int:
     """RECORD (a file, a folder, ids joined by commas) against targets and critical thresholds, metric by metric.
@@ -171,15 +187,16 @@ def targets(record: str, profile: str | None, *, project: Path, as_json: bool) -
     Example: hpc-qa bench targets records/local_test.yaml --profile medicaid
     """
     from hpc_qa.bench.arm import arm_of
-    from hpc_qa.bench.targets import against, exit_code, load_targets, profile_of
+    from hpc_qa.bench.targets import exit_code, held_against_their_own
 
     arm = arm_of(record, project)
-    named = profile or profile_of(arm.records, project)
-    found = against(arm.records, load_targets(project, named))
+    profiles, found = held_against_their_own(arm.records, project, profile)
+    named = profiles[0] if len(profiles) == 1 else None
     if as_json:
         print_json({"profile": named, "targets": [one.to_json() for one in found]})
     else:
-        columns = {"record": "record", "metric": "metric", "value": "value", "verdict": named, "target": "target"}
+        columns = {"record": "record", "metric": "metric", "value": "value", "verdict": named or "verdict",
+                   "target": "target"} | ({} if named else {"profile": "profile"})  # fmt: skip
         print_table([one.to_json() for one in found], columns)
     for note in arm.notes:
         say(f"note: {note}", err=True)
@@ -204,7 +221,9 @@ def archive(runs: tuple[str, ...], output: str, *, project: Path, as_json: bool)
     if as_json:
         print_json(made.to_json())
     else:
-        say(f"{made.path}: {len(made.sha256):,} files of {', '.join(made.runs)}, read back as they were written")
+        say(
+            f"{made.path}: {plural(len(made.sha256), 'file')} of {', '.join(made.runs)}, read back as they were written"
+        )
     for name, count in made.redacted.items():
         say(f"note: secrets left out of {name}: {count}", err=True)
     for name in made.left_out:
@@ -213,6 +232,8 @@ def archive(runs: tuple[str, ...], output: str, *, project: Path, as_json: bool)
 
 
 def _print_check(found: "Regression") -> None:
+    from hpc_qa.bench.plain_rule import in_words
+
     for one in found.differs:
         say(f"differs    {one.key}: {one.shown()}")
     rows = [
@@ -225,7 +246,7 @@ def _print_check(found: "Regression") -> None:
     ]  # fmt: skip
     print_table(rows, {"name": "metric", "baseline": "baseline", "current": "current", "runs": "runs",
                        "effect": "effect, interval", "verdict": "verdict", "more": "runs needed"})  # fmt: skip
-    say(f"{found.verdict} (margins: {MARGINS}); by the plain rule: {found.plain['overall_assessment']}")
+    say(f"{found.verdict} (margins: {MARGINS}); by the plain rule: {in_words(found.plain)}")
 
 
 def _effect(one: "MetricResult") -> str | None:

