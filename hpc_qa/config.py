@@ -1,79 +1,39 @@
 """The settings of one run: what one YAML file may say, with defaults, units and bounds.
 
-A key under `vllm` or `slurm` is the upstream option with underscores. Reading a file, with the strictness that YAML
-lacks and messages that name file and line, is in `config_file.py`; this module only says what is allowed.
+A key under `vllm` or `slurm` is the upstream option with underscores. The sections about a cluster are written in
+`config_cluster.py`, and found here as the others are. Reading a file, with the strictness that YAML lacks and messages
+that name file and line, is in `config_file.py`; this module only says what is allowed.
 """
 
 import math
-from datetime import date
 from typing import Annotated, Literal, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
-from hpc_qa.units import parse_clock
+from hpc_qa.config_cluster import CURRENCY, MEMORY, Charging, Site, Slurm
+from hpc_qa.config_values import (
+    ENVIRONMENT_NAME,
+    LONGEST,
+    MANY,
+    OPTION_NAME,
+    SLURM_WORD,
+    Clock,
+    Day,
+    EnvironmentName,
+    Name,
+    OptionName,
+    Section,
+    Share,
+)
+
+__all__ = [
+    "BINARIES", "CURRENCY", "ENVIRONMENT_NAME", "MEMORY", "OPTION_NAME", "QUESTION_TYPES", "SLURM_WORD", "Accept",
+    "Budget", "Charging", "Checks", "Client", "Clock", "Config", "Controls", "Dataset", "Day", "DocumentLimits",
+    "Documents", "Name", "Plan", "Qa", "Regenerate", "RoundTrip", "Section", "Site", "Slurm", "Vllm",
+]  # fmt: skip
 
 
-def _is_clock(text: str) -> str:
-    parse_clock(text)
-    return text
-
-
-def _is_setup_line(text: str) -> str:
-    if text.lstrip().startswith("#SBATCH"):
-        raise ValueError("an option of sbatch is no setup line; write it as a key under slurm")
-    return text
-
-
-def _is_day(text: str) -> str:
-    try:
-        date.fromisoformat(text)
-    except ValueError as exc:
-        raise ValueError(f'{text[:40]!r} is not a day; write "2026-01-31"') from exc
-    return text
-
-
-SetupLine = Annotated[str, AfterValidator(_is_setup_line)]
-Day = Annotated[str, AfterValidator(_is_day)]
-Clock = Annotated[str, AfterValidator(_is_clock)]
-Share = Annotated[float, Field(gt=0, le=1)]
 Score = Annotated[int, Field(ge=1, le=5)]
-# One word of an sbatch option: what Slurm's own names, lists and expressions hold, and nothing that a shell or a line
-# of a batch script would take for more.
-SLURM_WORD = r"^[A-Za-z0-9_][A-Za-z0-9_.:,+=@/&|*()\[\]!-]{0,255}$"
-OPTION_NAME = r"^[A-Za-z][A-Za-z0-9_.-]{0,127}$"
-MEMORY = r"^\d+[KMGT]?$"
-CURRENCY = r"^[A-Z]{3}$"
-ENVIRONMENT_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
-SlurmWord = Annotated[str, Field(pattern=SLURM_WORD)]
-OptionName = Annotated[str, Field(pattern=OPTION_NAME)]
-EnvironmentName = Annotated[str, Field(pattern=ENVIRONMENT_NAME)]
-# Options that a run gives sbatch itself, or that change what sbatch answers; and what does instead
-OF_THE_RUN = {
-    "array": "slurm.array_parallelism says how many array tasks run at once",
-    "chdir": "it works in its own folder",
-    "comment": "it is found again by it",
-    "job-name": "it is its id, which begins with `name`",
-    "no-requeue": "slurm.max_requeues: 0 says so",
-    "nodes": "slurm.nodes_per_task says how many",
-    "open-mode": "its logs go on after a requeue",
-    "requeue": "slurm.max_requeues says how often",
-    "signal": "slurm.stop_before_end says when an array task stops",
-    **dict.fromkeys(("error", "output"), "hpc-qa logs RUN SHARD shows what is printed"),
-    **dict.fromkeys(("ntasks", "ntasks-per-node"), "an array task is one worker"),
-    **dict.fromkeys(("parsable", "quiet", "test-only", "wait", "wrap"), "`submit` reads what sbatch answers"),
-}
-
-
-def _is_free(name: str) -> str:
-    option, key = name.replace("_", "-"), name.replace("-", "_")
-    if option in OF_THE_RUN:
-        raise ValueError(f"this option is not for a config: {OF_THE_RUN[option]}")
-    if key in Slurm.model_fields:
-        raise ValueError(f"this option has a key of its own: slurm.{key}")
-    return name
-
-
-FreeOption = Annotated[OptionName, AfterValidator(_is_free)]
 SkipRule = Literal[
     "no_sentences", "contents", "index", "bibliography", "revisions", "form", "navigation", "numbers", "little_text",
     "language", "boilerplate", "duplicate",
@@ -86,15 +46,6 @@ OF_A_SENTENCE = frozenset({"factual", "definition", "numeric", "requirement"})  
 Difficulty = Literal["easy", "medium", "hard"]
 Binary = Literal["grounded", "answerable", "self_contained"]
 BINARIES: tuple[Binary, ...] = get_args(Binary)
-MANY = 10**9  # more of anything is a slip of the pen
-LONGEST = 2**63 - 1
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-
-
-class Section(BaseModel):
-    """Base of all sections: unknown keys are faults, values are not converted between kinds, nothing changes later."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class DocumentLimits(Section):
@@ -260,109 +211,6 @@ class Client(Section):
     local_servers: int = Field(1, ge=1, le=1_024)  # servers at once with `executor: local`
     request_timeout: Clock = "00:10:00"
     max_retries: int = Field(3, ge=0, le=20)
-
-
-class Convert(Section):
-    """One array task of the job array that converts documents on CPUs, before the GPU array may start.
-
-    What is not named here is as in the `slurm` section, but for GPUs and what belongs to their nodes.
-    """
-
-    partition: SlurmWord | None = None  # None: that of the GPU array
-    qos: SlurmWord | None = None
-    constraint: SlurmWord | None = None
-    time: Clock = "02:00:00"
-    cpus_per_task: int = Field(8, ge=1, le=100_000)  # as many documents at once
-    mem: str | None = Field(None, pattern=MEMORY)  # None: documents.limits.memory_gib for each of them, and 2 GiB
-    tasks: int = Field(8, ge=1, le=1_000)  # at most; all of them may run at once
-    additional_parameters: dict[FreeOption, str | int | bool] = {}
-
-
-class Slurm(Section):
-    """One array task: options of `sbatch` with underscores."""
-
-    site: str | None = None
-    partition: SlurmWord | None = None
-    account: SlurmWord | None = None
-    qos: SlurmWord | None = None
-    time: Clock = "04:00:00"
-    gres: SlurmWord | None = None
-    constraint: SlurmWord | None = None
-    mem: str | None = Field(None, pattern=MEMORY)
-    cpus_per_task: int | None = Field(None, ge=1, le=100_000)
-    nodes_per_task: int = Field(1, ge=1, le=64)
-    array_parallelism: int = Field(8, ge=1, le=1_000_000)
-    stop_before_end: Clock = "00:03:00"  # nothing new is begun so long before the time limit
-    max_requeues: int = Field(10, ge=0, le=1_000)  # of one array task; 0: only `resume` continues it
-    python: str | None = None  # of the array tasks, where it is not the one that submits
-    setup: list[SetupLine] = []
-    command_prefix: list[str] = []
-    mail_type: SlurmWord | None = None
-    mail_user: SlurmWord | None = None
-    additional_parameters: dict[FreeOption, str | int | bool] = {}
-    convert: Convert = Convert()
-
-    @model_validator(mode="after")
-    def _stops_after_it_starts(self) -> Self:
-        if parse_clock(self.stop_before_end) >= parse_clock(self.time):
-            raise ValueError(f"stop_before_end {self.stop_before_end} leaves nothing of the time limit {self.time}")
-        if parse_clock(self.stop_before_end) >= parse_clock(self.convert.time):
-            raise ValueError(
-                f"stop_before_end {self.stop_before_end} leaves nothing of convert.time {self.convert.time}"
-            )
-        return self
-
-
-class Gpu(Section):
-    """The GPUs of a cluster's nodes."""
-
-    name: str | None = None  # as NVML says it
-    memory_gib: float | None = Field(None, gt=0, le=1e5)  # of one GPU, GiB of 2^30 bytes
-    per_node: int | None = Field(None, ge=1, le=1_024)
-
-
-class Charging(Section):
-    """What the site charges for an allocation, and what a GPU-hour of it costs."""
-
-    unit: Literal["gpu", "node", "billing"] = "gpu"
-    factor: float = Field(1.0, gt=0, le=1e6)  # of the system, on everything
-    qos_factors: dict[SlurmWord, Annotated[float, Field(ge=0, le=1e6)]] = {}  # 1 for any other QOS
-    suspended: bool = False  # whether time in suspension is charged as well
-    rate_per_gpu_hour: float | None = Field(None, gt=0, le=1e6)  # None: not charged directly
-    currency: str = Field("USD", pattern=CURRENCY)
-    rate_source: str | None = None  # where the rate is written down
-    rate_date: Day | None = None  # and when it was read there
-
-    @model_validator(mode="after")
-    def _says_where_the_rate_is_from(self) -> Self:
-        if self.rate_per_gpu_hour is not None and not (self.rate_source and self.rate_date):
-            raise ValueError(
-                "rate_per_gpu_hour needs rate_source, where it is written, and rate_date, when it was read"
-            )
-        return self
-
-
-class Site(Section):
-    """A cluster: what holds for every run on it. A config's own `slurm` section goes before it."""
-
-    name: str
-    gpu: Gpu = Gpu()
-    gres: str | None = None  # how the cluster counts GPUs: "gpu:a100:{gpus}"
-    cpus_per_gpu: int | None = Field(None, ge=1, le=10_000)
-    memory_per_gpu_gib: int | None = Field(None, ge=1, le=100_000)
-    charging: Charging = Charging()
-    slurm: Slurm = Slurm()  # defaults of the section of that name
-
-    def complete(self, settings: Slurm, gpus_per_node: int) -> Slurm:
-        """The settings with what follows from the number of GPUs that an array task holds on a node."""
-        found: dict[str, object] = {}
-        if settings.gres is None and self.gres is not None:
-            found["gres"] = self.gres.replace("{gpus}", str(gpus_per_node))
-        if settings.cpus_per_task is None and self.cpus_per_gpu is not None:
-            found["cpus_per_task"] = self.cpus_per_gpu * gpus_per_node
-        if settings.mem is None and self.memory_per_gpu_gib is not None:
-            found["mem"] = f"{self.memory_per_gpu_gib * gpus_per_node}G"
-        return settings.model_copy(update=found)
 
 
 class Plan(Section):

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 BY_LIMIT = frozenset({"too_large", "too_many_pages", "memory"})  # reasons that are none under other limits
@@ -54,7 +54,8 @@ class Facts:
 
 def to_json(facts: Facts) -> str:
     """The text of facts.json."""
-    return json.dumps(asdict(facts), ensure_ascii=True, allow_nan=False, indent=1) + "\n"
+    values = {name: getattr(facts, name) for name in Facts.__slots__}
+    return json.dumps(values, ensure_ascii=True, allow_nan=False, indent=1) + "\n"
 
 
 def from_json(text: str) -> Facts:

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 LOW_ASSOCIATION = 0.85
 EDGE_LINES = 4  # running headers and footers stand among so many lines from the top or the bottom
@@ -33,7 +34,7 @@ def words(text: str) -> list[str]:
 
 def count_words(text: str) -> int:
     """How many words `words` would give, without holding them: of a book there are millions."""
-    return sum(1 for _ in _WORD.finditer(_BROKEN_WORD.sub("", text).lower()))
+    return _WORD.subn("", _BROKEN_WORD.sub("", text).lower())[1]
 
 
 def normalised(line: str) -> str:
@@ -71,13 +72,21 @@ class RunningLines:
 
     def _consists_of_fixed(self, text: str) -> bool:
         """Whether a long line is one or several of the fixed ones, put on one line."""
+        several_words = _several_words(self.fixed)
+        if not several_words:
+            return False
         rest = normalised(text)
         if rest.count(" ") + 1 < MIN_RUNNING_WORDS:
             return False
-        for known in sorted(self.fixed, key=len, reverse=True):
-            if " " in known:
-                rest = rest.replace(known, "")
+        for known in several_words:
+            rest = rest.replace(known, "")
         return not rest.strip()
+
+
+@lru_cache(1)
+def _several_words(lines: frozenset[str]) -> list[str]:
+    """The lines of more than one word, the longest first."""
+    return sorted((line for line in lines if " " in line), key=len, reverse=True)
 
 
 def running_lines(pages: Sequence[str]) -> RunningLines:

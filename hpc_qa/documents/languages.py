@@ -6,7 +6,7 @@ often Latin or Limburgish. Code, tables of figures and short texts have no langu
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -24,15 +24,32 @@ READ = 1_000  # characters of prose of a chunk; more of them change nothing
 _NOT_PROSE = re.compile(
     r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|\S+@\S+|[^\s/]*(?:/[^\s/]+){2,}|\b[\w.]*[_=<>{}$\\][\w.]*", re.DOTALL
 )
+_MARK = re.compile(r"[@/_=<>{}$\\]")  # what the pattern matches has one of these in it, or begins with a backquote
 
 
 def language_of(text: str) -> str | None:
     """Two letters; None where the text is too short, too little of it is prose, or it is not plain."""
-    prose = " ".join(_NOT_PROSE.sub(" ", text[: 2 * READ]).split())[:READ]
-    if sum(c.isalpha() for c in prose) < MIN_LETTERS:
+    prose = " ".join(_prose(text[: 2 * READ]))[:READ]
+    if sum(map(str.isalpha, prose)) < MIN_LETTERS:
         return None
     found, confidence = identifier().classify(prose)
     return str(found) if float(confidence) >= CONFIDENT else None
+
+
+def _prose(text: str) -> Iterator[str]:
+    """The words of a text that are prose.
+
+    Up to the first backquote, which may quote several words, the pattern is asked about single words with a mark in
+    them: over a whole text it tries every place, and takes longer than to tell the language.
+    """
+    quoted = text.find("`")
+    end = len(text) if quoted < 0 else max(text.rfind(" ", 0, quoted), text.rfind("\n", 0, quoted)) + 1
+    for word in text[:end].split():
+        if _MARK.search(word):
+            yield from _NOT_PROSE.sub(" ", word).split()
+        else:
+            yield word
+    yield from _NOT_PROSE.sub(" ", text[end:]).split()
 
 
 def dominant(languages: Iterable[tuple[str | None, int]]) -> str | None:

@@ -21,22 +21,20 @@ SKETCH = 256  # hashes; the standard error of a similarity of 0.7 is 0.03
 PERMUTATIONS = 128
 SEED = 1
 MIN_SHINGLES = 30  # shorter texts say too little to be called alike
-_MASK = (1 << 64) - 1
 _FACTORS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)  # odd, of 64 bits: one for each word
 
 
 def sketch(text: str) -> str | None:
     """The sketch of a text in base64, 4 bytes a hash; None where the text is too short to be compared."""
-    hash_of = cache(_hash)
-    found = [hash_of(word) for word in words(text)]
-    first, second, third = _FACTORS
-    shingles = {
-        ((a * first + b * second + c * third) & _MASK) >> 32
-        for a, b, c in zip(found, found[1:], found[2:], strict=False)
-    }
+    import numpy as np
+
+    found = np.fromiter(map(cache(_hash), words(text)), np.uint64)
+    first, second, third = map(np.uint64, _FACTORS)
+    mixed = found[:-2] * first + found[1:-1] * second + found[2:] * third  # modulo 2^64
+    shingles = np.unique((mixed >> np.uint64(32)).astype(np.uint32))
     if len(shingles) < MIN_SHINGLES:
         return None
-    return base64.b64encode(array("I", heapq.nsmallest(SKETCH, shingles)).tobytes()).decode("ascii")
+    return base64.b64encode(shingles[:SKETCH].tobytes()).decode("ascii")
 
 
 def _hash(word: str) -> int:

@@ -11,13 +11,15 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hpc_qa.config import Documents
 from hpc_qa.documents.chunks import Chunk, Sentence
 from hpc_qa.documents.languages import LANGUAGES, language_of
 from hpc_qa.documents.suspicion import HIDDEN_CHARACTERS, HIDDEN_TEXT, flags_of, has_place, ordered
 from hpc_qa.documents.worthiness import unworthy
+
+if TYPE_CHECKING:
+    from hpc_qa.config import Documents
 
 SCREENING = "screening.jsonl"
 LANGUAGE = "language"  # the reason for a chunk in another one
@@ -50,7 +52,7 @@ class Screened:
     paragraphs: tuple[tuple[str, int], ...]  # digest and characters
     page_fidelity: str | None = None  # of the worst of its pages, low or raw; None: nothing is wrong with them
 
-    def reason(self, settings: Documents, language: str | None) -> str | None:
+    def reason(self, settings: "Documents", language: str | None) -> str | None:
         """Why the chunk is left out for what it is by itself, None when it is not; `language` is the one asked for."""
         if self.kind is not None and self.kind in settings.skip:
             return self.kind

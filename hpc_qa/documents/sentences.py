@@ -12,17 +12,20 @@ from hpc_qa.documents.blocks import Kind, is_separator, lines_between, marker_le
 
 Span = tuple[int, int]
 
-_END = re.compile(
-    r"""(?<![.!?\u2026])[.!?\u2026]++["'\u201d\u2019)\]*_`]*+(?=\s)"""  # possessive: a long row of dots is linear
-    r"""|(?<=[a-z]{3})[.?!](?=[A-Z][a-z]*\s)"""  # a space was lost; decided by the word that follows
-    r"""|(?<=[a-z]{3}[.!?])\d{1,3}(?=\s+["'\u201c\u2018(]?[A-Z])"""  # of a footnote, which a PDF sets small and high
-    r"""|[\u3002\uff01\uff1f]["\u201d\u300d\uff09]*"""
-    r"""|(?<=\S)(?:  |\\)\n"""  # a hard line break
+# It begins with a set of few characters: the regex engine then runs over a text many times as fast.
+_MARK = (
+    r"""[.!?\u2026\u3002\uff01\uff1f\d](?:"""
+    r"""(?<=[.!?\u2026])(?<![.!?\u2026].)[.!?\u2026]*+["'\u201d\u2019)\]*_`]*+(?=\s)"""  # a row of dots is linear
+    r"""|(?<=[a-z]{3}[.?!])(?=[A-Z][a-z]*\s)"""  # a space was lost; decided by the word that follows
+    r"""|(?<=[a-z]{3}[.!?]\d)\d{0,2}(?=\s+["'\u201c\u2018(]?[A-Z])"""  # of a footnote, which a PDF sets small and high
+    r"""|(?<=[\u3002\uff01\uff1f])["\u201d\u300d\uff09]*)"""
 )
+_END = re.compile(_MARK)
+_END_OR_BREAK = re.compile(_MARK + r"""|(?<=\S)(?:  |\\)\n""")  # a hard line break; few texts have one
 _NEXT = re.compile(r"""\s*["'\u201c\u2018(\[*_`\u00a7]*(\w[\w'\u2019-]*)?""")
 _WORD_BEFORE = re.compile(r"[\w.&-]+$")
 _LOOK_BACK = 40
-_LEADERS = re.compile(r"(?:\. ?){5,}|_{6,}")
+_LEADERS = re.compile(r"[._](?:(?<=\.) ?(?:\. ?){4,}|(?<=_)_{5,})")
 _WORD = re.compile(r"[^\W\d_]{2}")
 _RST_MARKUP = re.compile(r"\.\. |__ ")  # targets, directives and comments of reStructuredText
 
@@ -67,7 +70,8 @@ def sentence_spans(kind: Kind, text: str, start: int, end: int) -> list[Span]:
 def split_sentences(text: str, start: int, end: int) -> Iterator[Span]:
     """Cut a stretch of prose at every sentence end; the parts cover the whole stretch."""
     begin = start
-    for match in _END.finditer(text, start, end):
+    has_breaks = text.find("  \n", start, end) >= 0 or text.find("\\\n", start, end) >= 0
+    for match in (_END_OR_BREAK if has_breaks else _END).finditer(text, start, end):
         if _ends_sentence(text, begin, match, end):
             yield begin, match.end()
             begin = match.end()

@@ -15,34 +15,80 @@ PLACE = 24  # letters and digits that a hidden place is found again by
 MIN_PLACE = 6  # fewer stand anywhere
 MAX_PLACES = 100  # of each kind that are looked for again in the chunks of a document
 
-_INSTRUCTION = re.compile(
-    r"""
-      \b(?:ignore|disregard|forget|override|bypass)\W+(?:\w+\W+){0,4}?
-        (?:previous|prior|above|earlier|preceding|foregoing|your|system)\W+(?:\w+\W+){0,2}?
-        (?:instruction|prompt|direction|guideline|command|programming)s?\b
-    | \b(?:ignore|disregard|forget|override|bypass)\W+(?:\w+\W+){0,3}?
-        (?:instruction|prompt|direction|guideline|command)s?\W+(?:(?:given|written|shown|you\W+\w+\W+\w+)\W+)?
-        (?:above|before|previously|earlier|so\W+far)\b
-    | \b(?:ignore|disregard|forget)\W+(?:(?:all|everything)\W+)?(?:of\W+)?(?:the\W+)?above\b
-        (?=\s*(?:[.!:;]|$|,?\s*(?:and|then|instead)\b))
-    | \b(?:you\W+are\W+now|act\W+as|pretend\W+(?:to\W+be|you\W+are)|from\W+now\W+on\W+you\W+are)\W+(?:\w+\W+){0,4}?
-        (?:ai|assistant|language\W+model|chat\W?bot|llm|gpt|jailbroken|unrestricted)\b
-    | \b(?:as|you\W+are)\W+an?\W+(?:ai|large)\W+(?:language\W+)?(?:model|assistant)\b
-    | \b(?:reveal|repeat|print|output|show|leak)\W+(?:\w+\W+){0,2}?(?:system|hidden|initial|secret)\W+
-        (?:prompt|instructions)\b
-    | \b(?:answer|respond|reply)\W+(?:(?:only|always|every\W+question|all\W+questions
-        |to\W+(?:this|everything|anything|everyone|all))\W+){1,3}?with\b
-    | \b(?:answer|respond|reply)\W+with\W+(?:the\W+)?(?:following\W+)?(?:words?|phrase|url|link|string|sentence)\b
-    | \b(?:ai|llm|gpt|assistant|chat\W?bot|(?:language\W+)?model)s?\b[^.\n]{0,60}?
-        \b(?:answer|respond|reply)\W+with\W+(?:the\W+)?following\b
-    | \bdo\W+not\W+(?:tell|inform|(?:reveal|mention)\W+(?:this|it)?\W*to)\W+(?:the\W+)?(?:user|human|reader)\b
-    | \b(?:new|updated|important|hidden)\W+(?:system\W+)?instructions?\W+(?:for|to)\W+(?:the\W+|any\W+|all\W+)?
-        (?:ai|llm|assistant|model|language\W+model)s?\b
-    | \b(?:rate|score|grade|judge|mark)\W+(?:this|the|every|all|each)\W+(?:\w+\W+){0,3}?(?:as\W+|with\W+|a\W+)*
-        (?:5|five|10|ten|highest|perfect|maximum|grounded|correct)\b(?=.{0,40}\b(?:instruction|judge|score|rating|reviewer)\b)
-    """,
-    re.IGNORECASE | re.VERBOSE,
+# Each pattern behind rows of words: a text that it matches has a word of every row. Few texts do, and to look for words
+# in a set takes a hundredth of the time of a pattern, which tries every place.
+_INSTRUCTIONS = tuple(
+    (tuple(frozenset(row.split()) for row in rows), re.compile(pattern, re.IGNORECASE | re.VERBOSE))
+    for *rows, pattern in (
+        (
+            "ignore disregard forget override bypass",
+            """instruction instructions prompt prompts direction directions guideline guidelines command commands
+               programming programmings""",
+            r"""\b(?:ignore|disregard|forget|override|bypass)\W+(?:\w+\W+){0,4}?
+                (?:previous|prior|above|earlier|preceding|foregoing|your|system)\W+(?:\w+\W+){0,2}?
+                (?:instruction|prompt|direction|guideline|command|programming)s?\b
+              | \b(?:ignore|disregard|forget|override|bypass)\W+(?:\w+\W+){0,3}?
+                (?:instruction|prompt|direction|guideline|command)s?\W+(?:(?:given|written|shown|you\W+\w+\W+\w+)\W+)?
+                (?:above|before|previously|earlier|so\W+far)\b""",
+        ),
+        (
+            "ignore disregard forget",
+            "above",
+            r"""\b(?:ignore|disregard|forget)\W+(?:(?:all|everything)\W+)?(?:of\W+)?(?:the\W+)?above\b
+                (?=\s*(?:[.!:;]|$|,?\s*(?:and|then|instead)\b))""",
+        ),
+        (
+            "now act pretend",
+            "ai assistant model bot chatbot llm gpt jailbroken unrestricted",
+            r"""\b(?:you\W+are\W+now|act\W+as|pretend\W+(?:to\W+be|you\W+are)|from\W+now\W+on\W+you\W+are)\W+
+                (?:\w+\W+){0,4}?
+                (?:ai|assistant|language\W+model|chat\W?bot|llm|gpt|jailbroken|unrestricted)\b""",
+        ),
+        (
+            "ai large",
+            "model assistant",
+            r"""\b(?:as|you\W+are)\W+an?\W+(?:ai|large)\W+(?:language\W+)?(?:model|assistant)\b""",
+        ),
+        (
+            "reveal repeat print output show leak",
+            "system hidden initial secret",
+            "prompt instructions",
+            r"""\b(?:reveal|repeat|print|output|show|leak)\W+(?:\w+\W+){0,2}?(?:system|hidden|initial|secret)\W+
+                (?:prompt|instructions)\b""",
+        ),
+        (
+            "answer respond reply",
+            "with",
+            r"""\b(?:answer|respond|reply)\W+(?:(?:only|always|every\W+question|all\W+questions
+                |to\W+(?:this|everything|anything|everyone|all))\W+){1,3}?with\b
+              | \b(?:answer|respond|reply)\W+with\W+(?:the\W+)?(?:following\W+)?
+                (?:words?|phrase|url|link|string|sentence)\b
+              | \b(?:ai|llm|gpt|assistant|chat\W?bot|(?:language\W+)?model)s?\b[^.\n]{0,60}?
+                \b(?:answer|respond|reply)\W+with\W+(?:the\W+)?following\b""",
+        ),
+        (
+            "tell inform reveal mention",
+            "user human reader",
+            r"""\bdo\W+not\W+(?:tell|inform|(?:reveal|mention)\W+(?:this|it)?\W*to)\W+(?:the\W+)?
+                (?:user|human|reader)\b""",
+        ),
+        (
+            "instruction instructions",
+            "ai ais llm llms assistant assistants model models",
+            r"""\b(?:new|updated|important|hidden)\W+(?:system\W+)?instructions?\W+(?:for|to)\W+
+                (?:the\W+|any\W+|all\W+)?(?:ai|llm|assistant|model|language\W+model)s?\b""",
+        ),
+        (
+            "rate score grade judge mark",
+            "instruction judge score rating reviewer",
+            r"""\b(?:rate|score|grade|judge|mark)\W+(?:this|the|every|all|each)\W+(?:\w+\W+){0,3}?
+                (?:as\W+|with\W+|a\W+)*(?:5|five|10|ten|highest|perfect|maximum|grounded|correct)\b
+                (?=.{0,40}\b(?:instruction|judge|score|rating|reviewer)\b)""",
+        ),
+    )
 )
+_LETTERS = re.compile(r"[^\W\d_]+")
+_FOLDED = re.compile("[\u0130\u0131\u017f\u212a]")  # i, s and k where case is ignored, and not in lower case
 _ROLE = re.compile(
     r"^[ \t>*_#]*(system|assistant|user|human|developer|instruction|response)[*_]*[ \t]*:[ \t]*\S",
     re.IGNORECASE | re.MULTILINE,
@@ -66,7 +112,7 @@ def flags_of(text: str) -> tuple[str, ...]:
     (('instructions',), ())
     """
     found = []
-    if _INSTRUCTION.search(text):
+    if _instructs(text):
         found.append(INSTRUCTIONS)
     if _has_turns(text) or _INSTRUCTION_HEADING.search(text):
         found.append(ROLE_MARKERS)
@@ -89,6 +135,14 @@ def _speaks_alone(text: str, turn: re.Match[str]) -> bool:
     before = text[: turn.start()].rstrip().rpartition("\n")[2]
     behind = text[stop:].lstrip().partition("\n")[0] if stop >= 0 else ""
     return len(line.split()) >= MIN_TURN_WORDS and not _FIELD.match(before) and not _FIELD.match(behind)
+
+
+def _instructs(text: str) -> bool:
+    words = set(_LETTERS.findall(text.lower()))
+    odd = not text.isascii() and _FOLDED.search(text) is not None
+    return any(
+        (odd or not any(map(words.isdisjoint, rows))) and pattern.search(text) for rows, pattern in _INSTRUCTIONS
+    )
 
 
 def place_of(following: str) -> str:

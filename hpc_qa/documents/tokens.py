@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpc_qa.config import Config
 from hpc_qa.errors import ConfigError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+    from hpc_qa.config import Config
 
 BATCH_CHARS = 1_000_000
 # Ends and beginnings of words of every kind, and what stands between two pieces of a document.
@@ -26,7 +27,7 @@ SPACE_MARK = "\u2581"  # what tokenizers after SentencePiece write for a space
 _WORDS_IN_ONE = re.compile(r"\S\s+\S")
 
 
-def tokenizer_file(config: Config, project: Path) -> Path:
+def tokenizer_file(config: "Config", project: Path) -> Path:
     """The tokenizer.json of the served model.
 
     Raises:

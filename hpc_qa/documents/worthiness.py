@@ -21,9 +21,14 @@ RUNNING_TEXT = 0.3  # of the words: with as much in sentences, a chunk is worth 
 MIN_SENTENCE_WORDS = 8
 MIN_WORDS = 6
 
-_MARKUP = re.compile(r"^[\s>]*(?:[-*+•‣▪]\s+)*|[*`|]+|\\(?=[\W_])")
+_BULLETS = re.compile(r"[\s>]*(?:[-*+•‣▪]\s+)*")
+_MARKUP = str.maketrans("*`|", "   ")
+_ESCAPE = re.compile(r"\\(?=[\W_])")
+_SAYS_SOMETHING = re.compile(r"[\w☐☑☒□▢❏❑○◯[]")
+_NEW_SENTENCE = re.compile(r"\w[.;:] +[A-Z\"(]")
 _SENTENCE_END = re.compile(r"""[.!?:;]["'”’)\]]*$""")
-_LEADERS = re.compile(r"(?:\.[ \u2009]?){4,}|…{2,}|_{6,}(?=\s*\d)")
+# This and the pattern of blanks begin with a set of few characters: the regex engine then runs over a line much faster.
+_LEADERS = re.compile(r"[.…_](?:(?<=\.)[ \u2009]?(?:\.[ \u2009]?){3,}|(?<=…)…+|(?<=_)_{5,}(?=\s*\d))")
 _LEADERS_TO_PAGE = re.compile(rf"(?:{_LEADERS.pattern})[\s.]*(?:\d|[ivxlcIVXLC]+\b)")
 _PAGE_AT_END = re.compile(r"(?:^|[\s.…_])(?:(\d{1,4})|[ivxlcIVXLC]{1,6}|[A-Z]-\d{1,3})$")
 _NUMBERED_HEADING = re.compile(
@@ -56,7 +61,9 @@ _DATE = re.compile(
 _VERSION_COLUMN = re.compile(r"\b(?:version|revision|rev|release|issue|edition|amendment)\b", re.IGNORECASE)
 _CHANGE_COLUMN = re.compile(r"\b(?:changes?|description|author|summary|reason|comments?|approved|prepared)\b", re.I)
 _DUTY = re.compile(r"\b(?:must|shall|may|should|requires?|required)\b", re.IGNORECASE)
-_BLANK = re.compile(r"_{3,}|\.{12,}|[☐☑☒□▢❏❑○◯]|(?<!\w)\[[ xX]?\](?!\()|\(\s{1,3}\)")
+_BLANK = re.compile(
+    r"[_.☐☑☒□▢❏❑○◯[(](?:(?<=_)_{2,}|(?<=\.)\.{11,}|(?<=[☐☑☒□▢❏❑○◯])|(?<=\[)(?<!\w.)[ xX]?\](?!\()|(?<=\()\s{1,3}\))"
+)
 _NAVIGATION = re.compile(
     r"\W*(?:next|prev(?:ious)?|up|home|top|back(?: to top)?|contents|index|search|menu"
     r"|skip to (?:main )?content|log ?in|log ?out"
@@ -101,11 +108,20 @@ def _lines(text: str) -> list[str]:
     found = []
     for line in text.split("\n"):
         stripped = line.strip()
-        if stripped.startswith("#") or not any(c.isalnum() or c in "_☐☑☒□▢❏❑○◯[" for c in stripped):
+        if stripped.startswith("#") or not _SAYS_SOMETHING.search(stripped):
             continue
-        plain = " ".join(_MARKUP.sub(" ", stripped).split())
+        plain = " ".join(_without_markup(stripped).split())
         found.append(f"| {plain}" if stripped.startswith("|") else plain)
     return found
+
+
+def _without_markup(line: str) -> str:
+    """A line without bullets, emphasis, borders of cells and escaping backslashes, of which space may be left."""
+    match = _BULLETS.match(line)
+    rest = line[match.end() :] if match else line
+    if "*" in rest or "`" in rest or "|" in rest:
+        rest = rest.translate(_MARKUP)
+    return _ESCAPE.sub(" ", rest) if "\\" in rest else rest
 
 
 def _is_sentence(line: str, least: int = MIN_SENTENCE_WORDS) -> bool:
@@ -118,8 +134,8 @@ def _is_running_text(lines: Sequence[str]) -> bool:
     for line in lines:
         words = len(_WORD.findall(line))
         total += words
-        if not _LEADERS.search(line) and not _BLANK.search(line) and words >= MIN_SENTENCE_WORDS:
-            running += words if _SENTENCE_END.search(line) or re.search(r"\w[.;:] +[A-Z\"(]", line) else words // 2
+        if words >= MIN_SENTENCE_WORDS and not _LEADERS.search(line) and not _BLANK.search(line):
+            running += words if _SENTENCE_END.search(line) or _NEW_SENTENCE.search(line) else words // 2
     return running > RUNNING_TEXT * max(1, total)
 
 
@@ -198,8 +214,10 @@ def _is_navigation(lines: Sequence[str], _headings: Sequence[str]) -> bool:
 
 def _is_numbers(text: str, words: Sequence[str]) -> bool:
     """Digits without words that would say what they are; two words can be the head of a table."""
-    digits = sum(c.isdigit() for c in text)
     few = 2 if "|" in text else 5
+    if len({word.casefold() for word in words[:100]}) >= few:  # so they are in most chunks
+        return False
+    digits = sum(map(str.isdigit, text))
     return digits >= 20 and len({word.casefold() for word in words}) < few and digits > sum(map(len, words))
 
 

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
 
 
 @pytest.mark.long
-@pytest.mark.covers("worker", "client", "store", "campaign", "slurm", "config.py")
+@pytest.mark.covers("worker", "client", "store", "campaign", "slurm", "config_cluster.py", "config_values.py")
 def test_a_project_in_a_folder_with_an_odd_path_runs_and_its_logs_lie_in_the_run(project, cluster, model_folder):
     folder = project(name=ODD, **SIZE)
     config = folder / "config.yaml"
@@ -63,7 +63,7 @@ def test_options_that_are_the_runs_own_and_setup_lines_that_bash_does_not_read_a
 
 
 @pytest.mark.long
-@pytest.mark.covers("worker", "client", "store", "campaign", "slurm", "config.py")
+@pytest.mark.covers("worker", "client", "store", "campaign", "slurm", "config_cluster.py", "config_values.py")
 def test_the_longest_name_and_setup_lines_with_quotes_arrive_as_they_are(project, cluster, model_folder, tmp_path):
     name, said = "n" * 64, tmp_path / "said"
     line = f"""printf '%s|%s\\n' "it's \\"50%\\" $((6*7))" "$SLURM_JOB_NAME" >> {said}; cd /"""
@@ -102,7 +102,7 @@ def closed(cluster: Cluster) -> Iterator[Callable[[], str]]:
 
 
 @pytest.mark.long
-@pytest.mark.covers("worker", "client", "store", "campaign", "slurm", "config.py")
+@pytest.mark.covers("worker", "client", "store", "campaign", "slurm", "config_cluster.py", "config_values.py")
 def test_jobs_of_the_same_user_with_the_name_of_a_run_are_neither_adopted_nor_cancelled(
     project, cluster, model_folder, closed, strangers, tmp_path
 ):

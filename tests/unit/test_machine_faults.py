@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from hpc_qa import manifest
-from hpc_qa.documents import sandbox
+from hpc_qa.documents import sandbox, sandbox_server
 from hpc_qa.documents.convert import convert_all
-from hpc_qa.documents.sandbox import CPU_GRACE_S, EXIT_FAILED, EXIT_MEMORY, EXIT_STORAGE, STORAGE_ERRORS, Limits
+from hpc_qa.documents.sandbox_server import CPU_GRACE_S, EXIT_FAILED, EXIT_MEMORY, EXIT_STORAGE, STORAGE_ERRORS, Limits
 from hpc_qa.errors import StoreError
 from tests import made_documents as made
 
@@ -32,8 +32,10 @@ def child_does(monkeypatch: pytest.MonkeyPatch) -> Does:
     original, end = sandbox.BOOT, "; serve()"
 
     def does(what: str) -> None:
-        patch = f"\nimport os\nimport hpc_qa.documents.sandbox as room\ndef instead(*_): {what}\n"
-        patched = original.removesuffix(end) + patch + "room.convert_document = instead; serve()"
+        patch = f"\nimport os\nimport hpc_qa.documents.sandbox_server as room\ndef instead(*_): {what}\n"
+        patched = (
+            original.removesuffix(end) + patch + "room._rehearse = print; room.convert_document = instead; serve()"
+        )
         monkeypatch.setattr(sandbox, "BOOT", patched if what else original)
 
     return does
@@ -61,8 +63,8 @@ def test_a_parser_that_crashes_stays_malformed(tmp_path: Path, entries: list[man
 
 def judge(code: int, said: str = "", cpu_s: float = 0.1, peak_kib: int = 1) -> str:
     """The outcome of a child that ended with this exit code, or by a signal where it is negative."""
-    server = sandbox._Server(None, None, Limits(2**30, 10.0), None)  # type: ignore[arg-type] # it judges, nothing else
-    child = sandbox._Child(1, 1, 0.0, 10.0, Path(os.devnull))
+    server = sandbox_server._Server(None, None, Limits(2**30, 10.0), None)  # type: ignore[arg-type] # it judges, nothing else
+    child = sandbox_server._Child(1, 1, 0.0, 10.0, Path(os.devnull))
     usage = (cpu_s, 0.0, peak_kib, *[0] * 13)
     status = code << 8 if code >= 0 else -code
     return server._judge(child, status, resource.struct_rusage(usage))[0]

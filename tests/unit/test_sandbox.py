@@ -83,3 +83,34 @@ def test_a_server_that_cannot_start_says_why(folder: Path) -> None:
     ):
         sandbox.wait()
     assert "not a tokenizer" in "\n".join(caught.value.faults)
+
+
+def test_a_child_has_nothing_to_import_and_the_code_of_a_site_runs_in_children_alone(
+    folder: Path,
+) -> None:
+    program = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from hpc_qa.documents import sandbox_server
+from hpc_qa.documents.conversion import Job, Settings, convert_document
+from hpc_qa.documents.converters import SiteConverter
+folder, settings = Path(sys.argv[1]), Settings(200, 100, 0.9, {}, {})
+count = sandbox_server._preload(folder / "tokenizer.json")
+before = set(sys.modules)
+site = SiteConverter("text/markdown", "antigravity:convert", "somebody", "1")
+sandbox_server._rehearse(replace(settings, converters={"text/markdown": site}), count)
+assert "antigravity" not in sys.modules
+rehearsed = set(sys.modules)
+(folder / "source").write_bytes(sandbox_server.REHEARSED)
+convert_document(Job(folder / "source", folder / "out", "0" * 64, "text/markdown"), settings, count)
+print(sorted(set(sys.modules) - rehearsed), "pydantic" in before)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(folder)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "[] False\n", done.stderr
