@@ -17,6 +17,8 @@ NEXT_STEPS = {
     "memory": "raise documents.limits.memory_gib, or divide the document",
     "not_found": f"put it back where the manifest has it, or {AGAIN.removeprefix('then ')}",
     "not_text": f"give the file the suffix of what it is, or save it as text in UTF-8; {AGAIN}",
+    "ocr_failed": "look at what Tesseract said (its program, the data of documents.ocr_language), convert again; "
+    "documents.ocr: off reads what has text",
     "too_large": f"raise documents.limits.max_file_mb, or divide it; {AGAIN}",
     "too_many_pages": f"raise documents.limits.max_pages, or divide the document; {AGAIN}",
     "unsupported": f"save it as PDF, DOCX, HTML, Markdown or text; {AGAIN}",
