@@ -5,6 +5,7 @@ files and folders that a setting names exist is not looked at here: that belongs
 """
 
 import difflib
+import math
 import re
 import types
 import typing
@@ -360,9 +361,12 @@ def _advice(kind: str, value: object) -> str:
         return "; write it in quotes" if not isinstance(value, bool) else ""
     if kind in ("int_type", "float_type") and isinstance(value, str):
         try:
-            return f"; write {_yaml_number(float(value))}, without quotes" if kind == "float_type" else _whole(value)
+            number = float(value)
         except ValueError:
             return ""
+        if not math.isfinite(number):
+            return ""
+        return f"; write {_yaml_number(number)}, without quotes" if kind == "float_type" else _whole(value)
     return ""
 
 

@@ -16,8 +16,9 @@ Foreign exceptions are turned into these at the border of the package that owns 
 "over budget" and "undecided" are results, not errors: see `ExitCode`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from types import MappingProxyType
 
 
 class ExitCode(IntEnum):
@@ -34,10 +35,12 @@ class ExitCode(IntEnum):
 class HpcQaError(Exception):
     """Base of all our errors.
 
-    `faults` are the lines shown to the user, one per fault; `hint` is what to do next.
+    `faults` are the lines shown to the user, one per fault; `hint` is what to do next; `facts` is what stands beside
+    them with --json.
     """
 
     exit_code = ExitCode.OUTSIDE
+    facts: Mapping[str, object] = MappingProxyType({})
 
     def __init__(self, *faults: str, hint: str | None = None) -> None:
         super().__init__("; ".join(faults))

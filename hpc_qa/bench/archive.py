@@ -27,6 +27,7 @@ import yaml
 
 import hpc_qa
 from hpc_qa.bench.arm import FOLDER
+from hpc_qa.bench.record_file import read_records
 from hpc_qa.bench.redaction import redacted
 from hpc_qa.bench.run_record import ids_of, record_of
 from hpc_qa.errors import ConfigError, StoreError
@@ -57,7 +58,7 @@ class Archived:
     runs: list[str]
     sha256: dict[str, str] = field(default_factory=dict)  # of each member
     redacted: dict[str, int] = field(default_factory=dict)  # secrets that were left out, by member
-    left_out: list[str] = field(default_factory=list)  # links and what is no file
+    left_out: list[str] = field(default_factory=list)  # links, what is no file, a record that cannot be used
 
     def to_json(self) -> dict[str, object]:
         """As `bench archive --json` prints it."""
@@ -132,7 +133,7 @@ def _write(made: Archived, runs: dict[str, RunDirectory], project: Path, path: P
         ids = ids_of(list_runs(project))
         for run_id in made.runs:
             run = runs[run_id]
-            for name, data in _made_of(run, ids.get(run_id), project):
+            for name, data in _made_of(run, ids.get(run_id), project, made):
                 _add(made, tar, f"{run_id}/{name}", BytesIO(data))
             for file in _files(run, made):
                 with file.open("rb") as content:
@@ -143,17 +144,28 @@ def _write(made: Archived, runs: dict[str, RunDirectory], project: Path, path: P
         tar.addfile(_header(SUMS, len(sums)), BytesIO(sums))
 
 
-def _made_of(run: RunDirectory, record_id: str | None, project: Path) -> Iterator[tuple[str, bytes]]:
+def _made_of(run: RunDirectory, record_id: str | None, project: Path, made: Archived) -> Iterator[tuple[str, bytes]]:
     """What is put together for the archive: config, record, rows of the ledger."""
     yield "config.yaml", yaml.safe_dump(run.facts()["config"], sort_keys=False, allow_unicode=True).encode()
-    kept = project / FOLDER / f"{record_id}.yaml"
-    yield "record.yaml", kept.read_bytes() if kept.is_file() else record_of(run, project).to_yaml().encode()
+    yield "record.yaml", _record(run, project / FOLDER / f"{record_id}.yaml", project, made)
     attempts = current(project).table
     attempts = attempts.filter(pc.equal(attempts.column("run_id"), run.run_id))
     for name, table in (("attempt", attempts), ("document", documents.of_runs(project, [run.run_id]).table)):
         order = "doc_id" if name == "document" else "attempt_id"
         rows = sorted(as_rows(table), key=lambda row: str(row[order]))
         yield f"ledger/{name}.jsonl", b"".join(json.dumps(row, default=str).encode() + b"\n" for row in rows)
+
+
+def _record(run: RunDirectory, kept: Path, project: Path, made: Archived) -> bytes:
+    """The record that was kept of a run; where there is none that can be used, one that is made now."""
+    if kept.is_file():
+        found = read_records([kept])
+        if found.records:
+            return kept.read_bytes()
+        name = f"{FOLDER}/{kept.name}"
+        faults = "; ".join(fault.replace(str(kept), name) for fault in found.faults)
+        made.left_out.append(f"{faults}; record.yaml was made anew")
+    return record_of(run, project).to_yaml().encode()
 
 
 def _files(run: RunDirectory, made: Archived) -> Iterator[Path]:

@@ -1,5 +1,6 @@
 """One side of a comparison: the records of runs that should be alike."""
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,16 @@ class Arm:
         return [value for record in self.records if (value := record.value(key)) is not None]
 
 
+def change_percent(before: float | None, after: float | None) -> float | None:
+    """By how much a figure has changed, of what it was; None of nothing, and where that is no number any more.
+
+    >>> change_percent(20, 18), change_percent(0, 18)
+    (-10.0, None)
+    """
+    change = (after - before) / before * 100 if before and after is not None else None
+    return change if change is not None and math.isfinite(change) else None
+
+
 def arm_of(text: str, project: Path) -> Arm:
     """The arm that a text names: a record file, a folder of them, or ids of records or runs joined by commas.
 
@@ -41,7 +52,9 @@ def arm_of(text: str, project: Path) -> Arm:
             found.records.append(_record_of_run(name, project))
     read = read_records(paths)
     faults = [*found.faults, *read.faults]
-    records = (*found.records, *read.records)
+    every = (*found.records, *read.records)
+    records = tuple(record for record in every if record.failure is None)
+    faults += [f"{record.id}: is no measurement, {record.failure}" for record in every if record.failure is not None]
     if not records:
         raise ConfigError(*(faults or [f"{text!r} names no record"]), hint="hpc-qa bench import FILE, or template KIND")
     return Arm(text, records, (*(f"left out: {fault}" for fault in faults), *read.warnings))

@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from hpc_qa.bench.arm import Arm
+from hpc_qa.bench.arm import Arm, change_percent
 from hpc_qa.bench.record import Configuration, Results, Scores
 
 KEYS = (
@@ -57,14 +57,16 @@ def unknown_keys(*arms: Arm) -> list[str]:
     return [f"not known, so that nobody can say whether it is alike: {said}"] if said else []
 
 
-def side_by_side(first: Arm, second: Arm) -> dict[str, list[dict[str, Any]]]:
-    """What `bench compare --json` prints: what the arms were, and the means of what they gave."""
-    unlike = {one.key for one in differences(first, second)}
+def side_by_side(first: Arm, second: Arm) -> dict[str, Any]:
+    """What `bench compare --json` prints: what the arms were, what differs, and the means of what they gave."""
+    found = differences(first, second)
+    unlike = {one.key for one in found}
     keys = [
         {"key": key, "a": _said(_values(first, key)), "b": _said(_values(second, key)), "differs": key in unlike}
         for key in compared_keys(first, second)
     ]
-    return {"keys": keys, "results": [row for key in RESULTS if (row := _row(key, first, second))]}
+    results = [row for key in RESULTS if (row := _row(key, first, second))]
+    return {"keys": keys, "differs": [asdict(one) for one in found], "results": results}
 
 
 def _row(key: str, first: Arm, second: Arm) -> dict[str, Any] | None:
@@ -72,7 +74,7 @@ def _row(key: str, first: Arm, second: Arm) -> dict[str, Any] | None:
     if not any(values):
         return None
     a, b = (math.fsum(known) / len(known) if known else None for known in values)
-    change = (b - a) / a * 100 if a and b is not None else None
+    change = change_percent(a, b)
     return {
         "name": key.partition(".")[2], "a": a, "b": b, "n_a": len(values[0]), "n_b": len(values[1]),
         "change_percent": change,

@@ -6,7 +6,7 @@ Throughput may be down by less than 10 %, quality by less than 5 %; for memory t
 import math
 from typing import Any
 
-from hpc_qa.bench.arm import Arm
+from hpc_qa.bench.arm import Arm, change_percent
 
 PASS, FAIL, NO_DATA, NO_RULE = "PASS", "FAIL", "NO DATA", "NO RULE"
 MEMORY = ("results.max_cpu_memory_gb", "results.avg_cpu_memory_gb", "results.max_gpu_memory_gb")  # what both arms have
@@ -24,9 +24,24 @@ def plain_rule(baseline: Arm, current: Arm) -> dict[str, Any]:
     return found | {"overall_assessment": next((word for word in (FAIL, PASS) if word in said), NO_DATA)}
 
 
+def in_words(found: dict[str, Any]) -> str:
+    """The assessment and the changes behind it, in one line.
+
+    >>> change = {"baseline_avg": 20.0, "current_avg": 17.0, "change_percent": -15.0, "status": "FAIL"}
+    >>> in_words({"throughput_regression": change, "overall_assessment": "FAIL"})
+    'FAIL (throughput -15.0 % FAIL)'
+    """
+    changes = {name.partition("_")[0]: one for name, one in found.items() if isinstance(one, dict)}
+    said = [
+        f"{name} " + (NO_DATA if one["change_percent"] is None else f"{one['change_percent']:+.1f} % {one['status']}")
+        for name, one in changes.items()
+    ]
+    return f"{found['overall_assessment']} ({', '.join(said)})"
+
+
 def _compared(key: str, baseline: Arm, current: Arm, limit_percent: float | None) -> dict[str, Any]:
     before, after = (_mean(arm.known(key)) for arm in (baseline, current))
-    change = (after - before) / before * 100 if before and after is not None else None
+    change = change_percent(before, after)
     if change is None:
         status = NO_DATA
     elif limit_percent is None:

@@ -12,8 +12,9 @@ from pydantic import ConfigDict, Field
 from hpc_qa.config import Section
 
 Text = Annotated[str, Field(min_length=1, max_length=10_000)]
-Amount = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=0)]
+LARGEST = 10**15  # of anything: what is larger is a slip, and what follows from it is no number any more
+Amount = Annotated[float, Field(ge=0, le=LARGEST)]
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Score = Annotated[float, Field(ge=1, le=5)]
@@ -67,6 +68,7 @@ class Results(Section):
     qa_pairs_generated: Count | None = None
     qa_pairs_per_pdf: Amount | None = None
     qa_pairs_accepted: Count | None = None
+    chunks_asked: Count | None = None  # of which pairs were asked for
     avg_time_per_pdf_minutes: Amount | None = None
     throughput_pdfs_per_hour: Amount | None = None
     gpu_hours: Amount | None = None
@@ -95,6 +97,7 @@ class Scores(Section):
     avg_overall_score: Score | None = None
     overall_acceptance_rate: Share | None = None
     quality_score: Share | None = None
+    quality_score_deviation: Share | None = None  # standard deviation between the means of documents
 
 
 S = TypeVar("S", bound=Scores)
@@ -165,6 +168,7 @@ class Record(Section):
     environment: Literal["local", "cluster"] | None = None
     batch: Text | None = None
     sweep: Text | None = None  # of which it is a cell
+    failure: Text | None = None  # of a cell that could not be measured: its class and why; its figures are of a part
     commit_sha: Text | None = None
     config_file: Text | None = None
     hardware: Hardware = Hardware()
@@ -229,4 +233,5 @@ def _with_score(scores: S) -> S:
 
 
 def _ratio(part: float | None, whole: float | None) -> float | None:
-    return part / whole if part is not None and whole else None
+    found = part / whole if part is not None and whole else None
+    return found if found is not None and found <= LARGEST else None

@@ -4,7 +4,6 @@ A file holds one YAML document or several, or a JSON list of cells as sweeps lea
 named with file, line and key, and that record is left out; a key that nobody knows is a warning.
 """
 
-import json
 import os
 import re
 import secrets
@@ -15,15 +14,16 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
+from hpc_qa.bench.cell_list import CELL, cells
+from hpc_qa.bench.hand_written import mended
 from hpc_qa.bench.record import Record, completed
 from hpc_qa.config_file import faults_of, located
 from hpc_qa.errors import ConfigError
 from hpc_qa.store.files import list_folder, make_folder_if_missing, write_once
-from hpc_qa.strict_yaml import Fault, KeyPath, YamlFile, dotted, parse, read_text
+from hpc_qa.strict_yaml import KeyPath, YamlFile, dotted, parse, read_text
 
 ENDINGS = (".yaml", ".yml", ".json")
 WRAPPER = "benchmark_run"
-CELL = "cell"  # marks what comes out of a list of cells: its sweep is called like its file
 # the keys of the short templates, and where they stand in a record
 QUICK = {
     ("run_id",): ("id",),
@@ -39,10 +39,6 @@ DETAILED = {
     ("quality_sample",): ("quality",),
     ("quality", "acceptance_rate"): ("quality", "overall_acceptance_rate"),
 }
-# people write them without quotes, and the templates ask for it: a day, and yes or no
-_DAY = re.compile(r"^(\s*(?:- )?date:[ \t]+)(\d{4}-\d\d-\d\d)(?=[ \t]*(?:#.*)?$)", re.MULTILINE)
-_YES_NO = {"yes": "true", "no": "false"}
-_OK = re.compile(r"^(\s*quality_ok:[ \t]+)(yes|no)(?=[ \t]*(?:#.*)?$)", re.MULTILINE | re.IGNORECASE)
 _DOCUMENT_START = re.compile(r"^---(?=\s|$).*$", re.MULTILINE)
 
 
@@ -102,15 +98,21 @@ def _records_of(path: Path, found: Records) -> Iterator[Record]:
     if isinstance(text, YamlFile):
         found.faults += [located(path, fault.line, fault.text) for fault in text.faults]
         return
-    files = list(_documents(text))
+    if text.lstrip().startswith("["):
+        files = list(cells(text, path.stem, lambda said: found.warnings.append(f"{path}: {said}")))
+    else:
+        text = mended(text, lambda line, key: found.warnings.append(located(path, line, f"{key} is not filled in")))
+        files = list(_documents(text))
     for number, file in enumerate(files, 1):
         if file.faults:
             found.faults += [located(path, fault.line, fault.text) for fault in file.faults]
             continue
         if file.data.pop(CELL, None):
             file.data["sweep"] = path.stem
+        beside = [key for key in file.data if key != WRAPPER] if WRAPPER in file.data else []
+        found.warnings += [located(path, file.lines.get((key,)), f"{key} is no key of a record") for key in beside]
         shaped, written = _in_full_shape(file)
-        if not shaped.data.keys() & Record.model_fields.keys():
+        if not _is_record(file.data):
             found.faults.append(f"{path}: is no benchmark record; hpc-qa bench template shows what one looks like")
             continue
         if shaped.data.get("id") is None:
@@ -126,54 +128,21 @@ def _records_of(path: Path, found: Records) -> Iterator[Record]:
             yield completed(Record.model_validate(shaped.data))
 
 
+def _is_record(data: dict[str, Any]) -> bool:
+    """Whether it has a key of any of the forms, were it without a value."""
+    inside = data.get(WRAPPER, data)
+    known = Record.model_fields.keys() | {key for key, *_ in QUICK}
+    return isinstance(inside, dict) and bool(inside.keys() & known)
+
+
 def _documents(text: str) -> Iterator[YamlFile]:
     """The documents of a text, with the lines that they stand on."""
-    if text.lstrip().startswith("["):
-        yield from _cells(text)
-        return
-    text = _OK.sub(lambda found: found[1] + _YES_NO[found[2].lower()], _DAY.sub(r'\1"\2"', text))
     begins = [0, *(match.end() for match in _DOCUMENT_START.finditer(text))]
     ends = [*(match.start() for match in _DOCUMENT_START.finditer(text)), len(text)]
     pieces = [(text[:begin].count("\n"), text[begin:end]) for begin, end in zip(begins, ends, strict=True)]
     whole = [(line, piece) for line, piece in pieces if re.sub(r"#.*", "", piece).strip()]
     for line, piece in whole or pieces[:1]:
         yield parse("\n" * line + piece)
-
-
-def _cells(text: str) -> Iterator[YamlFile]:
-    """The cells of a sweep, as `benchmark_results_*.json` lists them."""
-    try:
-        rows = json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        yield _faulty(f"is not JSON: {exc}")
-        return
-    if not rows:
-        yield _faulty("holds no record")
-    for number, row in enumerate(rows, 1):
-        if not isinstance(row, dict):
-            yield _faulty(f"[{number - 1}] is no cell of a sweep")
-            continue
-        seconds = row.get("duration_seconds")
-        minutes = seconds / 60 if isinstance(seconds, int | float) else seconds
-        names = [str(row[key]) for key in ("model", "batch_size", "document_set") if row.get(key) is not None]
-        yield YamlFile(
-            {
-                CELL: True,
-                "id": "_".join(["Benchmark", *names, str(number)]),
-                "model": {"name": row.get("model")},
-                "configuration": {key: row.get(key) for key in ("batch_size", "document_set")},
-                "results": {
-                    "total_time_minutes": minutes,
-                    "throughput_pdfs_per_hour": _inner(row, "metrics", "pipeline", "documents_per_hour"),
-                    "max_cpu_memory_gb": _inner(row, "metrics", "system", "memory_used_gb"),
-                },
-                "quality": {"quality_score": _inner(row, "metrics", "pipeline", "quality_score_avg")},
-            }
-        )
-
-
-def _faulty(text: str) -> YamlFile:
-    return YamlFile(faults=[Fault(None, (), text)])
 
 
 def _inner(row: object, *names: str) -> Any:

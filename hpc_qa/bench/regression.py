@@ -105,11 +105,24 @@ class Regression:
         } | self.plain
 
 
+class UnlikeArms(ConfigError):
+    """Arms that differ in what has to be alike: there is no verdict, and what means alone say stands beside it."""
+
+    def __init__(self, differs: Sequence[Difference], plain: dict[str, Any]) -> None:
+        allow = " ".join(f"--allow {one.key}" for one in differs)
+        super().__init__(
+            *(f"the arms differ in {one.key}: {one.shown()}" for one in differs),
+            hint=f"{allow}, or hpc-qa bench compare shows them side by side",
+        )
+        self.facts = {"verdict": None, "metrics": [], "differs": [asdict(one) for one in differs]} | plain
+
+
 def check(baseline: Arm, current: Arm, *, allow: Sequence[str] = ()) -> Regression:
     """Compare two arms that are alike but for the keys that are allowed to differ.
 
     Raises:
-        ConfigError: they differ in something else, with all of it; or a key that is allowed is none.
+        UnlikeArms: they differ in something else, with all of it.
+        ConfigError: a key that is allowed is none.
     """
     keys = compared_keys(baseline, current)
     if wrong := [key for key in allow if key not in keys]:
@@ -117,10 +130,7 @@ def check(baseline: Arm, current: Arm, *, allow: Sequence[str] = ()) -> Regressi
     differs = differences(baseline, current)
     unlike = [one for one in differs if one.key not in allow]
     if unlike:
-        raise ConfigError(
-            *(f"the arms differ in {one.key}: {one.shown()}" for one in unlike),
-            hint=f"--allow {unlike[0].key}, or hpc-qa bench compare shows them side by side",
-        )
+        raise UnlikeArms(unlike, plain_rule(baseline, current))
     notes = [*baseline.notes, *current.notes, *unknown_keys(baseline, current)]
     fewest = min(len(baseline.records), len(current.records))
     if fewest < LEAST_RUNS:

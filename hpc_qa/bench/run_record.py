@@ -212,7 +212,11 @@ def _quality(found: RunFigures) -> Quality:
     said = found.quality_of_record()
     judge = said.pop("judge", None)
     known = {name: said.get(name) for name in (*Scores.model_fields, "rated_by")}
-    return Quality(**known, judge=JudgeScores(**judge) if judge else None)
+    between = {"quality_score_deviation": found.quality.quality_score_deviation}  # people rate too few of a document
+    return Quality(
+        **known | (between if known["rated_by"] == "judge" else {}),
+        judge=JudgeScores(**judge | between) if judge else None,
+    )
 
 
 def _spent_ms(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:

@@ -14,15 +14,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hpc_qa.bench.grid import Sweep
+from hpc_qa.bench.sweep_failures import FailureKind
 from hpc_qa.errors import ConfigError, StoreError
 from hpc_qa.store.files import json_bytes, make_folder_if_missing, read_json, storage_error
 
 FOLDER = "sweeps"
 STATE = "state.json"
-FailureKind = Literal[
-    "does not fit", "wrong settings", "manifest", "server did not start", "server died", "timed out",
-    "run incomplete", "no document done", "refused by Slurm", "storage",
-]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +30,7 @@ class Outcome:
     repeat: int
     state: Literal["running", "done", "failed"]
     run: str | None = None
-    record: str | None = None  # id
+    record: str | None = None  # id; a cell that has failed has one too, which says so
     seconds: float | None = None  # of the run, start to end
     prefix_cache: str | None = None
     failure: FailureKind | None = None
@@ -42,6 +39,11 @@ class Outcome:
     @property
     def key(self) -> str:
         return f"{self.cell}#{self.repeat}"
+
+    @property
+    def is_left(self) -> bool:
+        """Whether the sweep comes back to it by itself: it was cut off, or has not ended."""
+        return self.state == "running" or self.failure == "interrupted"
 
 
 class SweepState:

@@ -141,19 +141,27 @@ def compare(first: str, second: str, *, project: Path, as_json: bool) -> int:
     Example: hpc-qa bench compare records/local.yaml records/cluster.yaml
     """
     from hpc_qa.bench.arm import arm_of
-    from hpc_qa.bench.comparison import side_by_side
+    from hpc_qa.bench.comparison import differences, side_by_side
+    from hpc_qa.bench.plain_rule import in_words, plain_rule
 
     arms = arm_of(first, project), arm_of(second, project)
-    found = side_by_side(*arms)
+    found, plain = side_by_side(*arms), plain_rule(*arms)
     if as_json:
-        print_json({"a": first, "b": second} | found)
+        print_json({"a": first, "b": second} | found | plain)
     else:
+        unlike = differences(*arms)
+        for one in unlike:
+            say(f"differs    {one.key}: {one.shown()}")
+        say(f"alike      in {'all else' if unlike else 'everything'} that is known of both")
+        say("")
         for row in found["keys"]:
             row["differs"] = "differs" if row["differs"] else ""
         print_table(found["keys"], {"key": "key", "a": first, "b": second, "differs": ""})
         say("")
         columns = {"name": "mean", "a": first, "b": second, "change_percent": "change %", "n_a": "runs", "n_b": "runs"}
         print_table(found["results"], columns)
+        say("")
+        say(f"by the plain rule, means alone: {in_words(plain)}")
     for note in (note for arm in arms for note in arm.notes):
         say(f"note: {note}", err=True)
     return ExitCode.DONE
@@ -213,6 +221,8 @@ def archive(runs: tuple[str, ...], output: str, *, project: Path, as_json: bool)
 
 
 def _print_check(found: "Regression") -> None:
+    from hpc_qa.bench.plain_rule import in_words
+
     for one in found.differs:
         say(f"differs    {one.key}: {one.shown()}")
     rows = [
@@ -225,7 +235,7 @@ def _print_check(found: "Regression") -> None:
     ]  # fmt: skip
     print_table(rows, {"name": "metric", "baseline": "baseline", "current": "current", "runs": "runs",
                        "effect": "effect, interval", "verdict": "verdict", "more": "runs needed"})  # fmt: skip
-    say(f"{found.verdict} (margins: {MARGINS}); by the plain rule: {found.plain['overall_assessment']}")
+    say(f"{found.verdict} (margins: {MARGINS}); by the plain rule: {in_words(found.plain)}")
 
 
 def _effect(one: "MetricResult") -> str | None:

@@ -114,8 +114,8 @@ def report_error(error: HpcQaError, *, as_json: bool) -> None:
     if error.hint:
         click.echo(f"  try: {printable(error.hint)}", err=True)
     if as_json:
-        document = {"error": {"faults": list(error.faults), "hint": error.hint, "exit_code": int(error.exit_code)}}
-        print_json(document)
+        said = {"faults": list(error.faults), "hint": error.hint, "exit_code": int(error.exit_code)}
+        print_json({**error.facts, "error": said})
 
 
 def _usage_error(error: click.ClickException) -> HpcQaError:

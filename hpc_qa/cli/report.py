@@ -68,7 +68,7 @@ def _as_json(found: "Material") -> dict[str, Any]:
     return {
         "records": [record.model_dump() for record in found.records],
         "profile": found.profile,
-        "targets": [one.to_json() for one in against(found.records, found.targets)],
+        "targets": [one.to_json() for one in against(found.measured, found.targets)],
         "batches": list(_batches(found)),
         "budget": found.budget.to_json(),
         "notes": list(found.notes),
@@ -99,7 +99,9 @@ def _print(found: "Material") -> None:
             "minutes": record.results.avg_time_per_pdf_minutes, "pairs": record.results.qa_pairs_per_pdf,
             "quality": record.quality.quality_score, "gpu_hours": record.results.gpu_hours,
             "issues": len(record.issues),
-            "verdict": _verdict([one.verdict for one in against([record], found.targets)]),
+            "verdict": f"failed, {record.failure}" if record.failure else _verdict(
+                [one.verdict for one in against([record], found.targets)]
+            ),
         }
         for record in shown
     ]  # fmt: skip

@@ -35,7 +35,7 @@ def sweep(
     Example: hpc-qa bench sweep configs/sweeps/demo_concurrency.yaml --dry-run
     """
     from hpc_qa.bench.grid import load_sweep, schedule
-    from hpc_qa.bench.sweep import Runner, admission_of_sweep, left_to_do, predict
+    from hpc_qa.bench.sweep import Runner, admission_of_sweep, left_to_do, predict, shortcomings
     from hpc_qa.bench.sweep_state import SweepState
     from hpc_qa.campaign.follow import printer
 
@@ -45,8 +45,10 @@ def sweep(
     names = {one.cell.name for one in todo}
     charged = bool(todo) and todo[0].cell.config.executor == "slurm"
     predicted = predict([cell for cell in cells if cell.name in names], project) if dry_run or charged else []
-    admission = admission_of_sweep(predicted, todo, project, fresh=not dry_run)
+    admission = admission_of_sweep(predicted, todo, state, project, fresh=not dry_run)
     refused = admission is not None and admission.refused and not over_budget
+    for note in shortcomings(asked, cells, predicted) if todo else ():
+        say(f"note: {note}", err=True)
     if dry_run:
         _print_cells(asked, cells, predicted, todo, admission, as_json=as_json)
         return ExitCode.NO if refused else ExitCode.DONE
@@ -73,8 +75,8 @@ def _print_cells(
         print_json({"sweep": asked.name, "cells": rows, "total_gpu_hours": total,
                     "admission": admission.to_json() if admission else None})  # fmt: skip
         return
-    columns = {"cell": "cell", "runs_left": "runs left", "documents": "documents", "wall_hours": "hours",
-               "gpu_hours": "GPU-hours", "failure": "would fail"}  # fmt: skip
+    columns = {"cell": "cell", "runs_left": "runs left", "documents": "documents", "chunks": "chunks",
+               "wall_hours": "hours", "gpu_hours": "GPU-hours", "failure": "would fail"}  # fmt: skip
     print_table(rows, columns)
     for row in rows:
         if row["why"]:
@@ -87,12 +89,15 @@ def _print_cells(
 
 
 def _predicted_row(cell: "Cell", runs_left: int, found: "Predicted | None") -> dict[str, Any]:
+    from hpc_qa.bench.sweep import chunks_of
+
     plan = found.plan if found else None
     return {
         "cell": cell.name,
         "settings": dict(cell.labels),
         "runs_left": runs_left,
         "documents": plan.entries.count if plan else None,
+        "chunks": chunks_of(cell, plan),
         "wall_hours": plan.wall_s.times(1 / 3600).p50 if plan else None,
         "gpu_hours": plan.gpu_hours.p50 if plan else None,
         "failure": found.failure if found else None,
@@ -134,15 +139,16 @@ def _report(asked: "Sweep", cells: "Sequence[Cell]", state: "SweepState", projec
         say(f"note: {fault}", err=True)
     result = SweepResult(asked, cells, outcomes, {record.id: record for record in found.records})
     files = result.write(state.folder)
-    left = len(cells) * asked.repeats - sum(one.state in ("done", "failed") for one in outcomes)
+    left = len(cells) * asked.repeats - sum(not one.is_left for one in outcomes)
     if as_json:
-        print_json({"sweep": asked.name, "cells": result.rows(), "optimal": result.optimal(), "left": left,
+        print_json({"sweep": asked.name, "cells": result.rows(), "optimal": result.optimal(),
+                    "winner": result.winner(), "left": left,
                     "files": [str(path) for path in files]})  # fmt: skip
     else:
         _print_result(result, outcomes)
         for path in files:
             say(str(path))
-    failed = sum(one.state == "failed" for one in outcomes)
+    failed = sum(one.state == "failed" and not one.is_left for one in outcomes)
     if failed or left:
         say(f"{failed} runs failed, {left} are left; --retry-failed measures what failed again", err=True)
     return ExitCode.INCOMPLETE if failed or left else ExitCode.DONE
@@ -165,6 +171,8 @@ def _print_result(result: "SweepResult", outcomes: "Sequence[Any]") -> None:
     for one in outcomes:
         if one.state == "failed":
             say(f"failed     {one.cell} ({one.repeat}): {one.failure}: {one.why}")
+        elif one.state == "running":
+            say(f"running    {one.cell} ({one.repeat}): {one.run}")
     for line in result.optimal():
         say(line)
     seconds = sum(one.seconds or 0.0 for one in outcomes)

@@ -11,10 +11,11 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from hpc_qa.bench.grid import MODEL, Cell, Sweep, label_text
+from hpc_qa.bench.ranking import Cell as Repeats
+from hpc_qa.bench.ranking import rank
 from hpc_qa.bench.record import Record
 from hpc_qa.bench.sweep_state import Outcome
 from hpc_qa.report.cells import rounded
-from hpc_qa.report.document.sweeps import Cell as Repeats
 from hpc_qa.report.document.sweeps import optimal
 from hpc_qa.report.drawing import ACCENT, GREY, Plot, Sheet, drawn, name_rows, standalone
 from hpc_qa.units import utc_now
@@ -44,7 +45,7 @@ class SweepResult:
 
     def repeats_of(self, cell: Cell) -> Repeats:
         """The measurements of a cell, as the benchmark document sees them."""
-        ids = [one.record for one in self.outcomes if one.cell == cell.name and one.state == "done"]
+        ids = [one.record for one in self.outcomes if one.cell == cell.name and one.record is not None]
         records = tuple(self.records[name] for name in ids if name in self.records)
         return Repeats(tuple(cell.labels.items()), records)
 
@@ -55,7 +56,7 @@ class SweepResult:
     def _row(self, cell: Cell) -> dict[str, Any]:
         repeats = self.repeats_of(cell)
         cost, unit = repeats.cost
-        failed = [one for one in self.outcomes if one.cell == cell.name and one.state == "failed"]
+        failed = [one for one in self.outcomes if one.cell == cell.name and one.state != "done"]
         figures = {name: repeats.mean(key) for name, key in FIGURES.items()}
         return {
             "cell": cell.name,
@@ -63,16 +64,27 @@ class SweepResult:
             **figures,
             "cost": cost,
             "cost_unit": unit if cost is not None else None,
-            "runs": len(repeats.records),
-            "failures": [{"repeat": one.repeat, "failure": one.failure, "why": one.why} for one in failed],
+            "runs": len(repeats.measured),
+            "failures": [
+                {"repeat": one.repeat, "failure": one.failure or one.state, "why": one.why, "record": one.record}
+                for one in failed
+            ],
         }
 
     def optimal(self) -> list[str]:
         """The optimal setting with its reason, ties and what was not considered, as plain text."""
-        measured = [found for cell in self.cells if (found := self.repeats_of(cell)).records]
+        measured = self._measured()
         if not measured:
             return ["Optimal Setting: no data, no cell was measured."]
         return [line.replace("**", "").replace("\\", "") for line in optimal(measured)]
+
+    def winner(self) -> dict[str, Any] | None:
+        """The settings of the optimal cell; None where none can be named."""
+        found = rank(self._measured()).winner
+        return None if found is None else dict(found.settings)
+
+    def _measured(self) -> list[Repeats]:
+        return [found for cell in self.cells if (found := self.repeats_of(cell)).measured]
 
     def export(self) -> list[dict[str, Any]]:
         """Rows of `benchmark_results_*.json`, one for each measurement; `bench import` reads them."""
@@ -80,7 +92,7 @@ class SweepResult:
         return [self._exported(known[one.cell], one) for one in self.outcomes if one.cell in known]
 
     def _exported(self, cell: Cell, one: Outcome) -> dict[str, Any]:
-        record = self.records.get(one.record or "")
+        record = self.records.get(one.record or "") if one.state == "done" else None
         value = (record or Record(id=NO_DATA)).value
         return {
             "model": cell.labels.get("model") if MODEL in cell.settings else cell.config.model,
@@ -114,10 +126,7 @@ class SweepResult:
 
     def plot(self) -> str | None:
         """Throughput against what is swept, as an SVG file; None where nothing was measured."""
-        values = {
-            cell.name: [value for one in self.repeats_of(cell).records if (value := one.value(THROUGHPUT)) is not None]
-            for cell in self.cells
-        }
+        values = {cell.name: self.repeats_of(cell).values(THROUGHPUT) for cell in self.cells}
         if not any(values.values()):
             return None
         said = "; ".join(

@@ -230,7 +230,34 @@ def test_compare_shows_unlike_arms_and_marks_what_differs(tmp_path, capsys):
     assert run(["bench", "compare", first, second, "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert [row["key"] for row in said["keys"] if row["differs"]] == ["model.name"]
+    assert said["differs"] == [{"key": "model.name", "baseline": ["m"], "current": ["n"]}]
+    assert (said["throughput_regression"]["status"], said["overall_assessment"]) == ("PASS", "PASS")
     (row,) = said["results"]
     assert (row["name"], row["change_percent"]) == ("throughput_pdfs_per_hour", pytest.approx(100))
     assert run(["bench", "compare", first, second]) == 0
-    assert "differs" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert text.startswith("differs    model.name: m against n\nalike      in all else that is known of both\n")
+    assert "means alone: PASS (throughput +100.0 % PASS, quality NO DATA, memory NO DATA)" in text
+
+
+def test_runs_of_two_configurations_are_refused_with_what_differs_and_the_plain_shape_beside_it(tmp_path, capsys):
+    settings = ", configuration: {{chunk_size: {}, concurrency_limit: {}, judge: {}}}"
+    first = write_arm(tmp_path / "a", list(STEADY), settings.format(1500, 20, "true"))
+    second = write_arm(tmp_path / "b", by(0.8), settings.format(3000, 50, "true"))
+    assert run(["bench", "check", first, second, "--json"]) == 2
+    told = capsys.readouterr()
+    said = json.loads(told.out)
+    assert (said["verdict"], said["error"]["exit_code"]) == (None, 2)
+    assert said["differs"] == [
+        {"key": "configuration.chunk_size", "baseline": [1500], "current": [3000]},
+        {"key": "configuration.concurrency_limit", "baseline": [20], "current": [50]},
+    ]
+    assert said["throughput_regression"]["change_percent"] == pytest.approx(-20)
+    assert (said["quality_regression"]["status"], said["overall_assessment"]) == ("NO DATA", "FAIL")
+    assert "error: the arms differ in configuration.chunk_size: 1500 against 3000" in told.err
+    allowed = said["error"]["hint"].partition(",")[0].split()
+    assert allowed == ["--allow", "configuration.chunk_size", "--allow", "configuration.concurrency_limit"]
+    assert run(["bench", "check", first, second, *allowed]) == 4
+    text = capsys.readouterr().out
+    assert text.startswith("differs    configuration.chunk_size: 1500 against 3000\n")
+    assert "by the plain rule: FAIL (throughput -20.0 % FAIL, quality NO DATA, memory NO DATA)" in text

@@ -127,7 +127,7 @@ def test_stages_bottlenecks_and_slow_documents_are_named_with_the_resource(campa
     assert re.search(r"\| generation \| doc-\d+ \| 1.50 \| [\d,]+ tokens in chunks: 1", text)
 
 
-def cell(number: int, concurrency: int, minutes: float, accepted: int, score: float) -> Record:
+def cell(number: str, concurrency: int, minutes: float, accepted: int, score: float) -> Record:
     return Record.model_validate(
         {
             "id": f"cell_{number}", "sweep": "concurrency", "environment": "cluster",
@@ -139,19 +139,24 @@ def cell(number: int, concurrency: int, minutes: float, accepted: int, score: fl
     )  # fmt: skip
 
 
-def test_the_optimal_setting_of_a_sweep_is_the_cheapest_with_the_quality_held(tmp_path):
+def test_the_optimal_setting_of_a_sweep_is_the_cheapest_with_the_quality_held_and_failures_are_listed(tmp_path):
     for number, figures in enumerate(
         [(10, 30, 50, 0.8), (20, 20, 50, 0.8), (50, 19.9, 50, 0.79), (100, 10, 50, 0.5)], 1
     ):
-        keep(cell(number, *figures), tmp_path / "records")
+        for repeat in "ab":
+            keep(cell(f"{number}{repeat}", *figures), tmp_path / "records")
+    failed = cell("5a", 200, 3, 1, 0.1).model_copy(update={"failure": "out of memory: 96 GB | of 80"})
+    keep(failed, tmp_path / "records")
     text = document(material(tmp_path, load_project(tmp_path)), Remarks())
     found = section(text, "Experiment: concurrency")
     assert "**Optimal Setting**: concurrency_limit 50" in found
     assert "A tie, within 2 %: concurrency_limit 20" in found
     assert "as quality is lower or not known: concurrency_limit 100" in found
-    assert re.search(r"\| 10 \| .* \| baseline \|", found)
+    assert re.search(r"\| 10 \| .* \| 2 \|  \| baseline \|", found)
+    assert re.search(r"\| 200 \| not known \| .* \| 0 \| 1 \|", found)
+    assert r"- failed: concurrency_limit 200: out of memory: 96 GB \| of 80" in found
     tuned = section(text, "Concurrency Tuning")
-    assert "**Initial**: concurrency_limit 10 (cell_1)" in tuned
+    assert "**Initial**: concurrency_limit 10 (cell_1a, cell_1b)" in tuned
 
 
 def test_strategies_compare_the_two_runs_that_the_project_names(campaign):

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hpc_qa.bench.comparison import KEYS
+from hpc_qa.bench.ranking import Cell
 from hpc_qa.bench.record import Record, Stage
 from hpc_qa.bench.stage_use import BUSY_PERCENT
 from hpc_qa.report.document.markdown import chapter, facts, number, to_be_filled, words
 from hpc_qa.report.document.material import CLUSTER, LOCAL, Material
 from hpc_qa.report.document.remarks import NOTHING, Remarks
 from hpc_qa.report.document.stages import breakdown, of_allocation, with_stages
-from hpc_qa.report.document.sweeps import Cell
 
 WORTH_NAMING = 5.0  # percent of the allocations
 SERVING = "serving"
@@ -131,7 +131,7 @@ def _strategy(name: str, material: Material, remarks: Remarks) -> str:
     title, settings = STRATEGIES[name]
     place = remarks.place(name, "_Rationale: nothing noted._")
     named = getattr(material.settings.report.strategies, name.replace(" ", "_"))
-    pair = _named(named, material) if named else found_pair(material.records, settings)
+    pair = _named(named, material) if named else found_pair(material.measured, settings)
     if isinstance(pair, str):
         return chapter(title, f"_{pair}_\n", place, level=4)
     if pair is None:

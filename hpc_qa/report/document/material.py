@@ -54,6 +54,11 @@ class Material:
         """Records that are no cell of a sweep."""
         return [record for record in self.records if record.sweep is None]
 
+    @property
+    def measured(self) -> list[Record]:
+        """Without cells of sweeps that have failed."""
+        return [record for record in self.records if record.failure is None]
+
     def of_batch(self, batch: str | None) -> list[Record]:
         """Those of one batch."""
         return [record for record in self.single if record.batch == batch]

@@ -1,13 +1,14 @@
 """Configuration comparisons: the cells of sweeps, by what they vary, and which of them is best.
 
 Optimal is the least GPU-hours per accepted pair among the cells with a quality within 5 % of the best; where no GPU
-was held, the least time. Cells of the same settings are repeats: their means are shown.
+was held, the least time. Cells of the same settings are repeats: their means are shown, and what failed is listed.
+What is noise, no winner is made of (`bench/ranking.py`).
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from hpc_qa.bench.ranking import LEVEL, NEAR_BEST, TIE, Cell, Lead, Ranking, rank
 from hpc_qa.bench.record import Record
 from hpc_qa.report.document.markdown import chapter, number, table, to_be_filled, words
 from hpc_qa.report.document.material import Material
@@ -18,35 +19,7 @@ NOTES = {
     CONCURRENCY: {10: "baseline", 20: "default", 50: "aggressive", 100: "max"},
     CHUNK_SIZE: {1000: "small", 1500: "default", 2000: "large", 3000: "very large"},
 }
-NEAR_BEST = 0.05  # of the best quality
-TIE = 0.02  # of the least cost: less than what runs differ by
 NO_SETTING = ("prompts_sha256",)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Cell:
-    """The repeats of one combination of settings."""
-
-    settings: tuple[tuple[str, object], ...]
-    records: tuple[Record, ...]
-
-    def mean(self, key: str) -> float | None:
-        """Mean over the repeats of which it is known."""
-        known = [value for record in self.records if (value := record.value(key)) is not None]
-        return sum(known) / len(known) if known else None
-
-    @property
-    def name(self) -> str:
-        return ", ".join(f"{name} {value}" for name, value in self.settings)
-
-    @property
-    def cost(self) -> tuple[float | None, str]:
-        """What an accepted pair took, and in what; of all pairs where it is not known which were accepted."""
-        which = "results.qa_pairs_accepted" if self.mean("results.qa_pairs_accepted") else "results.qa_pairs_generated"
-        pairs, said = self.mean(which), "accepted pair" if which.endswith("accepted") else "pair"
-        hours, minutes = self.mean("results.gpu_hours"), self.mean("results.total_time_minutes")
-        whole, unit = (hours, "GPU-hours") if hours else (minutes, "minutes")
-        return (whole / pairs if whole is not None and pairs else None), f"{unit} for each {said}"
 
 
 def sweeps(material: Material, remarks: Remarks) -> str:
@@ -70,8 +43,16 @@ def sweeps(material: Material, remarks: Remarks) -> str:
 def varied_settings(records: Sequence[Record]) -> list[str]:
     """The settings of which the cells have more than one value; `model` where they differ in it."""
     names = {name for record in records for name in record.configuration.model_dump()} - set(NO_SETTING)
-    found = [name for name in sorted(names) if len({str(_setting(record, name)) for record in records}) > 1]
+    found = [name for name in sorted(names) if len(set(_known(records, name))) > 1]
     return [*(["model"] if len({record.model.name for record in records}) > 1 else []), *found]
+
+
+def _known(records: Sequence[Record], name: str) -> Iterator[str]:
+    """The values of a setting; the record of a cell that never ran has no more settings than the swept ones."""
+    for record in records:
+        value = _setting(record, name)
+        if value is not None or record.failure is None:
+            yield str(value)
 
 
 def _setting(record: Record, name: str) -> object:
@@ -95,7 +76,7 @@ def cells_of(records: Sequence[Record], settings: Sequence[str]) -> list[Cell]:
 def _experiment(records: Sequence[Record], settings: Sequence[str]) -> str:
     cells = cells_of(records, settings)
     headings = [name.replace("_", " ").capitalize() for name in settings] or ["Setting"]
-    columns = ["Time/PDF (min)", "GPU Util (%)", "QA Pairs/PDF", "Quality", "Cost", "Runs", "Notes"]
+    columns = ["Time/PDF (min)", "GPU Util (%)", "QA Pairs/PDF", "Quality", "Cost", "Runs", "Failed", "Notes"]
     rows = [
         [
             *([words(value) for _, value in cell.settings] or ["as configured"]),
@@ -104,35 +85,69 @@ def _experiment(records: Sequence[Record], settings: Sequence[str]) -> str:
             number(cell.mean("results.qa_pairs_per_pdf")),
             number(cell.mean("quality.quality_score"), digits=3),
             number(*cell.cost),
-            number(len(cell.records)),
+            number(len(cell.measured)),
+            number(len(cell.failures)) if cell.failures else "",
             "; ".join(NOTES.get(name, {}).get(value, "") for name, value in cell.settings if isinstance(value, int)),
         ]
         for cell in cells
     ]  # fmt: skip
-    return table([*headings, *columns], rows) + "\n" + "".join(f"{line}\n" for line in optimal(cells))
+    failed = "".join(f"- failed: {words(cell.name)}: {words(why)}\n" for cell in cells for why in cell.failures)
+    said = "".join(f"{line}\n" for line in optimal(cells))
+    return table([*headings, *columns], rows) + "\n" + said + (f"\n{failed}" if failed else "")
 
 
 def optimal(cells: Sequence[Cell]) -> Iterator[str]:
     """The optimal setting with the reason, in words; why none can be named."""
-    if len({cell.cost[1] for cell in cells if cell.cost[0] is not None}) > 1:
-        yield "**Optimal Setting**: undecided, what a pair took is not known in the same unit of all cells."
-        return
-    scores = {cell: score for cell in cells if (score := cell.mean("quality.quality_score")) is not None}
-    costs = {cell: cost for cell in cells if (cost := cell.cost[0]) is not None}
-    best = max(scores.values(), default=None)
-    good = {
-        cell: cost for cell, cost in costs.items() if best is None or scores.get(cell, 0.0) >= best * (1 - NEAR_BEST)
-    }
-    if len(cells) < 2 or not good:
-        yield "**Optimal Setting**: undecided, of no two cells it is known what a pair took."
-        return
-    first = min(good, key=lambda cell: good[cell])
-    near = f"within {100 * NEAR_BEST:.0f} % of the best ({number(best, digits=3)})" if best else "not known"
-    least = f"{number(*first.cost)}, the least of cells with a quality that is {near}: {len(good)}"
-    yield f"**Optimal Setting**: {words(first.name)}: {least}."
-    ties = [cell.name for cell in good if cell is not first and good[cell] <= good[first] * (1 + TIE)]
-    if ties:
-        yield f"A tie, within {100 * TIE:.0f} %: {words('; '.join(ties))}."
-    left_out = [cell.name for cell in costs if cell not in good]
-    if left_out:
-        yield f"Not considered, as quality is lower or not known: {words('; '.join(left_out))}."
+    found = rank(cells)
+    if found.first is None:
+        yield f"**Optimal Setting**: undecided, {words(found.why_not)}."
+    elif found.winner is not None:
+        yield from _won(found, found.winner)
+    else:
+        yield from _not_shown(found, found.first)
+    for lead in found.others:
+        if lead.is_shown and lead.more <= TIE:
+            yield f"A tie, within {100 * TIE:.0f} %: {words(lead.cell.name)}."
+    if found.left_out:
+        names = words("; ".join(cell.name for cell in found.left_out))
+        yield f"Not considered, as quality is lower or not known: {names}."
+    for cell, why in found.unranked if found.first else found.unranked[1:]:
+        yield f"Not ranked: {words(cell.name)}, {words(why)}."
+
+
+def _won(found: Ranking, first: Cell) -> Iterator[str]:
+    among = f"{1 + len(found.others)}, of cells with a quality {_near(found)}"
+    yield f"**Optimal Setting**: {words(first.name)}: {number(*first.cost)}, the least of {among}."
+    if found.others:
+        yield f"The next, {_lead(found.others[0])}."
+
+
+def _not_shown(found: Ranking, first: Cell) -> Iterator[str]:
+    """No winner: the interval of a difference reaches over none, or the quality of the cheapest is in doubt."""
+    alike = found.alike
+    if alike:
+        names = words("; ".join([first.name, *(one.cell.name for one in alike)]))
+        yield f"**Optimal Setting**: no difference shown between {names}: what runs differ by is more."
+        yield f"The least is {words(first.name)} with {number(*first.cost)}. {'; '.join(map(_lead, alike))}."
+        needed = max(one.runs_needed for one in alike)
+        yield f"Runs of each cell that would show differences of this size, at most: {needed:,}."
+        if dearer := [one for one in found.others if one.is_shown]:
+            yield f"These take less than {'; '.join(map(_lead, dearer))}."
+    else:
+        yield f"**Optimal Setting**: undecided, {words(first.name)} is the cheapest with {number(*first.cost)}."
+    if found.doubtful:
+        low = "; ".join(
+            f"{words(cell.name)} ({number(cell.mean('quality.quality_score'), digits=3)})" for cell in found.doubtful
+        )
+        yield f"Quality {_near(found)} is not shown, and less is not shown either: {low}."
+
+
+def _lead(one: Lead) -> str:
+    between = f"{100 * one.low:+.1f} to {100 * one.high:+.1f} %"
+    return f"{words(one.cell.name)}, takes {100 * one.more:.1f} % more ({100 * LEVEL:.0f} % interval {between})"
+
+
+def _near(found: Ranking) -> str:
+    if found.best_quality is None:
+        return "that is not known"
+    return f"within {100 * NEAR_BEST:.0f} % of the best ({number(found.best_quality, digits=3)})"

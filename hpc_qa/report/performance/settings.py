@@ -30,7 +30,7 @@ def concurrency(material: Material) -> Chart:
     about = "One dot for each run or cell of a sweep; the line joins the means."
     source = "Benchmark records: configuration.concurrency_limit."
     records = [
-        one for one in material.records
+        one for one in material.measured
         if one.configuration.concurrency_limit and one.results.throughput_pdfs_per_hour is not None
     ]  # fmt: skip
     if not records:

@@ -1,0 +1,76 @@
+"""Records of the cells of a sweep: of those that were measured, and of those that failed.
+
+A failed cell has a record too, which says so under `failure`: with what its run gave until then, or with nothing but
+its settings where there was no run. What was used stays accounted for, and nobody takes its figures for a measurement.
+"""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+from hpc_qa.bench.arm import FOLDER
+from hpc_qa.bench.grid import Cell, Sweep, axis_name
+from hpc_qa.bench.record import Configuration, Dataset, Model, Record
+from hpc_qa.bench.record_file import keep
+from hpc_qa.bench.run_record import record_of
+from hpc_qa.bench.sweep_failures import CellFailed
+from hpc_qa.bench.sweep_state import Outcome
+from hpc_qa.campaign.sync import sync_runs
+from hpc_qa.errors import ConfigError, SlurmError, StoreError
+from hpc_qa.store.run_directory import find
+from hpc_qa.units import utc_now
+
+MOST_WORDS = 1_000  # characters of why it failed; the logs have the rest
+
+
+def of_cell(record: Record, sweep: Sweep, cell: Cell) -> Record:
+    """The record of a cell's run: it names its sweep, and among its settings stand those that are swept."""
+    settings = record.configuration.model_dump()
+    for setting, axis in sweep.grid.items():
+        name = axis_name(setting, axis)
+        if name != "model" and name not in settings:
+            settings[name] = cell.labels[name]
+    return record.model_copy(update={"sweep": sweep.name, "configuration": Configuration.model_validate(settings)})
+
+
+def keep_failure(sweep: Sweep, cell: Cell, outcome: Outcome, failed: CellFailed, project: Path) -> Record:
+    """Keep the record of a cell that has failed; it replaces that of an earlier failure of the same.
+
+    Raises:
+        ConfigError, StoreError: it cannot be written.
+    """
+    record = (_of_run(outcome.run, project) if outcome.run else None) or _bare(sweep, cell, outcome.repeat)
+    said = f"{failed.kind}: {failed.why}"[:MOST_WORDS]
+    made = of_cell(record, sweep, cell).model_copy(update={"failure": said})
+    keep(made, project / FOLDER, replace=True)
+    return made
+
+
+def _of_run(run_id: str, project: Path) -> Record | None:
+    """What there is of a run that broke; None where nothing of it can be read any more."""
+    try:
+        run = find(project, run_id)
+        with suppress(SlurmError):  # accounting does not answer: what it took stays unknown until it does
+            sync_runs(project, [run])
+        return record_of(run, project)
+    except (ConfigError, StoreError):
+        return None
+
+
+def _bare(sweep: Sweep, cell: Cell, repeat: int) -> Record:
+    """The settings of a cell of which nothing ran."""
+    config = cell.config
+    environment: Literal["cluster", "local"] = "cluster" if config.executor == "slurm" else "local"
+    return Record(
+        id=f"{environment}_{sweep.name}_{cell.name}_{repeat}_failed",
+        date=f"{utc_now():%Y-%m-%d}",
+        environment=environment,
+        config_file=sweep.config,
+        dataset=Dataset(manifest=config.manifest),
+        model=Model(name=config.model, tensor_parallel=config.vllm.tensor_parallel_size),
+        configuration=Configuration(
+            chunk_size=config.qa.chunk_size,
+            questions_per_chunk=config.qa.questions_per_chunk,
+            concurrency_limit=config.client.concurrency_limit,
+        ),
+    )
