@@ -1,9 +1,9 @@
 """BENCHMARKS.md of this repository: real runs in two configurations, a real sweep, and the document that they fill.
 
-The demo runs three times as it is and three times with fewer requests in flight, in turn, then
+The demo's documents are worked on three times with many requests in flight and three times with few, in turn, then
 `configs/sweeps/demo_concurrency.yaml` is measured; everything is recorded, compared and reported by `hpc-qa` as a user
 types it, in a clone of the last commit. Records and the sweep's results are kept in benchmarks/records/. Takes about
-forty minutes on two CPU cores, and is to be run on an otherwise idle machine.
+half an hour on two CPU cores, and is to be run on an otherwise idle machine.
 """
 
 import json
@@ -23,7 +23,7 @@ HOW = "python -m benchmarks document"
 KEPT = ROOT / "benchmarks" / "records"
 DOCUMENT = "BENCHMARKS.md"
 SWEEP = "configs/sweeps/demo_concurrency.yaml"
-FEWER, FEWER_AT_ONCE, RUNS_EACH = "configs/demo_cpu_2.yaml", 2, 3
+MANY, FEW, RUNS_EACH, SAMPLE_CHUNKS = 16, 2, 3, 24
 
 
 def run() -> list[Figure]:
@@ -33,23 +33,25 @@ def run() -> list[Figure]:
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(project)], check=True)
         prepare()
         (project / "cache").symlink_to(ROOT / "cache")
-        (project / FEWER).write_text(fewer((project / CONFIG).read_text()))
         if (ROOT / DOCUMENT).exists():
             shutil.copy(ROOT / DOCUMENT, project / DOCUMENT)  # with what people wrote in it
         return [*figures(project), kept(project)]
 
 
-def fewer(demo: str) -> str:
-    """The demo's settings with fewer requests in flight."""
-    settings = yaml.safe_load(demo)
-    settings["name"] = Path(FEWER).stem
-    settings["client"]["concurrency_limit"] = FEWER_AT_ONCE
-    return str(yaml.safe_dump(settings, sort_keys=False))
+def written(project: Path, in_flight: int) -> str:
+    """A config of the demo with so many requests in flight, over a sample of its chunks."""
+    settings = yaml.safe_load((project / CONFIG).read_text())
+    settings["name"] = f"demo_{in_flight}_in_flight"
+    settings["client"]["concurrency_limit"] = in_flight
+    settings["documents"]["sample_chunks"] = SAMPLE_CHUNKS
+    place = f"configs/{settings['name']}.yaml"
+    (project / place).write_text(yaml.safe_dump(settings, sort_keys=False))
+    return place
 
 
 def figures(project: Path) -> list[Figure]:
     """Run, record, compare, sweep, report."""
-    arms: dict[str, list[str]] = {CONFIG: [], FEWER: []}
+    arms: dict[str, list[str]] = {written(project, in_flight): [] for in_flight in (MANY, FEW)}
     proven = 0
     for config in [*arms] * RUNS_EACH:
         run_id = json.loads(hpc_qa(project, "submit", config, "--json"))["run"]
@@ -69,10 +71,11 @@ def figures(project: Path) -> list[Figure]:
         Figure("real runs in two configurations, recorded", f"at least 3, all proven; here {RUNS_EACH} each",
                f"{count} recorded, {proven} proven by verify", proven == count >= 3, HOW),
         Figure("and compared", "printed, not judged",
-               f"{FEWER_AT_ONCE} requests in flight beside the demo's: {words_of(checked)}",
+               f"{FEW} requests in flight beside {MANY}: {words_of(checked)}",
                bool(compared), HOW, {"check": checked}),
         Figure("a real sweep over concurrency", "all cells measured",
-               f"{len(done)} of {len(swept['cells'])} cells, {sum(cell['runs'] for cell in done)} runs; optimal: {swept['optimal']}",
+               f"{len(done)} of {len(swept['cells'])} cells, {sum(cell['runs'] for cell in done)} runs; "
+               f"optimal: {swept['optimal']}",
                len(done) == len(swept["cells"]) > 0, HOW, {"sweep": swept}),
     ]  # fmt: skip
 
