@@ -61,7 +61,7 @@ def figures(project: Path) -> list[Figure]:
     baseline, current = (",".join(ids) for ids in arms.values())
     checked = json.loads(
         hpc_qa(project, "bench", "check", baseline, current, "--allow", "configuration.concurrency_limit",
-               "--allow", "config_file", "--json", may_end_with=(0, 4, 5))
+               "--json", may_end_with=(0, 4, 5))
     )  # fmt: skip
     compared = json.loads(hpc_qa(project, "bench", "compare", baseline, current, "--json"))
     swept = json.loads(hpc_qa(project, "bench", "sweep", SWEEP, "--json"))
