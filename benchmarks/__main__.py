@@ -27,6 +27,7 @@ BENCHES = (
     "preprocessing",
     "duplicates",
     "report",
+    "publishing",
 )
 
 

@@ -2,7 +2,8 @@
 
 The questions are made: 40 shapes of sentences filled with words of policy manuals. Of some of them a second version is
 planted: other case and punctuation, a phrase in front, one word swapped; and, as traps, another number, code or state.
-The detection is a process of its own.
+Further traps are two versions of a question that differ in a code which is easily overlooked: 4(a) and 4(b), Part A and
+Part I, -n and -N, -5 and 5, ½ and ¾, path and PATH. The detection is a process of its own.
 """
 
 import json
@@ -22,9 +23,24 @@ from hpc_qa.qa.places import US_STATES
 
 QUESTIONS = int(os.environ.get("BENCH_QUESTIONS", "1000000"))
 PLANTED = QUESTIONS // 50  # of each kind
+MARKED = QUESTIONS // 200  # pairs of each kind of mark
 LIMIT_S, LIMIT_GB = 300.0, 2.5
 RECALL = {"case": 0.99, "prefix": 0.90, "one_word": 0.65}
 TRAPS = ("number", "code", "name")
+MARKS = {  # what is put behind a question, and the mark that its twin gets
+    "paragraph": (
+        ("under section 4(a)", "under section 4(b)"), ("under 42 CFR 435.916(a)(1)", "under 42 CFR 435.916(a)(2)"),
+        ("under paragraph (i)", "under paragraph (v)"),
+    ),
+    "letter": (
+        ("of Medicare Part A", "of Medicare Part I"), ("of medicare part b", "of medicare part d"),
+        ("of Title XIX", "of Title XX"),
+    ),
+    "option": (("with sbatch -n", "with sbatch -N"), ("with squeue -a", "with squeue -A")),
+    "sign": (("at -5 degrees", "at 5 degrees"),),
+    "fraction": (("for ½ year", "for ¾ year"),),
+    "capitals": (("from the path", "from the PATH"),),
+}  # fmt: skip
 HOW = "python -m benchmarks duplicates"
 
 NOUNS = (
@@ -71,9 +87,11 @@ def run() -> list[Figure]:
         seconds, cpu_s, gigabytes, dropped = detect(path, Checks().near_duplicate)
         wrong = false_merges(path, dropped)
     found = {kind: sum(key.startswith(kind) for key in dropped) / PLANTED for kind in (*RECALL, *TRAPS)}
+    found |= {kind: sum(key.startswith(kind) for key in dropped) / (2 * MARKED) for kind in MARKS}
+    traps = PLANTED * len(TRAPS) + 2 * MARKED * len(MARKS)
     repeated = sum(key.startswith("base") for key in dropped)
     raw = {"seconds": seconds, "cpu_s": cpu_s, "gigabytes": gigabytes, "found": found, "base_dropped": repeated,
-           "planted": PLANTED, "threshold": Checks().near_duplicate}  # fmt: skip
+           "planted": PLANTED, "marked_pairs": MARKED, "threshold": Checks().near_duplicate}  # fmt: skip
     measured = f"{seconds:.0f} s ({cpu_s:.0f} s of one core), {gigabytes:.2f} GB"
     recall = ", ".join(f"{kind.replace('_', ' ')} {found[kind]:.3f}" for kind in RECALL)
     bars = ", ".join(f"{kind.replace('_', ' ')} {bar}" for kind, bar in RECALL.items())
@@ -87,7 +105,7 @@ def run() -> list[Figure]:
             all(found[kind] >= bar for kind, bar in RECALL.items()), HOW, raw,
         ),
         Figure(
-            f"merged although a number, code or state differs, of {PLANTED * len(TRAPS):,} planted and all others",
+            f"merged although a number, code, mark or state differs, of {traps:,} planted and all others",
             "0", f"{wrong}", wrong == 0, HOW, raw,
         ),
     ]  # fmt: skip
@@ -99,12 +117,16 @@ def made(draw: random.Random) -> Iterator[tuple[str, str]]:
         "case": other_case, "prefix": with_phrase, "one_word": other_word,
         "number": other_number, "code": other_code, "name": other_name,
     }  # fmt: skip
-    for number in range(QUESTIONS - PLANTED * len(changes)):
+    for number in range(QUESTIONS - PLANTED * len(changes) - 2 * MARKED * len(MARKS)):
         question = filled(draw.choice(SHAPES), draw)
         yield f"base{number:07}", question
         for place, (kind, change) in enumerate(changes.items()):
             if number % 40 == place and number // 40 < PLANTED:
                 yield f"{kind}{number:07}", change(question, draw)
+        for place, (kind, pairs) in enumerate(MARKS.items(), len(changes)):
+            if number % 40 == place and number // 40 < MARKED:
+                for twin, mark in zip("ab", draw.choice(pairs), strict=True):
+                    yield f"{kind}{number:07}{twin}", f"{question[:-1]} {mark}?"
 
 
 def filled(shape: str, draw: random.Random) -> str:
@@ -158,11 +180,13 @@ def other_name(question: str, draw: random.Random) -> str:
     return question.replace(f" of {here[0].title()}?", f" of {there}?") if here else question[:-1] + f" of {there}?"
 
 
-def facts(question: str) -> tuple[list[str], list[str]]:
-    """Digits, codes and states of a question, found without the program's own rules."""
+def facts(question: str) -> tuple[list[str], list[str], list[str]]:
+    """Digits, codes, states and marks of a question, found without the program's own rules."""
     low = question.casefold()
     states = sorted(state for state in US_STATES if re.search(rf"\bof {state}\b", low)) if " of " in low else []
-    return re.findall(r"(?:cms-)?\d+", low), states
+    marks = [mark for pairs in MARKS.values() for pair in pairs for mark in pair if question.endswith(f" {mark}?")]
+    marks = [mark for mark in marks if mark != "from the path"]  # words like others, until it is PATH
+    return re.findall(r"(?:cms-)?\d+", low), states, marks
 
 
 def false_merges(path: Path, dropped: dict[str, str]) -> int:

@@ -1,7 +1,8 @@
-"""What is left out of real documents, what is flagged in them, and what looking at every chunk takes.
+"""Which chunks are wrongly asked about or left out, what is left out of real documents, and what looking takes.
 
-The demo corpus, and the PDF manuals of two Debian packages, which apt-get downloads and nobody installs. Whether a
-rule was right is for a person to say: every chunk that was left out is printed with its beginning on stderr.
+Both errors are counted on labelled pages, which are made here (`labelled_pages`). The real documents are the demo
+corpus, and the PDF manuals of two Debian packages, which apt-get downloads and nobody installs. Whether a rule was
+right there is for a person to say: every chunk that was left out is printed with its beginning on stderr.
 """
 
 import subprocess
@@ -12,8 +13,11 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from benchmarks import labelled_pages
 from benchmarks.figure import ROOT, Figure
+from hpc_qa.bench.effect import wilson
 from hpc_qa.documents.blocks import parse_blocks
 from hpc_qa.documents.chunks import Chunk
 from hpc_qa.documents.extracted import Extracted
@@ -23,13 +27,17 @@ from hpc_qa.documents.pdf import read_pdf
 from hpc_qa.documents.reissues import sketch
 from hpc_qa.documents.screening import screen
 from hpc_qa.documents.tokens import token_counter
-from hpc_qa.documents.worthiness import KINDS
+from hpc_qa.documents.worthiness import KINDS, unworthy
 
 HOW = "python -m benchmarks preprocessing"
 PACKAGES = ("debian-policy", "developers-reference")
 DEMO = ROOT / "cache" / "demo" / "corpus"
 CHUNK_SIZE = 512  # tokens: small chunks are harder to tell apart
 SHOWN = 160  # characters of a chunk
+PAGES_OF_EACH = 100  # labelled pages
+LABELLED_SIZES = (10_000, 120)  # words: whole pages, and small chunks
+MOST_MISSES, MOST_FALSE_SKIPS = 0.05, 0.01
+Z = 1.96  # of a 95 % interval
 
 
 @dataclass(slots=True)
@@ -47,7 +55,47 @@ def run() -> list[Figure]:
     """The figures of this benchmark."""
     with tempfile.TemporaryDirectory(prefix="hqpre") as folder:
         manuals = [path for package in PACKAGES for path in downloaded(package, Path(folder))]
-        return [*figures("demo corpus", sorted(DEMO.glob("*.*"))), *figures(" and ".join(PACKAGES), manuals)]
+        return [
+            *labelled(),
+            *figures("demo corpus", sorted(DEMO.glob("*.*"))),
+            *figures(" and ".join(PACKAGES), manuals),
+        ]
+
+
+def labelled() -> list[Figure]:
+    """Misses and false skips over labelled pages, whole and in small chunks."""
+    of_kind: dict[str, Counter[str]] = {}
+    for page in labelled_pages.pages(seed=1, of_each=PAGES_OF_EACH):
+        for size in LABELLED_SIZES:
+            kinds = [unworthy(chunk) for chunk in words_in_chunks(page.markdown, size)]
+            of_kind.setdefault(page.kind or "kept", Counter()).update(kind or "asked about" for kind in kinds)
+    kept = of_kind.pop("kept")
+    left_out = sum(of_kind.values(), Counter[str]())
+    misses = ", ".join(f"{kind} {seen['asked about']} of {seen.total()}" for kind, seen in of_kind.items())
+    skips = ", ".join(f"{number} as {kind}" for kind, number in kept.items() if kind != "asked about")
+    raw = {kind: dict(seen) for kind, seen in of_kind.items()}
+    return [
+        _judged("labelled chunks to leave out that are asked about", left_out["asked about"], left_out.total(),
+                MOST_MISSES, misses, raw),
+        _judged("labelled chunks to ask about that are left out", kept.total() - kept["asked about"], kept.total(),
+                MOST_FALSE_SKIPS, skips, dict(kept)),
+    ]  # fmt: skip
+
+
+def _judged(name: str, wrong: int, of: int, most: float, said: str, raw: dict[str, Any]) -> Figure:
+    high = wilson(wrong / of, of, Z)[1]
+    measured = f"{wrong} of {of:,}, at most {high:.2%}" + (f" ({said})" if said else "")
+    return Figure(
+        name, f"at most {most:.0%}, with the upper end of the 95 % interval", measured, high <= most, HOW, raw
+    )
+
+
+def words_in_chunks(markdown: str, size: int) -> Iterator[Chunk]:
+    """Chunks of at most so many words."""
+    yield from chunk_blocks(
+        markdown, parse_blocks(markdown), document_sha256="0" * 64, page_starts=None, chunk_size=size,
+        count=lambda texts: [len(text.split()) for text in texts],
+    )  # fmt: skip
 
 
 def downloaded(package: str, folder: Path) -> list[Path]:

@@ -17,11 +17,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from demo import fetch, model
+from hpc_qa.units import plural
 
 PROJECT = Path(__file__).resolve().parent.parent
 CONFIG = "configs/demo_cpu.yaml"
 CORPUS = "cache/demo/corpus"
 MANIFEST = "cache/demo/manifest.jsonl"
+LICENCES = f"cache/demo/{fetch.SOURCE_LICENCES}"
 SHOWN_PAIRS = 6
 
 
@@ -36,7 +38,7 @@ def main() -> int:
     with timed(seconds, "run"):
         run = submit()
     with timed(seconds, "collect"):
-        hpc_qa("collect", run)
+        hpc_qa("collect", run, "--source-licenses", LICENCES)
     with timed(seconds, "verify"):
         hpc_qa("verify", run)
     dataset = PROJECT / "runs" / run / "dataset"
@@ -112,7 +114,7 @@ def show_pairs(dataset: Path) -> None:
     """A handful of accepted pairs, from as many documents."""
     rows = [json.loads(line) for line in (dataset / "qa.jsonl").read_text().splitlines()]
     documents = Counter(row["source_path"] for row in rows)
-    print(f"\n{len(rows)} accepted pairs from {len(documents)} documents; some of them:")
+    print(f"\n{plural(len(rows), 'accepted pair')} from {plural(len(documents), 'document')}; some of them:")
     seen: set[str] = set()
     for row in rows:
         if row["source_path"] in seen or len(seen) == SHOWN_PAIRS:
@@ -128,7 +130,10 @@ def show_rejected(run: str) -> None:
     """How many pairs were made and how many were turned down."""
     found = ask("verify", run)
     pairs, accepted = int(str(found["pairs"])), int(str(found["accepted"]))
-    print(f"\n{pairs} pairs were made, {pairs - accepted} rejected; they are in rejected.parquet with the reason")
+    print(
+        f"\n{plural(pairs, 'pair was', 'pairs were')} made, {pairs - accepted} rejected; they are in "
+        "rejected.parquet with the reason"
+    )
 
 
 def show_cost(run: str, seconds: dict[str, float]) -> None:

@@ -57,6 +57,8 @@ LICENCES = """# Where the demo's documents come from
 
 The dedication of docutils and the licence of pypdf are in this folder.
 """
+LICENCE_OF = {"docutils": "public domain", "pypdf": "BSD-3-Clause"}  # by package
+SOURCE_LICENCES = "source-licences.yaml"  # beside the corpus; `collect --source-licenses` puts them into the dataset
 NOTICES = {"docutils-0.23/COPYING.rst": "docutils-COPYING.txt", "pypdf-6.6.0/LICENSE": "pypdf-LICENSE.txt"}
 
 
@@ -123,6 +125,15 @@ def _lay_out(sources: Path, corpus: Path, notices: Path) -> None:
     for member, name in NOTICES.items():
         shutil.copyfile(sources / member, notices / name)
     (notices / "LICENCES.md").write_text(_licences())
+    (notices / SOURCE_LICENCES).write_text(_source_licences())
+
+
+def _source_licences() -> str:
+    """A line for each document: its path in the manifest, and the licence of the package that it is from."""
+    inside = {member: f"guides.zip!/{name}" for member, name in IN_ZIP.items()}
+    documents = AS_THEY_ARE | AS_HTML | AS_PDF | inside
+    lines = sorted((name, LICENCE_OF[member.partition("-")[0]]) for member, name in documents.items())
+    return "".join(f'"{name}": {licence}\n' for name, licence in lines)
 
 
 def _licences() -> str:

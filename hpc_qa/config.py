@@ -75,8 +75,8 @@ def _is_free(name: str) -> str:
 
 FreeOption = Annotated[OptionName, AfterValidator(_is_free)]
 SkipRule = Literal[
-    "no_sentences", "contents", "index", "bibliography", "form", "navigation", "numbers", "little_text", "language",
-    "boilerplate", "duplicate",
+    "no_sentences", "contents", "index", "bibliography", "revisions", "form", "navigation", "numbers", "little_text",
+    "language", "boilerplate", "duplicate",
 ]  # fmt: skip
 QuestionType = Literal[
     "factual", "definition", "numeric", "requirement", "condition", "procedure", "comparison", "exception", "scenario"
@@ -125,6 +125,7 @@ class Documents(Section):
     sample_chunks: int | None = Field(None, ge=1, le=MANY)  # a seeded sample over the whole manifest
     convert_on_submit_mb: float = Field(200, ge=0, le=1e9)
     skip: list[SkipRule] = list(get_args(SkipRule))  # chunks that are left out, and for what
+    low_pages: Literal["keep", "skip"] = "keep"  # skip: chunks of pages whose lines did not stay together are left out
     boilerplate: Boilerplate = Boilerplate()
     reissues: Literal["keep", "newest"] = "keep"  # newest: of near-identical documents only that with the latest date
     reissue_similarity: float = Field(0.7, ge=0.5, le=1)  # Jaccard similarity of word 3-shingles
@@ -242,6 +243,7 @@ class Vllm(Section):
     max_restarts: int = Field(2, ge=0, le=10)
     attach: str | None = None  # socket of a server that somebody else runs; never stopped by us
     attach_key_file: str | None = None  # its key, in a file of mode 0600
+    attach_pid: int | None = Field(None, ge=1, le=2**22)  # its process, where it is ours: what it uses is ours as well
 
     @model_validator(mode="after")
     def _either_ours_or_theirs(self) -> Self:

@@ -73,6 +73,15 @@ def number(value: float) -> str:
     return f"{value:,.1f}" if size >= 10 else f"{value + 0:.3g}"
 
 
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """How many of something, for people; `many` is for what an s at its end does not make plural.
+
+    >>> plural(1, "document"), plural(1234, "array task"), plural(1, "copy is", "copies are"), plural(0, "pair")
+    ('1 document', '1,234 array tasks', '1 copy is', '0 pairs')
+    """
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
 def size_class(size_bytes: int) -> str:
     """The size class of a file: small < 1 MB <= medium < 10 MB <= large."""
     if size_bytes < SMALL_BYTES:

@@ -13,7 +13,7 @@ from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import getSampleStyleSheet
 from reportlab.pdfgen import canvas
 from reportlab.platypus import Paragraph, SimpleDocTemplate, Table, TableStyle
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from hpc_qa.config import Config, DocumentLimits, Documents, Qa, Vllm
 
@@ -35,6 +35,19 @@ def write_tokenizer(folder: Path) -> Path:
         vocab_size=600, special_tokens=["<|im_start|>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
     )
     tokenizer.train_from_iterator([SENTENCES, " | --- | ", "\n\n## "], trainer)
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder / "tokenizer.json"
+
+
+def write_tokenizer_over_spaces(folder: Path) -> Path:
+    """A byte-level BPE tokenizer without words: its tokens run over spaces and line ends."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.ByteLevel()
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(vocab_size=900, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    tables = "| a | b |\n|---|---|\n| x | y |\n| y | z |\n\n# The agency\n\n- agency 42\n\n"
+    tokenizer.train_from_iterator([f"{SENTENCES}\n\n{SENTENCES}", tables, "x" * 99], trainer)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     return folder / "tokenizer.json"

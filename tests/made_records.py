@@ -1,5 +1,6 @@
 """Made benchmark records, arms of them, and a project with years of them."""
 
+import itertools
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from hpc_qa.bench.arm import Arm
 from hpc_qa.bench.record import Record, completed
 from hpc_qa.bench.record_file import keep
 
+NUMBERS = itertools.count()  # no two arms have a run in common
 LIKE = {
     "hardware": {"gpu_model": "A100", "gpu_count": 4},
     "model": {"name": "m"},
@@ -25,7 +27,7 @@ def arm(
     records = [
         Record.model_validate(
             LIKE | {
-                "id": f"r{number}", "dataset": {"pdfs_processed": documents},
+                "id": f"r{next(NUMBERS)}", "dataset": {"pdfs_processed": documents},
                 "results": {
                     "throughput_pdfs_per_hour": _at(throughput, number), "error_rate": _at(errors, number),
                 },

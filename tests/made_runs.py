@@ -118,6 +118,8 @@ def planned_run(
     campaign: str | None = None,
     batch: str | None = None,
     hardware: Mapping[str, object] | None = None,
+    targets: str | None = None,
+    vllm: Mapping[str, object] | None = None,
 ) -> RunDirectory:
     """A run as `submit` leaves it: nothing of it has been worked on."""
     run = create(project, name, now=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), nonce=nonce)
@@ -132,9 +134,10 @@ def planned_run(
             "name": name,
             "campaign": campaign,
             "batch": batch,
+            "targets": targets,
             "seed": 7,
             "manifest": "m.jsonl",
-            "vllm": {"model": "models/small"},
+            "vllm": {"model": "models/small"} | dict(vllm or {}),
             "qa": {"language": "en", "checks": {"near_duplicate": 0.8}},
         }
     )

@@ -1,12 +1,16 @@
 """The dashboard, served by a thread of the tests."""
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 from hpc_qa.report.dashboard_server import DashboardServer
+
+ANSWER_S = 300.0  # a pipeline is answered for when it is submitted
 
 
 @contextmanager
@@ -26,6 +30,15 @@ def served(
         finally:
             server.finished = True
             thread.join()
+
+
+def ask(server: DashboardServer, method: str, path: str, body: Any = None) -> tuple[int, dict[str, Any]]:
+    """What its API answers to somebody who has the token: status and document."""
+    connection = HTTPConnection("127.0.0.1", server.port or 0, timeout=ANSWER_S)
+    headers = {"Authorization": f"Bearer {server.token}", "Content-Type": "application/json"}
+    connection.request(method, path, None if body is None else json.dumps(body), headers)
+    answer = connection.getresponse()
+    return answer.status, json.loads(answer.read())
 
 
 def address_of(server: DashboardServer) -> str:

@@ -34,12 +34,13 @@ def _of_attempts(
     unseen = 0
     for row in rows:
         amiss.update(row["data_quality"] or ())
-        share = row["gpu_samples_share"]
-        unseen += share is not None and share < FEW_SAMPLES
+        unseen += bool(row["gpu_count"]) and (row["gpu_samples_share"] or 0.0) < FEW_SAMPLES
     for what, count in sorted(amiss.items()):
         yield f"attempts of which accounting says {what}: {count}", MINOR
     if unseen:
         yield f"attempts whose GPUs were not sampled all the time: {unseen}", MINOR
+    for name, share in found.spent.partly_known.items():
+        yield f"{name} is not known: attempts with {share:.0%} of its weight alone say something", MINOR
     restarts = sum(int(summary.get("server_restarts") or 0) for summary in summaries)
     if restarts:
         yield f"the server died and was started again: {restarts}", MINOR
@@ -62,7 +63,8 @@ def _of_documents(found: RunFigures, costs: Sequence[DocumentCost]) -> Iterator[
     odd = {
         "with characters that could not be decoded": sum(bool(one.undecodable) for one in facts),
         "with suspicious characters": sum(one.suspicious_unicode for one in facts),
-        "with pages that lost words": sum(bool(one.low_pages) for one in facts),
+        "with pages that lost words": sum(bool(one.low_pages or one.raw_pages) for one in facts),
+        "without structure": sum(not one.structure for one in facts),
         "with scanned pages": sum(bool(one.scanned_pages) for one in facts),
         "that had to be repaired": sum(one.repaired for one in facts),
         "that were cut": sum(one.truncated for one in facts),

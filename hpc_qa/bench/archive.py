@@ -27,14 +27,15 @@ import yaml
 
 import hpc_qa
 from hpc_qa.bench.arm import FOLDER
-from hpc_qa.bench.record_file import read_records
+from hpc_qa.bench.record_file import path_of, read_records
+from hpc_qa.bench.record_ids import id_of
 from hpc_qa.bench.redaction import redacted
-from hpc_qa.bench.run_record import ids_of, record_of
+from hpc_qa.bench.run_record import record_of
 from hpc_qa.errors import ConfigError, StoreError
 from hpc_qa.ledger import documents
 from hpc_qa.ledger.attempts import as_rows, current
 from hpc_qa.store.files import FILE_MODE, storage_error, sync_folder
-from hpc_qa.store.run_directory import RunDirectory, list_runs
+from hpc_qa.store.run_directory import RunDirectory
 
 ENDING = ".tar.zst"
 SUMS = "SHA256SUMS"
@@ -130,10 +131,9 @@ def _write(made: Archived, runs: dict[str, RunDirectory], project: Path, path: P
         pa.output_stream(str(path), compression="zstd") as compressed,
         tarfile.open(fileobj=compressed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
     ):
-        ids = ids_of(list_runs(project))
         for run_id in made.runs:
             run = runs[run_id]
-            for name, data in _made_of(run, ids.get(run_id), project, made):
+            for name, data in _made_of(run, project, made):
                 _add(made, tar, f"{run_id}/{name}", BytesIO(data))
             for file in _files(run, made):
                 with file.open("rb") as content:
@@ -144,10 +144,10 @@ def _write(made: Archived, runs: dict[str, RunDirectory], project: Path, path: P
         tar.addfile(_header(SUMS, len(sums)), BytesIO(sums))
 
 
-def _made_of(run: RunDirectory, record_id: str | None, project: Path, made: Archived) -> Iterator[tuple[str, bytes]]:
+def _made_of(run: RunDirectory, project: Path, made: Archived) -> Iterator[tuple[str, bytes]]:
     """What is put together for the archive: config, record, rows of the ledger."""
     yield "config.yaml", yaml.safe_dump(run.facts()["config"], sort_keys=False, allow_unicode=True).encode()
-    yield "record.yaml", _record(run, project / FOLDER / f"{record_id}.yaml", project, made)
+    yield "record.yaml", _record(run, project, made)
     attempts = current(project).table
     attempts = attempts.filter(pc.equal(attempts.column("run_id"), run.run_id))
     for name, table in (("attempt", attempts), ("document", documents.of_runs(project, [run.run_id]).table)):
@@ -156,8 +156,10 @@ def _made_of(run: RunDirectory, record_id: str | None, project: Path, made: Arch
         yield f"ledger/{name}.jsonl", b"".join(json.dumps(row, default=str).encode() + b"\n" for row in rows)
 
 
-def _record(run: RunDirectory, kept: Path, project: Path, made: Archived) -> bytes:
+def _record(run: RunDirectory, project: Path, made: Archived) -> bytes:
     """The record that was kept of a run; where there is none that can be used, one that is made now."""
+    record_id = id_of(run, project)
+    kept = path_of(record_id, project / FOLDER)
     if kept.is_file():
         found = read_records([kept])
         if found.records:
@@ -165,7 +167,7 @@ def _record(run: RunDirectory, kept: Path, project: Path, made: Archived) -> byt
         name = f"{FOLDER}/{kept.name}"
         faults = "; ".join(fault.replace(str(kept), name) for fault in found.faults)
         made.left_out.append(f"{faults}; record.yaml was made anew")
-    return record_of(run, project).to_yaml().encode()
+    return record_of(run, project, record_id).to_yaml().encode()
 
 
 def _files(run: RunDirectory, made: Archived) -> Iterator[Path]:

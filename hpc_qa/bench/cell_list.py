@@ -15,8 +15,10 @@ from hpc_qa.bench.record import LARGEST
 from hpc_qa.strict_yaml import Fault, YamlFile
 
 CELL = "cell"  # marks what comes out of such a list: its sweep is called like its file
+DONE = "done"  # `state` of a cell that was measured
 NAMES = ("model", "batch_size", "document_set")
-RECORD = {"benchmark_run", "id", "run_id"}  # a record itself has one of them
+CELLS = {"batch_size", "document_set", "duration_seconds", "metrics"}  # a cell has one of them
+RECORDS = {"benchmark_run", "id", "run_id"}  # and a whole record one of these
 SHOWN = 80  # characters of a wrong value
 STAMP = re.compile(r"_\d{8}_\d{6}$")
 # a figure, and where it may stand in a cell: in a reading of all pipelines, or in the answer about one
@@ -56,11 +58,11 @@ def cells(text: str, file_name: str, say: Callable[[str], None]) -> Iterator[Yam
     unread: dict[str, None] = {}
     stamp = STAMP.search(file_name)
     for number, row in enumerate(rows, 1):
-        if isinstance(row, dict) and row.keys() & RECORD:
-            yield YamlFile(row)
-            continue
-        if not isinstance(row, dict) or not row.keys() & {*NAMES, "duration_seconds", "metrics"}:
+        if not isinstance(row, dict) or not row.keys() & (CELLS | RECORDS):
             yield _faulty(f"[{number - 1}] is no cell of a sweep")
+            continue
+        if not row.keys() & CELLS:
+            yield YamlFile(row)
             continue
         if faults := [f"[{number - 1}]: {fault}" for fault in _faults(row)]:
             yield _faulty(*faults)
@@ -78,10 +80,10 @@ def _shaped(row: dict[str, Any], number: int, stamp: str) -> dict[str, Any]:
         CELL: True,
         "id": "_".join(["Benchmark", *names, str(number)]) + stamp,
         "model": {"name": row.get("model")},
-        "configuration": {**_settings(row), **{key: row.get(key) for key in NAMES[1:]}},
+        "configuration": _settings(row),
         "results": {"total_time_minutes": None if seconds is None else seconds / 60},
         "quality": {},
-        "failure": ": ".join(str(row[key]) for key in ("failure", "why") if row.get(key) is not None) or None,
+        "failure": _failure(row),
     }
     for (section, name), places in FIGURES.items():
         data[section][name] = next((found for place in places if (found := _inner(row, place)) is not None), None)
@@ -89,9 +91,19 @@ def _shaped(row: dict[str, Any], number: int, stamp: str) -> dict[str, Any]:
 
 
 def _settings(row: dict[str, Any]) -> dict[str, Any]:
-    """What else is swept."""
+    """What is swept: of a sweep of ours its `settings`, else what the columns say."""
     settings = row.get("settings")
-    return {key: value for key, value in settings.items() if key != "model"} if isinstance(settings, dict) else {}
+    if not isinstance(settings, dict):
+        return {key: row.get(key) for key in NAMES[1:]}
+    return {key: value for key, value in settings.items() if key != "model"}
+
+
+def _failure(row: dict[str, Any]) -> str | None:
+    """Why nothing came of the cell, or that nothing has come yet."""
+    said = [str(row[key]) for key in ("failure", "why") if row.get(key) is not None]
+    if not said and row.get("state", DONE) != DONE:
+        said = [f"the cell is {row['state']}"]
+    return ": ".join(said) or None
 
 
 def _inner(row: object, place: tuple[str, ...]) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from hpc_qa.bench.arm import Arm, change_percent
 from hpc_qa.bench.record import Configuration, Results, Scores
+from hpc_qa.units import plural
 
 KEYS = (
     "hardware.gpu_model", "hardware.gpu_count", "model.name", "model.revision", "model.tensor_parallel",
@@ -53,7 +54,7 @@ def unknown_keys(*arms: Arm) -> list[str]:
     """A warning: keys that some records do not have, so that nobody knows whether they are alike."""
     records = [record for arm in arms for record in arm.records]
     unknown = {key: sum(record.value(key) is None for record in records) for key in compared_keys(*arms)}
-    said = ", ".join(f"{key} of {count} of {len(records)} runs" for key, count in unknown.items() if count)
+    said = ", ".join(f"{key} of {count} of {plural(len(records), 'run')}" for key, count in unknown.items() if count)
     return [f"not known, so that nobody can say whether it is alike: {said}"] if said else []
 
 

@@ -20,7 +20,7 @@ from hpc_qa.store.files import read_jsonl
 from hpc_qa.store.merge import merge_shard
 from hpc_qa.store.run_directory import RunDirectory
 from hpc_qa.store.segments import Batch
-from hpc_qa.units import size_class
+from hpc_qa.units import plural, size_class
 
 SHOWN = 5  # of the slowest, in each stage
 UNUSUAL = 2.0  # times the median
@@ -177,7 +177,7 @@ def _pace(facts: Facts) -> float:
 
 def _why_converted(facts: Facts, pace: float) -> str:
     """What there was to convert, and what was special about it."""
-    amount = f"{facts.size_bytes / 1e6:.2g} MB" + (f", {facts.pages:,} pages" if facts.pages else "")
+    amount = f"{facts.size_bytes / 1e6:.2g} MB" + (f", {plural(facts.pages, 'page')}" if facts.pages else "")
     special = [f"{len(facts.scanned_pages):,} scanned pages"] if facts.scanned_pages else []
     special += [f"{facts.tables:,} tables"] if facts.tables else []
     special += ["had to be repaired"] if facts.repaired else []

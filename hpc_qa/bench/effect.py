@@ -1,7 +1,8 @@
 """How far two arms are apart, with an interval; the unit is the run.
 
 Everything is turned so that more is worse. A ratio is looked at as its logarithm with Welch's t on the values of runs;
-shares of documents with Newcombe's interval (1998, method 10: Wilson's score intervals, squared and added). Intervals
+shares of documents with Newcombe's interval (1998, method 10: Wilson's score intervals, squared and added) or, where
+runs differ by more than the chance of documents, with Welch's t on their rates: the wider of the two holds. Intervals
 are one-sided on either side: at level 0.05 each bound holds 95 times in 100.
 """
 
@@ -91,8 +92,14 @@ def difference(baseline: Sequence[float], current: Sequence[float]) -> Effect:
 
 
 def of_shares(baseline: Sequence[tuple[float, int]], current: Sequence[tuple[float, int]]) -> Effect:
-    """By how much the share is higher, from (share, documents) of each run."""
+    """By how much the share is higher, from (share, documents) of each run.
+
+    Newcombe's interval takes every document as drawn by itself. A run may lose many at once, so each bound is the
+    wider of Newcombe's and of Welch's over the rates of runs.
+    """
     (p, n), (q, m) = (pooled(arm) for arm in (baseline, current))
+    rates = [[share for share, _ in arm] for arm in (baseline, current)]
+    of_runs = difference(*rates).bounds if min(map(len, rates)) > 1 else None
 
     def bounds(level: float, more: int) -> Bounds:
         z = float(ndtri(1 - level))
@@ -100,9 +107,13 @@ def of_shares(baseline: Sequence[tuple[float, int]], current: Sequence[tuple[flo
             wilson(share, documents * (1 + more / len(arm)), z)
             for share, documents, arm in ((p, n, baseline), (q, m, current))
         )
-        return q - p - math.hypot(q - low_q, high_p - p), q - p + math.hypot(high_q - q, p - low_p)
+        low, high = q - p - math.hypot(q - low_q, high_p - p), q - p + math.hypot(high_q - q, p - low_p)
+        if of_runs is None:
+            return low, high
+        welch_low, welch_high = of_runs(level, more)
+        return min(low, welch_low), max(high, welch_high)
 
-    varies = any(len({share for share, _ in arm}) > 1 for arm in (baseline, current))
+    varies = any(len(set(arm)) > 1 for arm in rates)
     return Effect(q - p, (len(baseline), len(current)), bounds if varies else None)
 
 

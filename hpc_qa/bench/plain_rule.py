@@ -13,15 +13,19 @@ MEMORY = ("results.max_cpu_memory_gb", "results.avg_cpu_memory_gb", "results.max
 
 
 def plain_rule(baseline: Arm, current: Arm) -> dict[str, Any]:
-    """The three comparisons, and PASS or FAIL; NO DATA where neither throughput nor quality can be compared."""
+    """The three comparisons, and PASS or FAIL of throughput and quality together.
+
+    One of them that cannot be compared, for want of a value or of a baseline above zero, never passes: the assessment
+    is FAIL where the other fails, else NO DATA.
+    """
     memory = next((key for key in MEMORY if baseline.known(key) and current.known(key)), MEMORY[0])
     found = {
         "throughput_regression": _compared("results.throughput_pdfs_per_hour", baseline, current, -10),
         "quality_regression": _compared("quality.quality_score", baseline, current, -5),
         "memory_regression": _compared(memory, baseline, current, None),
     }
-    said = {one["status"] for one in found.values()} - {NO_RULE}
-    return found | {"overall_assessment": next((word for word in (FAIL, PASS) if word in said), NO_DATA)}
+    said = {found[name]["status"] for name in ("throughput_regression", "quality_regression")}
+    return found | {"overall_assessment": next(word for word in (FAIL, NO_DATA, PASS) if word in said)}
 
 
 def in_words(found: dict[str, Any]) -> str:

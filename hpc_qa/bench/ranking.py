@@ -141,8 +141,7 @@ def rank(cells: Sequence[Cell]) -> Ranking:
     unranked = tuple((cell, why) for cell in known if (why := cell.unfit()))
     fit = [cell for cell in known if not cell.unfit()]
     if len(fit) < 2:
-        cell, why = unranked[0]
-        return Ranking(f"no ranking: {cell.name} has {why}", unranked=unranked)
+        return Ranking(f"{len(fit)} of {len(known)} cells can be ranked", unranked=unranked)
     scores = {cell: score for cell in fit if (score := cell.mean("quality.quality_score")) is not None}
     best = max(scores, key=lambda cell: scores[cell], default=None)
     low = [cell for cell in fit if best is not None and scores.get(cell, 0.0) < scores[best] * (1 - NEAR_BEST)]

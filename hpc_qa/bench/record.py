@@ -7,8 +7,9 @@ Numbers are never negative; shares are 0 to 1, scores 1 to 5, GB are 10^9 bytes.
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
+from hpc_qa.campaign.issues import with_severity
 from hpc_qa.config import Section
 
 Text = Annotated[str, Field(min_length=1, max_length=10_000)]
@@ -83,6 +84,7 @@ class Results(Section):
     job_efficiency_percent: Amount | None = None
     cpu_efficiency_percent: Amount | None = None
     memory_efficiency_percent: Amount | None = None
+    cpu_over_95_percent_longest_s: Amount | None = None  # the longest time without a break, by samples a second apart
     error_rate: Share | None = None
     success_rate: Share | None = None
 
@@ -160,10 +162,17 @@ class Issue(Section):
     severity: Literal["minor", "critical"] | None = None
 
 
+def _issue(written: Any) -> Any:
+    """With the severity that people write in front of it: `Critical: ...`."""
+    severity, text = with_severity(written)
+    return {"text": text, "severity": severity} if severity else written
+
+
 class Record(Section):
     """One benchmark run."""
 
     id: Text
+    run: Text | None = None  # of which it is; None of what was written by hand
     date: Text | None = None
     environment: Literal["local", "cluster"] | None = None
     batch: Text | None = None
@@ -171,6 +180,7 @@ class Record(Section):
     failure: Text | None = None  # of a cell that could not be measured: its class and why; its figures are of a part
     commit_sha: Text | None = None
     config_file: Text | None = None
+    targets: Text | None = None  # the profile of targets that its config names
     hardware: Hardware = Hardware()
     dataset: Dataset = Dataset()
     model: Model = Model()
@@ -181,7 +191,7 @@ class Record(Section):
     stages: list[Stage] = Field(default_factory=list)
     slowest_documents: list[SlowDocument] = Field(default_factory=list)
     job_ids: list[str] = Field(default_factory=list)
-    issues: list[Text | Issue] = Field(default_factory=list)
+    issues: list[Annotated[Text | Issue, BeforeValidator(_issue)]] = Field(default_factory=list)
 
     def value(self, key: str) -> Any:
         """What stands under a key like `results.gpu_hours`; None where it is unknown or no key."""

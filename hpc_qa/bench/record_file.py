@@ -8,15 +8,18 @@ import os
 import re
 import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
+import yaml
 from pydantic import BaseModel
 
 from hpc_qa.bench.cell_list import CELL, cells
 from hpc_qa.bench.hand_written import mended
 from hpc_qa.bench.record import Record, completed
+from hpc_qa.bench.templates import IDS
 from hpc_qa.config_file import faults_of, located
 from hpc_qa.errors import ConfigError
 from hpc_qa.store.files import list_folder, make_folder_if_missing, write_once
@@ -24,6 +27,7 @@ from hpc_qa.strict_yaml import KeyPath, YamlFile, dotted, parse, read_text
 
 ENDINGS = (".yaml", ".yml", ".json")
 WRAPPER = "benchmark_run"
+MEASURED = ("dataset", "results", "quality", "by_size_class", "stages")  # sections of a record
 # the keys of the short templates, and where they stand in a record
 QUICK = {
     ("run_id",): ("id",),
@@ -39,6 +43,7 @@ DETAILED = {
     ("quality_sample",): ("quality",),
     ("quality", "acceptance_rate"): ("quality", "overall_acceptance_rate"),
 }
+_KEYS = re.compile(r"^  (?:id|run): +\S.*$", re.MULTILINE)  # of a record as the program writes it
 _DOCUMENT_START = re.compile(r"^---(?=\s|$).*$", re.MULTILINE)
 
 
@@ -74,16 +79,26 @@ def read_records(paths: Sequence[Path]) -> Records:
     return found
 
 
+def path_of(record_id: str, folder: Path) -> Path:
+    """Where the record of this id is kept."""
+    name = re.sub(r"[^A-Za-z0-9._+-]", "_", record_id).lstrip(".")[:200] or "record"
+    return folder / f"{name}.yaml"
+
+
 def keep(record: Record, folder: Path, *, replace: bool = False) -> Path:
     """Write a record in its full shape as ID.yaml; one that is there with the same content stays.
+
+    With `replace` it takes the place of what is there, unless that says that it is of another run.
 
     Raises:
         ConfigError: there is another record of this id.
         StoreError: it cannot be written.
     """
-    name = re.sub(r"[^A-Za-z0-9._+-]", "_", record.id).lstrip(".")[:200] or "record"
-    path = folder / f"{name}.yaml"
+    path = path_of(record.id, folder)
     make_folder_if_missing(folder)
+    theirs = kept_as(path).run if replace and path.exists() else None
+    if theirs not in (None, record.run):
+        raise ConfigError(f"{path}: id: {record.id} is the record of {theirs}", hint="give the record another id")
     if replace:
         fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
         write_once(fresh, record.to_yaml().encode())
@@ -91,6 +106,23 @@ def keep(record: Record, folder: Path, *, replace: bool = False) -> Path:
     elif not write_once(path, record.to_yaml().encode()):
         raise ConfigError(f"{path}: id: {record.id} is there with other content", hint="give the record another id")
     return path
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file of records/, by the two lines that say whose it is."""
+
+    id: str
+    run: str | None  # None: it does not say, as one that was written by hand
+
+
+def kept_as(path: Path) -> Kept:
+    """Whose the record in a file is; also of one that has faults, and without reading the rest of it."""
+    said: Any = None
+    with suppress(OSError, UnicodeDecodeError, yaml.YAMLError):  # read_records names what is wrong with it
+        said = yaml.safe_load("\n".join(_KEYS.findall(path.read_text(encoding="utf-8"))[:2]))
+    known = {name: value for name, value in said.items() if isinstance(value, str)} if isinstance(said, dict) else {}
+    return Kept(known.get("id") or path.stem, known.get("run"))
 
 
 def _records_of(path: Path, found: Records) -> Iterator[Record]:
@@ -121,6 +153,8 @@ def _records_of(path: Path, found: Records) -> Iterator[Record]:
         for key in _take_unknown(Record, shaped.data):
             found.warnings.append(located(path, shaped.lines.get(key), f"{dotted(key)} is no key of a record"))
         faults = faults_of(Record, shaped.data, path, shaped, {})
+        if str(shaped.data["id"]) in IDS:
+            faults.append(located(path, shaped.lines.get(("id",)), _of_template(shaped.data)))
         for new, old in reversed(written.items()):
             faults = [re.sub(rf": {re.escape(new)}(?=[ .\[])", f": {old}", fault, count=1) for fault in faults]
         found.faults += faults
@@ -133,6 +167,20 @@ def _is_record(data: dict[str, Any]) -> bool:
     inside = data.get(WRAPPER, data)
     known = Record.model_fields.keys() | {key for key, *_ in QUICK}
     return isinstance(inside, dict) and bool(inside.keys() & known)
+
+
+def _of_template(data: dict[str, Any]) -> str:
+    """What a record lacks whose id is still that of the template."""
+    measured = any(_says_something(data.get(section)) for section in MEASURED)
+    lacks = "" if measured else ", and fill in what was measured: PDFs, time, pairs, GPU-hours"
+    return f"id: {data['id']} is the template's; write one of your own, such as test_2026-01-31_1{lacks}"
+
+
+def _says_something(value: object) -> bool:
+    """Whether anything below a key is more than null."""
+    if isinstance(value, dict):
+        return any(map(_says_something, value.values()))
+    return any(map(_says_something, value)) if isinstance(value, list) else value is not None
 
 
 def _documents(text: str) -> Iterator[YamlFile]:

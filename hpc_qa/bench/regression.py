@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hpc_qa.bench.arm import Arm
+from hpc_qa.bench.arm import Arm, apart
 from hpc_qa.bench.comparison import Difference, compared_keys, differences, unknown_keys
 from hpc_qa.bench.effect import (
     INCONCLUSIVE,
@@ -118,12 +118,13 @@ class UnlikeArms(ConfigError):
 
 
 def check(baseline: Arm, current: Arm, *, allow: Sequence[str] = ()) -> Regression:
-    """Compare two arms that are alike but for the keys that are allowed to differ.
+    """Compare two arms that are alike but for the keys that are allowed to differ; a run counts in one of them alone.
 
     Raises:
         UnlikeArms: they differ in something else, with all of it.
         ConfigError: a key that is allowed is none.
     """
+    baseline, current = apart(baseline, current)
     keys = compared_keys(baseline, current)
     if wrong := [key for key in allow if key not in keys]:
         raise ConfigError(*(f"--allow {key} is no key that is compared" for key in wrong), hint=", ".join(keys))

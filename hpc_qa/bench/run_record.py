@@ -25,15 +25,17 @@ from hpc_qa.bench.record import (
     Results,
     Scores,
 )
+from hpc_qa.bench.record_ids import date_of, environment_of, id_of
 from hpc_qa.bench.stage_list import judge_share, stages_of
 from hpc_qa.bench.stage_use import UseByStage, lines_of
 from hpc_qa.campaign.attempts import Attempt, attempts_of
-from hpc_qa.campaign.batches import batch_of
 from hpc_qa.campaign.figures import RunFigures, figures, local_cpus
 from hpc_qa.campaign.issues import read_issues
-from hpc_qa.errors import StoreError
+from hpc_qa.campaign.sampled_gpus import gpus_of
+from hpc_qa.config import Vllm
 from hpc_qa.ledger.attempts import current
-from hpc_qa.store.run_directory import RunDirectory, list_runs
+from hpc_qa.serving.gpus import is_foreign
+from hpc_qa.store.run_directory import RunDirectory
 
 COLUMNS = (
     "run_id", "folder", "start", "elapsed_s", "gpu_type", "gpu_count", "cpus", "memory_bytes", "nodes", "node_list",
@@ -58,8 +60,15 @@ SETTINGS = {
 }
 
 
-def record_of(run: RunDirectory, project: Path) -> Record:
-    """What this run was and gave, as far as it has come.
+# what null means where it means something: in a record it says that nobody knows
+EVERY, AUTO = "every", "auto"  # every chunk; what vLLM takes from the model, its hardware or its own defaults
+MEANING = {"max_pairs_per_document": EVERY, "sample_chunks": EVERY} | {
+    name: AUTO for name, (section, _) in SETTINGS.items() if section == "vllm"
+}
+
+
+def record_of(run: RunDirectory, project: Path, record_id: str | None = None) -> Record:
+    """What this run was and gave, as far as it has come; its id is looked up where it is not given.
 
     Raises:
         StoreError: the run or the ledger cannot be read.
@@ -70,15 +79,19 @@ def record_of(run: RunDirectory, project: Path) -> Record:
     shards = [run.shard(int(shard["index"])) for shard in run.frozen_plan()["shards"]]
     attempts = [attempt for shard in shards for attempt in attempts_of(shard)]
     config = facts["config"]
+    foreign = is_foreign(Vllm.model_validate(config["vllm"]))
+    used = UseByStage() if foreign else _use(attempts, rows, local_cpus(facts, len(shards)))
     jobs = {str(task["job_id"]).partition("_")[0]: None for one in run.list_submissions() for task in one["tasks"]}
     return Record(
-        id=ids_of(list_runs(project)).get(run.run_id) or _name(run, found.batch) + "_001",
-        date=_date(facts),
-        environment=_environment(facts),
+        id=record_id or id_of(run, project),
+        run=run.run_id,
+        date=date_of(facts),
+        environment=environment_of(facts),
         batch=found.batch,
         commit_sha=facts.get("commit_sha"),
         config_file=_place(facts.get("config_file"), facts),
-        hardware=_hardware(facts, rows),
+        targets=config.get("targets"),
+        hardware=_hardware(facts, rows, attempts),
         dataset=Dataset(
             pdfs_processed=found.pdfs_processed,
             markdown_size_mb=markdown_mb(costs),
@@ -91,15 +104,15 @@ def record_of(run: RunDirectory, project: Path) -> Record:
             revision=facts["model"]["revision"],
         ),
         configuration=_configuration(facts),
-        results=_results(found, rows),
+        results=_results(found, () if foreign else rows, used),
         quality=_quality(found),
         by_size_class=by_size_class(costs, found.spent.total_time_minutes),
         stages=stages_of(
             _spent_ms(rows),
             judge_share(attempt.progress for attempt in attempts),
             conversion_stages(run, project, costs),
-            _use(attempts, rows, local_cpus(facts, len(shards))),
-            _kv_cache_percent(attempts),
+            used,
+            None if foreign else _kv_cache_percent(attempts),
         ),
         slowest_documents=slowest(costs),
         job_ids=list(jobs) if facts["executor"] == "slurm" else [],
@@ -117,53 +130,30 @@ def _attempts(run: RunDirectory, project: Path) -> list[dict[str, Any]]:
     return [row for row in ours if row["elapsed_s"]]
 
 
-def ids_of(runs: Iterable[RunDirectory]) -> dict[str, str]:
-    """The id of the record of each run that can be read: environment_batch_date_number.
-
-    The number counts the runs of that batch on that day, by their creation; without a batch those of that name.
-    """
-    found: dict[str, str] = {}
-    seen: dict[str, int] = defaultdict(int)
-    for run in runs:
-        try:
-            name = _name(run, batch_of(run))
-        except StoreError:  # unreadable: hpc-qa status says so
-            continue
-        seen[name] += 1
-        found[run.run_id] = f"{name}_{seen[name]:03}"
-    return found
-
-
-def _name(run: RunDirectory, batch: str | None) -> str:
-    facts = run.facts()
-    return f"{_environment(facts)}_{batch or facts['config']['name']}_{_date(facts)}"
-
-
 def _place(path: str | None, facts: Mapping[str, Any]) -> str | None:
     """A path as it counts from the project, when it lies in it."""
     inside = path and Path(path).is_absolute() and Path(path).is_relative_to(facts["project"])
     return str(Path(path).relative_to(facts["project"])) if path and inside else path or None
 
 
-def _date(facts: Mapping[str, Any]) -> str:
-    return str(facts["created_at"])[:10]
+def _hardware(facts: Mapping[str, Any], rows: Iterable[Mapping[str, Any]], attempts: Sequence[Attempt]) -> Hardware:
+    """Of an array task on a cluster, as it was allocated; of this machine otherwise.
 
-
-def _environment(facts: Mapping[str, Any]) -> Any:
-    return "cluster" if facts["executor"] == "slurm" else "local"
-
-
-def _hardware(facts: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> Hardware:
-    """Of an array task on a cluster, as it was allocated; of this machine otherwise."""
+    Accounting does not know how large a GPU is, nor always which one: that is as the newest attempt saw its own.
+    """
     if facts["executor"] != "slurm":
         here = facts.get("hardware", {})
         return Hardware(**{name: here.get(name) for name in Hardware.model_fields if name in here})
     last = next(reversed(list(rows)), None)
+    newest_first = sorted(attempts, key=lambda one: str(one.identity.get("started_at", "")), reverse=True)
+    gpus = next((found for one in newest_first if (found := gpus_of(one.directory.samples_json))), None)
+    vram_gb = None if gpus is None else round(min(gpu.memory_bytes for gpu in gpus) / GB, 1)
     if last is None:
-        return Hardware(gpu_count=facts.get("gpus_per_server"))
+        return Hardware(gpu_count=facts.get("gpus_per_server"), gpu_vram_gb=vram_gb)
     memory = last["memory_bytes"]
     return Hardware(
-        gpu_model=last["gpu_type"],
+        gpu_model=last["gpu_type"] or (gpus[0].name if gpus else None),
+        gpu_vram_gb=vram_gb,
         gpu_count=last["gpu_count"],
         cpu_cores=last["cpus"],
         ram_gb_allocated=None if memory is None else memory / GB,
@@ -178,7 +168,10 @@ def _serving(versions: Mapping[str, str]) -> str | None:
 
 def _configuration(facts: Mapping[str, Any]) -> Configuration:
     config = facts["config"]
-    more = {name: config[section][key] for name, (section, key) in SETTINGS.items()}
+    more = {
+        name: MEANING.get(name) if config[section][key] is None else config[section][key]
+        for name, (section, key) in SETTINGS.items()
+    }
     return Configuration.model_validate(
         {
             "chunk_size": config["qa"]["chunk_size"],
@@ -190,13 +183,19 @@ def _configuration(facts: Mapping[str, Any]) -> Configuration:
     )
 
 
-def _results(found: RunFigures, rows: Sequence[Mapping[str, Any]]) -> Results:
-    """The figures of the run; memory as accounting has it, and of this machine as the worker sampled it."""
+def _results(found: RunFigures, rows: Sequence[Mapping[str, Any]], used: UseByStage) -> Results:
+    """The figures of the run; memory as accounting has it, and of this machine as the worker sampled it.
+
+    Of a server of somebody else neither says what the work took; there are no rows then, and memory is null.
+    """
     flat = found.to_json()
     peak = max((row["host_memory_peak_bytes"] or 0 for row in rows), default=0)
-    if flat["max_cpu_memory_gb"] is None and peak:
+    if not rows:
+        flat["max_cpu_memory_gb"] = None
+    elif flat["max_cpu_memory_gb"] is None and peak:
         flat["max_cpu_memory_gb"] = peak / GB
     flat["avg_cpu_memory_gb"] = _mean_memory_gb(rows)
+    flat["cpu_over_95_percent_longest_s"] = used.saturated_s
     return Results(**{name: flat.get(name) for name in Results.model_fields})
 
 

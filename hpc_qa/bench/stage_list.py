@@ -8,11 +8,12 @@ processes shared them, and are those of the last time that they were converted, 
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from hpc_qa.bench.record import Stage
+from hpc_qa.bench.record import Record, Stage
 from hpc_qa.bench.stage_use import Use, UseByStage, bottleneck
 from hpc_qa.budget.waterfall import STAGES
 
 SERVED = ("serving", "tail")
+SWITCH = "model_switch"
 DOCUMENT_STAGES = (
     "raw_input", "conversion", "preprocessing", "fact_extraction", "generation", "judging", "finalisation",
 )  # fmt: skip
@@ -81,6 +82,16 @@ def _marked(name: str) -> tuple[str, ...]:
     if name in ("generation", "judging"):
         return SERVED
     return ("teardown",) if name == "finalisation" else (name,)
+
+
+def with_switch(record: Record, switch_s: float | None) -> Record:
+    """The record of a cell before which one server took the place of another: what that took, unload and load.
+
+    It is no part of what the cell took; the stage is of neither list.
+    """
+    if switch_s is None:
+        return record
+    return record.model_copy(update={"stages": [*record.stages, Stage(name=SWITCH, duration_s=switch_s)]})
 
 
 def judge_share(progress: Iterable[Mapping[str, Any]]) -> float | None:

@@ -13,6 +13,7 @@ from hpc_qa.ledger.samples import LONGEST_STEP_S, Sample, from_line
 
 BUSY_PERCENT = 70.0  # from here on a resource is what holds the others up
 FULL_PERCENT = 95.0  # of the KV cache
+SATURATED = 0.95  # of the processors
 REQUESTS = ("generation", "judging", "serving", "tail")  # stages in which a server can wait for its clients
 LOADING = "model_load"
 GB = 1e9
@@ -55,13 +56,20 @@ class UseByStage:
     """The same of every stage."""
 
     stages: dict[str, Use] = field(default_factory=lambda: defaultdict(Use))
+    saturated_s: float | None = None  # the longest stretch with more than 95 % of the processors busy, of any attempt
 
     def add_attempt(self, lines: Iterable[bytes], cpus: float | None) -> None:
         """Take the samples of one more attempt, which had so many processors."""
         samples = (sample for line in lines if (sample := from_line(line)) is not None)
+        stretch_s = 0.0
         for sample, following in pairwise(samples):
+            use = _between(sample, following, cpus)
             if sample.stage is not None:
-                self.stages[sample.stage].add(_between(sample, following, cpus))
+                self.stages[sample.stage].add(use)
+            saturated = use.core_s > 0 and use.cpu_s > SATURATED * use.core_s
+            stretch_s = stretch_s + following.time_s - sample.time_s if saturated else 0.0
+            if use.core_s > 0:
+                self.saturated_s = max(self.saturated_s or 0.0, stretch_s)
 
     def together(self, names: Iterable[str]) -> Use:
         """What several stages used."""

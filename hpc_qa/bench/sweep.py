@@ -18,6 +18,7 @@ from hpc_qa.bench.ranking import LEAST_RUNS, least_chunks
 from hpc_qa.bench.record import Record
 from hpc_qa.bench.record_file import keep
 from hpc_qa.bench.run_record import record_of
+from hpc_qa.bench.stage_list import with_switch
 from hpc_qa.bench.sweep_failures import CellFailed, FailureKind, of_error, of_run, said
 from hpc_qa.bench.sweep_records import keep_failure, of_cell
 from hpc_qa.bench.sweep_server import FRESH, SweepServers
@@ -218,7 +219,7 @@ class Runner:
             if killed_for_memory() > killed:  # explains whatever else has happened
                 raise CellFailed("out of memory", f"the kernel killed a process for memory; {error}") from error
             raise
-        return self._recorded(one, run)
+        return self._recorded(one, run, servers.switch_s)
 
     def _run_here(self, one: Measurement, servers: SweepServers) -> RunDirectory:
         plan = _plan(one.cell, self._project)
@@ -286,8 +287,8 @@ class Runner:
             cancel(run)
             raise
 
-    def _recorded(self, one: Measurement, run: RunDirectory) -> Outcome:
-        """The outcome of a run that is complete, its record kept."""
+    def _recorded(self, one: Measurement, run: RunDirectory, switch_s: float | None = None) -> Outcome:
+        """The outcome of a run that is complete, its record kept; its server may have taken the place of another."""
         record = self._record_of(run)
         if record.results.total_time_minutes is None and one.cell.config.executor == "slurm":
             time.sleep(ACCOUNTING_LATE_S)
@@ -295,7 +296,8 @@ class Runner:
         minutes = record.results.total_time_minutes
         if minutes is None:
             raise CellFailed("no data", f"{run.run_id} is complete, and the ledger does not know what it took")
-        keep(of_cell(record, self._sweep, one.cell), self._project / RECORDS, replace=True)
+        made = with_switch(of_cell(record, self._sweep, one.cell), switch_s)
+        keep(made, self._project / RECORDS, replace=True)
         return replace(self._state.outcomes[one.key], state="done", record=record.id, seconds=60 * minutes)
 
     def _record_of(self, run: RunDirectory) -> Record:

@@ -38,6 +38,7 @@ WORDS: tuple[tuple[str, FailureKind], ...] = (
     (r"before it was ready|was not ready after|could not be started", "server did not start"),
     (r"vLLM died|vLLM ended|server died", "server died"),
 )
+ECHOES = ("srun:", "slurmstepd")  # which only repeat that something ended
 
 
 class CellFailed(Exception):
@@ -109,4 +110,5 @@ def _words_of(run: RunDirectory, shards: Sequence[int]) -> list[str]:
     ]
     if faults or not shards:
         return list(dict.fromkeys(faults))
-    return [line.strip() for line in last_words(run, shards[0])[-1:]]
+    lines = [line.strip() for line in last_words(run, shards[0]) if not line.startswith(ECHOES)]
+    return lines[-1:]

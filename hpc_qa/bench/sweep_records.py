@@ -11,8 +11,9 @@ from typing import Literal
 from hpc_qa.bench.arm import FOLDER
 from hpc_qa.bench.grid import Cell, Sweep, axis_name
 from hpc_qa.bench.record import Configuration, Dataset, Model, Record
-from hpc_qa.bench.record_file import keep
+from hpc_qa.bench.record_file import keep, read_records
 from hpc_qa.bench.run_record import record_of
+from hpc_qa.bench.stage_list import SWITCH, with_switch
 from hpc_qa.bench.sweep_failures import CellFailed
 from hpc_qa.bench.sweep_state import Outcome
 from hpc_qa.campaign.sync import sync_runs
@@ -31,6 +32,18 @@ def of_cell(record: Record, sweep: Sweep, cell: Cell) -> Record:
         if name != "model" and name not in settings:
             settings[name] = cell.labels[name]
     return record.model_copy(update={"sweep": sweep.name, "configuration": Configuration.model_validate(settings)})
+
+
+def still_of_cell(record: Record, folder: Path) -> Record:
+    """A record that is made anew, with what only its sweep knows, where the one that is kept in this folder says it."""
+    path = folder / f"{record.id}.yaml"
+    was = next(iter(read_records([path]).records), None) if path.is_file() else None
+    if was is None or was.sweep is None:
+        return record
+    known = {name: value for name, value in record.configuration.model_dump().items() if value is not None}
+    settings = Configuration.model_validate(was.configuration.model_dump() | known)
+    made = record.model_copy(update={"sweep": was.sweep, "failure": was.failure, "configuration": settings})
+    return with_switch(made, next((stage.duration_s for stage in was.stages if stage.name == SWITCH), None))
 
 
 def keep_failure(sweep: Sweep, cell: Cell, outcome: Outcome, failed: CellFailed, project: Path) -> Record:

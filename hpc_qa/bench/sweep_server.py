@@ -1,11 +1,13 @@
 """The servers of a sweep on this machine: kept up while cells share them, made alike before each cell.
 
 One server is up at a time. Cells whose `vllm` section is the same use it over `vllm.attach`, so that its start is no
-part of what is measured; between them its prefix cache is emptied and it is warmed up. A server that the config
+part of what is measured; between them its prefix cache is emptied and it is warmed up. Their workers are told its
+process and its GPUs, and sample both as their own. A server that the config
 attaches to is somebody else's: it is asked the same, and never stopped.
 """
 
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from hpc_qa.config import Config
 from hpc_qa.errors import ConfigError, ServerError
 from hpc_qa.serving import prefix_cache
 from hpc_qa.serving.attached import AttachedServer
+from hpc_qa.serving.gpus import uses_gpus, visible_devices
 from hpc_qa.serving.server import VllmServer
 
 PREFIX = "hqs"  # of the folder below TMPDIR: sockets need a short path
@@ -43,6 +46,7 @@ class SweepServers:
         self._what: str | None = None
         self._refused: dict[str, ServerError] = {}  # another start of these would fail the same way
         self._starts = 0
+        self.switch_s: float | None = None  # for the cell that was prepared last: its server took the place of another
 
     def __enter__(self) -> Self:
         return self
@@ -62,7 +66,7 @@ class SweepServers:
             ServerError: it did not start, died, or cannot be emptied.
             ConfigError: the socket or the key of an attached server cannot be used.
         """
-        config, limit = cell.config, cell.config.client.concurrency_limit
+        config, limit, self.switch_s = cell.config, cell.config.client.concurrency_limit, None
         if config.client.local_servers > 1 and config.vllm.attach is None:
             self._stop()  # the run starts its own, several at once
             return Prepared(config, FRESH)
@@ -85,7 +89,8 @@ class SweepServers:
     def _own(self, cell: Cell) -> VllmServer:
         if cell.server in self._refused:
             raise self._refused[cell.server]
-        if self._up is not None and (self._what != cell.server or self._up.death()):
+        began, lives = time.monotonic(), self._up is not None and not self._up.death()
+        if self._up is not None and (self._what != cell.server or not lives):
             self._stop()
         if self._up is None:
             self._up, self._what = self._new(cell), cell.server
@@ -98,6 +103,7 @@ class SweepServers:
                     self._refused[cell.server] = error
                 raise
             self._say(f"server for {cell.name} is ready after {self._up.startup_s or 0.0:.0f} s")
+            self.switch_s = time.monotonic() - began if lives else None
         return self._up
 
     def _new(self, cell: Cell) -> VllmServer:
@@ -124,7 +130,12 @@ class SweepServers:
         key_file = Path(self._scratch.name) / f"key-{self._starts}"
         key_file.touch(mode=0o600)
         key_file.write_text(server.key)
-        theirs = {"attach": str(server.socket), "attach_key_file": str(key_file)}
+        theirs = {
+            "attach": str(server.socket),
+            "attach_key_file": str(key_file),
+            "attach_pid": server.pid,
+            "env": config.vllm.env | _same_gpus(config),
+        }
         return config.model_copy(update={"vllm": config.vllm.model_copy(update=theirs)})
 
     def _theirs(self, config: Config) -> AttachedServer:
@@ -141,3 +152,11 @@ class SweepServers:
         up, self._up, self._what = self._up, None, None
         if up is not None:
             up.stop()
+
+
+def _same_gpus(config: Config) -> dict[str, str]:
+    """The GPUs that a server with these settings took, as CUDA names them: a worker may be left others."""
+    if not uses_gpus(config.vllm):
+        return {}
+    first = ",".join(map(str, range(config.gpus_per_task)))
+    return {"CUDA_VISIBLE_DEVICES": first if (visible := visible_devices(config.vllm)) is None else visible}

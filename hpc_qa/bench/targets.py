@@ -1,6 +1,6 @@
 """What a run should reach: profiles of a target and a critical threshold for each metric, and a record against them."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from hpc_qa.bench.record import Record
+from hpc_qa.bench.stage_list import SWITCH
 from hpc_qa.config import Section
 from hpc_qa.config_file import read_section
 from hpc_qa.errors import ConfigError, ExitCode
@@ -75,6 +76,7 @@ class Reached:
     value: float | None
     verdict: str
     target: str
+    profile: str | None = None  # where the targets are from
 
     def to_json(self) -> dict[str, Any]:
         """As `bench targets --json` prints it."""
@@ -98,19 +100,35 @@ def load_targets(project: Path, profile: str) -> dict[str, Target]:
     return profiles[profile]
 
 
-def profile_of(records: Iterable[Record], project: Path) -> str:
-    """The profile that the config of a record names; the default where none can be read or names any."""
-    for path in {project / record.config_file for record in records if record.config_file}:
-        named = read(path).data.get("targets")
-        if isinstance(named, str):
-            return named
-    return DEFAULT
+def profile_of(record: Record, project: Path) -> str:
+    """The profile that a record names; where it names none, as one that was written by hand, its config as it is now.
+
+    The default where that cannot be read or names none either.
+    """
+    if record.targets or record.run or not record.config_file:
+        return record.targets or DEFAULT
+    named = read(project / record.config_file).data.get("targets")
+    return named if isinstance(named, str) else DEFAULT
 
 
-def against(records: Sequence[Record], targets: dict[str, Target]) -> list[Reached]:
+def held_against_their_own(
+    records: Sequence[Record], project: Path, profile: str | None = None
+) -> tuple[list[str], list["Reached"]]:
+    """(the profiles, every metric of every record), each by the profile that it names, or all by one.
+
+    Raises:
+        ConfigError: with all faults of the file; or there is no such profile.
+    """
+    named = [profile or profile_of(record, project) for record in records]
+    targets = {name: load_targets(project, name) for name in dict.fromkeys(named)}
+    found = [one for record, name in zip(records, named, strict=True) for one in against([record], targets[name], name)]
+    return list(targets), found
+
+
+def against(records: Sequence[Record], targets: dict[str, Target], profile: str | None = None) -> list[Reached]:
     """Every metric of every record."""
     return [
-        Reached(record.id, name, value := MEASURED[name](record), target.verdict(value), target.describe())
+        Reached(record.id, name, value := MEASURED[name](record), target.verdict(value), target.describe(), profile)
         for record in records
         for name, target in targets.items()
     ]
@@ -149,10 +167,11 @@ MEASURED: dict[str, Callable[[Record], float | None]] = {
     "throughput_pdfs_per_hour": _at("results.throughput_pdfs_per_hour"),
     "host_memory_percent": _percent("results.max_cpu_memory_gb", "hardware.ram_gb_allocated"),
     "gpu_memory_percent": _percent("results.max_gpu_memory_gb", "hardware.gpu_vram_gb"),
-    "model_switch_s": lambda record: _stage(record, "model_switch", "duration_s"),
+    "model_switch_s": lambda record: _stage(record, SWITCH, "duration_s"),
     "quality_score": _at("quality.quality_score"),
     "error_rate": _at("results.error_rate"),
     "cpu_utilization_percent": _cpu_percent,
+    "cpu_over_95_percent_longest_s": _at("results.cpu_over_95_percent_longest_s"),
     "gpu_utilization_percent": _at("results.avg_gpu_utilization_percent"),
 }
 

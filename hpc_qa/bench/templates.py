@@ -2,9 +2,12 @@
 
 from hpc_qa.bench.record import JudgeScores, Quality, Record, SizeClass, SlowDocument, Stage, as_yaml
 
+FULL_ID = "ENVIRONMENT_BATCH_DATE_NUMBER"
 QUICK = """\
 run_id: test_DATE_NUMBER
 date: null # "2026-01-31"
+environment: null # local or cluster
+batch: null # local_5, smoke, batch_50, ... or a name of your own
 pdfs: null # how many
 time_minutes: null # from start to end
 qa_pairs: null # how many
@@ -17,6 +20,7 @@ benchmark_run:
   id: ENVIRONMENT_DESCRIPTION_DATE
   date: null # "2026-01-31"
   environment: null # local or cluster
+  batch: null # local_5, smoke, batch_50, ... or a name of your own
 
   hardware:
     gpu_model: null
@@ -59,10 +63,11 @@ benchmark_run:
 def full() -> str:
     """Every key of a record, without a value."""
     empty = Record(
-        id="ENVIRONMENT_BATCH_DATE_NUMBER", quality=Quality(judge=JudgeScores()), by_size_class=[SizeClass()],
+        id=FULL_ID, quality=Quality(judge=JudgeScores()), by_size_class=[SizeClass()],
         stages=[Stage()], slowest_documents=[SlowDocument()],
     )  # fmt: skip
     return as_yaml({"benchmark_run": empty.model_dump()})
 
 
+IDS = frozenset({"test_DATE_NUMBER", "ENVIRONMENT_DESCRIPTION_DATE", FULL_ID})  # which a record replaces
 TEMPLATES = {"quick": lambda: QUICK, "detailed": lambda: DETAILED, "full": full}

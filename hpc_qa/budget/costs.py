@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hpc_qa.errors import ManifestError
+from hpc_qa.units import plural
 
 COLUMNS = ("doc_id", "size", "task_id", "gpu_hours")
 LARGEST = 1e15
@@ -49,7 +50,9 @@ def read_costs(path: Path) -> list[DocumentCost]:
         faults.append(f"{path}: no document in it")
     if faults:
         more = len(faults) - MAX_FAULTS
-        raise ManifestError(*faults[:MAX_FAULTS], *([f"{path}: and {more} more faults"] * (more > 0)), hint=FORMAT)
+        raise ManifestError(
+            *faults[:MAX_FAULTS], *([f"{path}: and {plural(more, 'more fault')}"] * (more > 0)), hint=FORMAT
+        )
     return costs
 
 

@@ -1,7 +1,7 @@
 """Go or no-go to the next batch: each criterion with its number, its limit in words, and why.
 
-Pure: figures in, criteria out. A figure that was not measured leaves its criterion undecided; a first batch has nothing
-to be compared with, and that holds nothing up.
+Pure: figures in, criteria out. A figure that was not measured leaves its criterion undecided and never says go; where
+nothing is asked it is `not asked`. A first batch has nothing to be compared with, and that holds nothing up.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,12 +9,13 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from hpc_qa.errors import ExitCode
-from hpc_qa.units import number
+from hpc_qa.units import number, plural
 
 if TYPE_CHECKING:
     from hpc_qa.budget.forecast import Forecast
 
 GO, NO_GO, UNDECIDED = "go", "no-go", "undecided"
+NOT_ASKED = "not asked"  # of this run: there is no limit, or nothing that it is about; it holds nothing up
 MARGIN = 0.10  # of the previous batch: time per PDF, start-up, tokens/s, GPU-hours per PDF
 QUALITY_DROP = 0.05  # of the previous batch
 LEAST_QUALITY = 0.690
@@ -34,7 +35,7 @@ class Criterion:
     name: str  # of the figure that it is about
     value: float | int | None
     limit: str
-    verdict: str  # go | no-go | undecided
+    verdict: str  # go | no-go | undecided | not asked
     why: str
 
     def to_json(self) -> dict[str, Any]:
@@ -65,12 +66,13 @@ class Previous:
 def not_worse(name: str, now: float | None, before: Previous, *, more_is_worse: bool) -> Criterion:
     """Within the margin of the previous batch. A change for the better is said and holds nothing up."""
     limit = f"at most {100 * MARGIN:.0f} % {'above' if more_is_worse else 'below'} the previous batch"
+    if now is None:
+        return Criterion(name, None, limit, UNDECIDED, "not measured in this run")
     if before.figures is None:
         return Criterion(name, now, limit, GO, before.why_not)
     then = before.figures[name]
-    if now is None or then is None:
-        whose = "this run" if now is None else before.name
-        return Criterion(name, now, limit, UNDECIDED, f"not measured in {whose}")
+    if then is None:
+        return Criterion(name, now, limit, UNDECIDED, f"not measured in {before.name}")
     if now == then:
         return Criterion(name, now, limit, GO, f"as in {before.name}")
     if not then:
@@ -91,10 +93,11 @@ def quality_held(score: float | None, judged_pairs: int, before: Previous) -> Cr
     pairs = f"of {judged_pairs:,} judged pairs"
     if score < LEAST_QUALITY - ROUNDING:
         return Criterion(name, score, limit, NO_GO, f"{pairs}, below {LEAST_QUALITY:.3f}")
-    then = before.figures[name] if before.figures else None
+    if before.figures is None:
+        return Criterion(name, score, limit, GO, f"{pairs}; {before.why_not}")
+    then = before.figures[name]
     if then is None:
-        why = before.why_not if before.figures is None else f"{before.name} was not judged"
-        return Criterion(name, score, limit, GO, f"{pairs}; {why}")
+        return Criterion(name, score, limit, UNDECIDED, f"{pairs}; {before.name} was not judged")
     dropped = score <= then * (1 - QUALITY_DROP) + ROUNDING
     said = f"{pairs}, {_change(score, then, f'{before.name} ({then:.3f})')}"
     return Criterion(name, score, limit, NO_GO if dropped else GO, said)
@@ -116,7 +119,7 @@ def few_errors(failed: int, documents: int) -> Criterion:
         return Criterion("error_rate", None, limit, UNDECIDED, "there is no document")
     rate = failed / documents
     said = GO if rate < ERRORS_GO else NO_GO if rate > ERRORS_NO_GO else UNDECIDED
-    why = f"{failed:,} of {documents:,} documents failed"
+    why = f"{failed:,} of {plural(documents, 'document')} failed"
     if said == UNDECIDED:
         why += ": look at their reasons (hpc-qa verify RUN)"
     return Criterion("error_rate", rate, limit, said, why)
@@ -129,14 +132,15 @@ def no_critical_issue(issues: Sequence[tuple[str, bool]]) -> Criterion:
     return Criterion("issues", len(critical), "none that is critical", NO_GO if critical else GO, why)
 
 
-def complete(*, left: int, uncommitted: int, faults: int) -> Criterion:
+def complete(*, left: int, uncommitted: int, faults: int, goes_on: bool = False) -> Criterion:
     """Every document in its terminal state, every shard committed, nothing damaged or double."""
     limit = "every shard committed, nothing damaged"
     if faults:
-        why = f"{faults:,} things are damaged or double: hpc-qa verify RUN"
+        why = f"{plural(faults, 'thing is', 'things are')} damaged or double: hpc-qa verify RUN"
         return Criterion("complete", left, limit, NO_GO, why)
     if left or uncommitted:
-        why = f"{left:,} documents left, {uncommitted:,} shards not committed: hpc-qa resume RUN"
+        why = f"{plural(left, 'document')} left, {plural(uncommitted, 'shard')} not committed"
+        why += ", and the run goes on: hpc-qa status RUN --watch" if goes_on else ": hpc-qa resume RUN"
         return Criterion("complete", left, limit, UNDECIDED, why)
     return Criterion("complete", left, limit, GO, "no document left, nothing damaged")
 
@@ -145,19 +149,19 @@ def affordable(forecast: "Forecast | None", budget_gpu_hours: float | None) -> C
     """Whether the corpus fits into the budget by what is known now."""
     name = "gpu_hours_projected"
     if budget_gpu_hours is None:
-        return Criterion(name, forecast.p50 if forecast else None, "the budget", GO, "no budget is set")
+        return Criterion(name, forecast.p50 if forecast else None, "the budget", NOT_ASKED, "no budget is set")
     limit = f"within {number(budget_gpu_hours)} GPU-hours"
     if forecast is None:
         return Criterion(name, None, limit, UNDECIDED, "there is no forecast")
     if forecast.p05 is None or forecast.p50 is None or forecast.p95 is None:
-        interval = forecast.reason or f"nothing to say yet from {forecast.documents_done:,} documents"
+        interval = forecast.reason or f"nothing to say yet from {plural(forecast.documents_done, 'document')}"
     else:
         interval = f"{number(forecast.p05)} to {number(forecast.p95)}"
         if forecast.status == "over" and forecast.p50 > budget_gpu_hours:
             interval += f", {number(forecast.p50 - budget_gpu_hours)} over"
     why = f"{forecast.status}: {interval}"
     if forecast.more_documents_to_decide is not None:
-        why += f"; about {forecast.more_documents_to_decide:,} more documents would decide"
+        why += f"; about {plural(forecast.more_documents_to_decide, 'more document')} would decide"
     return Criterion(name, forecast.p50, limit, {"within": GO, "over": NO_GO}.get(forecast.status, UNDECIDED), why)
 
 
@@ -177,11 +181,11 @@ def every_gpu_seen(allocated: int | None, sampled: int | None, *, used_by_us: bo
     """Whether the samples saw all GPUs that were held; none are looked at that our server does not use."""
     name, limit = "sampled_gpus", "every GPU that was allocated"
     if not used_by_us:
-        return Criterion(name, None, limit, GO, "no server of ours ran on a GPU")
+        return Criterion(name, None, limit, NOT_ASKED, "no server of ours ran on a GPU")
     if allocated == 0:
-        return Criterion(name, sampled, limit, GO, "no GPU was held")
+        return Criterion(name, sampled, limit, NOT_ASKED, "no GPU was held")
     if allocated is None or sampled is None:
-        why = "what was allocated is not known" if allocated is None else f"no samples of {allocated} GPUs"
+        why = "what was allocated is not known" if allocated is None else f"no samples of {plural(allocated, 'GPU')}"
         return Criterion(name, sampled, limit, UNDECIDED, why)
     why = f"{sampled} of {allocated}"
     return Criterion(name, sampled, limit, GO if sampled >= allocated else NO_GO, why)
@@ -193,7 +197,7 @@ def endpoint_answered(completion_tokens: int, chunks_asked: int) -> Criterion:
     if not chunks_asked:
         return Criterion(name, completion_tokens, limit, UNDECIDED, "nothing was asked: take another document")
     said = GO if completion_tokens else NO_GO
-    return Criterion(name, completion_tokens, limit, said, f"tokens written for {chunks_asked:,} chunks")
+    return Criterion(name, completion_tokens, limit, said, f"tokens written for {plural(chunks_asked, 'chunk')}")
 
 
 def no_cluster_fault(states: Mapping[str, int]) -> Criterion:

@@ -15,6 +15,7 @@ from pydantic import Field
 from hpc_qa.config import Day, Section
 from hpc_qa.config_file import read_section
 from hpc_qa.strict_yaml import Fault, YamlFile
+from hpc_qa.units import plural
 
 FILE = "configs/prices.yaml"
 PACKAGED = "prices.yaml"  # the same, which a test holds equal
@@ -61,7 +62,7 @@ class Price(Section):
         """What keeps it from being compared like for like."""
         found = [self.note] if self.note else []
         if self.gpus > 1:
-            found.append(f"rented {self.gpus} GPUs at a time: full instances are assumed")
+            found.append(f"rented {plural(self.gpus, 'GPU')} at a time: full instances are assumed")
         if self.is_stale(today):
             found.append(f"stale: read on {self.observed_on}")
         return found

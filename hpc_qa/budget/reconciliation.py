@@ -18,7 +18,7 @@ from typing import Any
 
 from hpc_qa.budget.charging import REASONS, Charge, Held, charged_gpu_hours
 from hpc_qa.config import Site
-from hpc_qa.units import number
+from hpc_qa.units import number, plural
 
 START_UP = ("setup", "model_load", "warm_up")  # `launch` is before the worker can look
 WORK = ("serving", "tail")
@@ -77,7 +77,7 @@ class Reconciliation:
             lines += (f"{'':<11}{'+' * (gap > 0)}{number(gap)} {NAMES[gap_name]}" for gap_name, gap in real.items())
             if name == "charged":
                 reasons = self.not_charged.items()
-                lines += (f"{'':<11}of {count:,} attempts: {REASONS[reason]}" for reason, count in reasons)
+                lines += (f"{'':<11}of {plural(count, 'attempt')}: {REASONS[reason]}" for reason, count in reasons)
         return lines
 
 

@@ -15,6 +15,7 @@ from hpc_qa.campaign.licenses import UNKNOWN
 from hpc_qa.qa.decontamination import LONG, SHORT
 from hpc_qa.store.dataset import REJECTED, TRAIN, VALIDATION
 from hpc_qa.store.exports import CSV_FILE
+from hpc_qa.units import plural
 
 SOURCES_SHOWN = 200
 LICENSES_SHOWN = 20
@@ -22,7 +23,7 @@ LICENSES_SHOWN = 20
 
 def render(card: Card) -> str:
     """The whole card."""
-    title = f"# {card.runs[0].name}: questions and answers from {len(card.sources)} documents"
+    title = f"# {card.runs[0].name}: questions and answers from {plural(len(card.sources), 'document')}"
     parts = [front_matter(card), title, *warnings(card), _summary(card.counts)]
     parts += [f"## {name}\n\n{text}" for name, section in SECTIONS if (text := section(card))]
     return "\n\n".join(parts) + "\n"
@@ -30,9 +31,9 @@ def render(card: Card) -> str:
 
 def _summary(counts: Mapping[str, int]) -> str:
     return (
-        f"{counts[TRAIN]} pairs to train on, {counts[VALIDATION]} to validate (split by document, near-identical ones "
-        "together), and "
-        f"{counts[REJECTED]} rejected ones with their reasons, with evidence and the passage that each came from."
+        f"{plural(counts[TRAIN], 'pair')} to train on, {counts[VALIDATION]} to validate (split by "
+        f"document, near-identical ones together), and {counts[REJECTED]} rejected ones with their reasons, with "
+        "evidence and the passage that each came from."
     )
 
 
@@ -45,9 +46,12 @@ def warnings(card: Card) -> list[str]:
             "`rejected.parquet` holds them."
         )
     if card.left:
-        found.append(f"> **Partial:** {card.left} documents of the runs were not finished when this was published.")
+        found.append(
+            f"> **Partial:** {plural(card.left, 'document was', 'documents were')} not finished when this "
+            "was published."
+        )
     if card.revoked:
-        what = "1 document was" if card.revoked == 1 else f"{card.revoked} documents were"
+        what = plural(card.revoked, "document was", "documents were")
         found.append(f"> **Revoked:** {what} revoked; nothing that came from there is in here.")
     return found
 
@@ -74,11 +78,13 @@ def loading(card: Card) -> str:
 def yields(card: Card) -> str:
     """Every step from the documents to the published pairs."""
     funnel, suspicion = card.funnel, card.funnel.accounted.suspicion()
+    fidelity = funnel.accounted.fidelity()
     lines = [
         f"Documents: {counted(funnel.documents)}.",
         f"Chunks: {funnel.accounted.words()}.",
         f"Chunks that were asked about: {counted(funnel.chunks)}.",
         *(["", f"Suspicious: {suspicion}; they were asked about as text."] if suspicion else []),
+        *(["", f"Fidelity: {fidelity} (column `page_fidelity`)."] if fidelity else []),
         "",
         *_steps("pairs", funnel.steps()),
         "",

@@ -16,8 +16,10 @@ import numpy as np
 
 from hpc_qa.campaign.shards import Settled
 from hpc_qa.config import Documents
-from hpc_qa.documents.reissues import edition, groups
+from hpc_qa.documents.editions import edition
+from hpc_qa.documents.reissues import groups
 from hpc_qa.documents.screening import Screened
+from hpc_qa.qa.names import supported_places
 from hpc_qa.store.run_directory import BY_PLAN
 
 BOILERPLATE, DUPLICATE, NOT_SAMPLED = "boilerplate", "duplicate", "not_sampled"
@@ -58,6 +60,7 @@ class Choice:
     settled: list[Settled] = field(default_factory=list)  # documents of which nothing is left to ask about
     groups: list[list[str]] = field(default_factory=list)  # re-issues of one document
     boilerplate: frozenset[str] = frozenset()  # digests of paragraphs
+    by_order: list[str] = field(default_factory=list)  # newest by the order of the manifest alone: no date says so
 
     def settle(self, settled: Iterable[Settled], chunks: Mapping[str, int]) -> None:
         """Account for documents that were settled before: all their chunks are left out for the same reason."""
@@ -81,6 +84,7 @@ class Choice:
             "made": BY_PLAN,
             "counts": self.counts(),
             "reissues": self.groups,
+            "newest_by_order": self.by_order,
             "boilerplate": sorted(self.boilerplate),
             "documents": {
                 doc_id: {"chunks": chosen.chunks, "left_out": chosen.left_out}
@@ -106,7 +110,7 @@ def choose(
     choice.groups = groups(sketches, settings.reissue_similarity)
     left = list(documents)
     if settings.reissues == "newest":
-        older = _older(choice.groups, documents)
+        older, choice.by_order = _older(choice.groups, documents)
         choice.settle((Settled(old, "skipped", f"reissue_of:{new}") for old, new in older.items()), chunks)
         choice.settled += [Settled(old, "skipped", f"reissue_of:{new}") for old, new in older.items()]
         left = [doc_id for doc_id in left if doc_id not in older]
@@ -150,14 +154,30 @@ class _Rules:
         return None
 
 
-def _older(grouped: Sequence[Sequence[str]], documents: Mapping[str, Document]) -> dict[str, str]:
-    """The documents of which there is a newer issue, each with the newest."""
-    position = {doc_id: number for number, doc_id in enumerate(documents)}
+def _older(grouped: Sequence[Sequence[str]], documents: Mapping[str, Document]) -> tuple[dict[str, str], list[str]]:
+    """The documents of which there is a newer issue, each with the newest; and which of these no date tells."""
     older: dict[str, str] = {}
-    for group in grouped:
-        newest = max(group, key=lambda one: (edition(documents[one].path, documents[one].title), position[one]))
-        older |= {doc_id: newest for doc_id in group if doc_id != newest}
-    return older
+    by_order: list[str] = []
+    position = {doc_id: number for number, doc_id in enumerate(documents)}
+    for issues in (issues for group in grouped for issues in _of_one_place(group, documents)):
+        dates = {doc_id: edition(documents[doc_id].path, documents[doc_id].title) for doc_id in issues}
+        newest = max(issues, key=lambda one: (dates[one], position[one]))
+        older |= {doc_id: newest for doc_id in issues if doc_id != newest}
+        if sum(date == dates[newest] for date in dates.values()) > 1:
+            by_order.append(newest)
+    return older, by_order
+
+
+def _of_one_place(group: Sequence[str], documents: Mapping[str, Document]) -> Iterable[list[str]]:
+    """A group by the states and countries in paths and titles: the manuals of two states are never issues of one.
+
+    Those that name none go with the others where these name all the same, else they stay among themselves.
+    """
+    found: dict[frozenset[str], list[str]] = defaultdict(list)
+    for doc_id in group:
+        one = documents[doc_id]
+        found[supported_places(f"{one.path} {one.title or ''}".replace("_", " "))].append(doc_id)
+    return found.values() if len(found.keys() - {frozenset()}) > 1 else [list(group)]
 
 
 def _boilerplate(

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hpc_qa.documents.screening import LOW, RAW
 from hpc_qa.store.merge import Merged
 from hpc_qa.store.records import Record
+from hpc_qa.units import plural
 
 UNFINISHED, FAILED, IN_ANOTHER_RUN = "document_unfinished", "document_failed", "in_another_run"
 REVOKED = "document_revoked"
@@ -26,6 +28,7 @@ class ChunkFunnel:
     unknown_documents: int = 0  # with chunks that nobody counted
     suspicious: Counter[str] = field(default_factory=Counter)  # chunks by flag
     suspicious_documents: int = 0
+    page_fidelity: Counter[str] = field(default_factory=Counter)  # chunks of low and of raw pages
     sketches: dict[str, str] = field(default_factory=dict)  # of documents that have a record, by doc_id
 
     def add_settled(self, plan: Mapping[str, Any]) -> None:
@@ -70,6 +73,7 @@ class ChunkFunnel:
     def _note(self, record: Record) -> None:
         self.suspicious.update(record.get("suspicious", {}))
         self.suspicious_documents += bool(record.get("suspicious") or record.get("hidden_words"))
+        self.page_fidelity.update(record.get("page_fidelity", {}))
         if record.get("sketch"):
             self.sketches[record["doc_id"]] = record["sketch"]
 
@@ -86,23 +90,32 @@ class ChunkFunnel:
             "documents_not_counted": self.unknown_documents,
             "suspicious": dict(sorted(self.suspicious.items())),
             "suspicious_documents": self.suspicious_documents,
+            "page_fidelity": dict(sorted(self.page_fidelity.items())),
         }
 
     def words(self) -> str:
         """One sentence for people."""
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in (+self.left_out).most_common())
-        text = f"{self.chunks:,} chunks in the documents, {self.asked:,} asked about"
+        text = f"{plural(self.chunks, 'chunk')} in the documents, {self.asked:,} asked about"
         text += f" (left out: {reasons})" if reasons else ""
         if self.unknown_documents:
-            text += f"; of {self.unknown_documents:,} documents only the chunks that were asked about are known"
+            text += f"; of {plural(self.unknown_documents, 'document')} only the chunks that were asked about are known"
         return text
 
     def suspicion(self) -> str | None:
         """What looked as if it spoke to a model; None where nothing did."""
         if not self.suspicious_documents:
             return None
-        flags = ", ".join(f"{count:,} chunks with {flag}" for flag, count in self.suspicious.most_common())
-        return f"{self.suspicious_documents:,} documents with suspicious text" + (f": {flags}" if flags else "")
+        flags = ", ".join(f"{plural(count, 'chunk')} with {flag}" for flag, count in self.suspicious.most_common())
+        return f"{plural(self.suspicious_documents, 'document')} with suspicious text" + (f": {flags}" if flags else "")
+
+    def fidelity(self) -> str | None:
+        """What the gate of the conversion said of pages; None where nothing was wrong with any."""
+        said = {LOW: "of pages whose lines did not stay together", RAW: "of raw text, without headings and tables"}
+        found = [
+            f"{self.page_fidelity[name]:,} chunks {what}" for name, what in said.items() if self.page_fidelity[name]
+        ]
+        return ", ".join(found) or None
 
 
 def _planned(plan: Mapping[str, Any]) -> Mapping[str, Any]:

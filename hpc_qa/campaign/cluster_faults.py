@@ -2,6 +2,7 @@
 
 from hpc_qa.config import Config
 from hpc_qa.slurm.array import setup_faults
+from hpc_qa.units import plural
 
 
 def cluster_faults(config: Config) -> list[str]:
@@ -13,15 +14,15 @@ def cluster_faults(config: Config) -> list[str]:
     most = config._site.gpu.per_node if config._site else None
     if config._site and most is not None and config.gpus_per_node > most:
         faults.append(
-            f"vllm.tensor_parallel_size x pipeline_parallel_size needs {config.gpus_per_node} GPUs on a node, nodes of "
-            f"{config._site.name} have {most}; make it smaller, or choose other nodes with slurm.site"
+            f"vllm.tensor_parallel_size x pipeline_parallel_size needs {plural(config.gpus_per_node, 'GPU')} on a "
+            f"node, nodes of {config._site.name} have {most}; make it smaller, or choose other nodes with slurm.site"
         )
     count = (settings.gres or "").rpartition(":")[2]
     held = int(count) * settings.nodes_per_task if count.isdigit() and "gpu" in (settings.gres or "") else None
     if held is not None and held < config.gpus_per_task:
         faults.append(
-            f"slurm.gres {settings.gres} holds {held} GPUs, vllm.tensor_parallel_size x pipeline_parallel_size needs "
-            f"{config.gpus_per_task}"
+            f"slurm.gres {settings.gres} holds {plural(held, 'GPU')}, "
+            f"vllm.tensor_parallel_size x pipeline_parallel_size needs {config.gpus_per_task}"
         )
     return faults
 

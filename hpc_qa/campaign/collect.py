@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hpc_qa.campaign.calibration import Calibration
+from hpc_qa.campaign.calibration import Calibrations
 from hpc_qa.campaign.card import Card, Decontamination, Source
 from hpc_qa.campaign.card_sections import render
 from hpc_qa.campaign.collected import Collected
@@ -23,8 +23,10 @@ from hpc_qa.campaign.licenses import UNKNOWN, SourceLicenses, license_of, read_s
 from hpc_qa.campaign.publication import Options, Publication, note
 from hpc_qa.campaign.run_part import SourceFile, read_part
 from hpc_qa.campaign.split import choose_validation, groups_of
+from hpc_qa.campaign.status import goes_on
 from hpc_qa.campaign.verify import verify
 from hpc_qa.errors import ConfigError, ExitCode, StoreError
+from hpc_qa.qa.control_tokens import longest_first
 from hpc_qa.qa.decontamination import Benchmarks
 from hpc_qa.qa.duplicates import near_duplicates
 from hpc_qa.store.benchmark_questions import BenchmarkFile, read_benchmarks
@@ -78,7 +80,8 @@ def collect(
     ids = [run.run_id for run in runs]
     if not complete and not options.partial:
         rows = {TRAIN: 0, VALIDATION: 0, REJECTED: 0}
-        return Collected(None, ids, rows, Funnel(), left, ExitCode.INCOMPLETE)
+        going_on = [run.run_id for run in runs if goes_on(run)]
+        return Collected(None, ids, rows, Funnel(), left, ExitCode.INCOMPLETE, going_on=going_on)
     collection = _Collection(runs, options, benchmarks, licenses)
     target = (out or runs[0].dataset).absolute()
     notes = _note(Publication(target, tuple(run.path for run in runs), options)) if keep_note else []
@@ -122,7 +125,7 @@ class _Collection:
         self._checks: dict[str, None] = {}  # names of the checks, in the order of the records
         self._parts = [read_part(run) for run in runs]
         self._scores = JudgeScores()
-        self.calibration = Calibration()
+        self.calibration = Calibrations()
         self.funnel = Funnel(judge=any(part.facts.judge for part in self._parts), benchmarks=bool(benchmarks))
         for number, run in enumerate(runs):
             self._find(number, run)
@@ -167,13 +170,14 @@ class _Collection:
         if self._options.csv:
             exports.append(CsvExport(schema(checks).names))
         if self._options.chat:
-            exports.append(ChatExport(self._options.variants))
+            tokens = {token for part in self._parts for token in part.control_tokens}
+            exports.append(ChatExport(self._options.variants, longest_first(tokens)))
         return exports
 
     def _card(
         self, counts: Mapping[str, int], states: Mapping[str, str], published: Mapping[str, int], left: int
     ) -> Card:
-        facts = [part.facts for part in self._parts]
+        facts = [part.card_facts() for part in self._parts]
         found = Counter(self._contaminated.values())
         return Card(
             runs=facts,
@@ -262,12 +266,16 @@ class _Collection:
             chunk = next(record for record in records if record["key"] == place.key)
             pairs = _pairs_of(chunk, records)
             self.funnel.add_chunk(chunk, len(pairs))
-            self.calibration.add(chunk, records)
+            part = self._parts[place.run]
+            judge = self.calibration.of(part.facts.model, part.facts.accepts, decides=part.a_score_decides)
+            judge.add(chunk, records)
             before = self.funnel.published
             for pair in sorted(pairs, key=lambda pair: (pair["item"], pair["key"])):
                 reason = self._reject_reason(place, pair)
                 self._scores.add(pair, published=reason is None)
-                yield self._parts[place.run].row(
+                if reason is None:
+                    part.note_published(pair["key"])
+                yield part.row(
                     chunk, pair, reject_reason=reason, split_group=self._groups[place.doc_id],
                     contaminated_with=self._contaminated.get(pair["key"]),
                 )  # fmt: skip

@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hpc_qa.campaign.calibration import Calibration
+from hpc_qa.campaign.calibration import Calibrations
 from hpc_qa.campaign.funnel import Funnel
 from hpc_qa.errors import ExitCode
 from hpc_qa.store.dataset import TRAIN, VALIDATION
+from hpc_qa.units import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +21,9 @@ class Collected:
     funnel: Funnel
     documents_left: int
     exit_code: ExitCode
-    calibration: Calibration = field(default_factory=Calibration)
+    calibration: Calibrations = field(default_factory=Calibrations)
     notes: list[str] = field(default_factory=list)
+    going_on: list[str] = field(default_factory=list)  # runs that wait or run, when nothing was published
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -32,6 +34,7 @@ class Collected:
             "judge_calibration": self.calibration.to_json(),
             "documents_left": self.documents_left,
             "notes": self.notes,
+            "going_on": self.going_on,
             "exit_code": int(self.exit_code),
         }
 
@@ -39,22 +42,26 @@ class Collected:
         """The result for people."""
         if self.path is None:
             run = self.runs[0] if len(self.runs) == 1 else "RUN"
+            goes_on = [f"{one} goes on: hpc-qa status {one} --watch shows it" for one in self.going_on]
+            what = "; ".join(goes_on) or f"hpc-qa resume {run} continues"
             return [
-                f"incomplete   {self.documents_left} documents are left; nothing was published",
-                f"next         hpc-qa resume {run} continues, hpc-qa collect {run} --partial publishes what there is",
+                f"incomplete   {plural(self.documents_left, 'document')} left; nothing was published",
+                f"next         {what}; hpc-qa collect {run} --partial publishes what there is",
             ]
         here = Path.cwd()
         shown = self.path.relative_to(here) if self.path.is_relative_to(here) else self.path
         lines = [f"dataset      {shown}"]
-        lines += [f"{name:<12} {count} pairs" for name, count in self.rows.items()]
+        lines += [f"{name:<12} {plural(count, 'pair')}" for name, count in self.rows.items()]
         lines.append(f"chunks       {self.funnel.accounted.words()}")
         if suspicion := self.funnel.accounted.suspicion():
             lines.append(f"suspicious   {suspicion}; they were asked about as text")
+        if fidelity := self.funnel.accounted.fidelity():
+            lines.append(f"fidelity     {fidelity}")
         for step in self.funnel.steps():
             lost = ", ".join(f"{count} {reason}" for reason, count in step.lost.items())
             lines.append(f"{step.left:>12} {step.name}" + (f" (lost: {lost})" if lost else ""))
         if not self.rows[TRAIN] + self.rows[VALIDATION]:
             lines.append("WARNING      no pair was accepted: the dataset is empty; rejected.parquet has every reason")
         if self.documents_left:
-            lines.append(f"partial      {self.documents_left} documents were not finished")
+            lines.append(f"partial      {plural(self.documents_left, 'document was', 'documents were')} not finished")
         return lines + [f"note         {text}" for text in self.notes]

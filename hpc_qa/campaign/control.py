@@ -21,6 +21,7 @@ from hpc_qa.processes import descendants
 from hpc_qa.slurm.queue import cancel_jobs
 from hpc_qa.store.commits import set_aside
 from hpc_qa.store.run_directory import RunDirectory, ShardDirectory, list_runs
+from hpc_qa.units import plural
 
 DRAIN_S = 75.0  # the worker takes up to 30 s for what is in flight, its server up to 20
 
@@ -36,7 +37,8 @@ def missing_shards(run: RunDirectory) -> list[int]:
         now = status(run)
     if unknown := [shard.shard for shard in now.shards if shard.state == "unknown"]:
         raise SlurmError(
-            f"{run.run_id}: Slurm does not say whether {len(unknown)} shards still run: {'; '.join(now.notes)}",
+            f"{run.run_id}: Slurm does not say whether {plural(len(unknown), 'shard')} still run: "
+            f"{'; '.join(now.notes)}",
             hint="try again when `squeue` answers",
         )
     return [shard.shard for shard in now.shards if shard.state in ("pending", "interrupted")]

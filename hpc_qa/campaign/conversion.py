@@ -21,6 +21,7 @@ from hpc_qa.slurm.queue import cancel_jobs
 from hpc_qa.store.conversion_directory import ConversionDirectory
 from hpc_qa.store.files import exists, read_sealed
 from hpc_qa.store.trust import check_conversion
+from hpc_qa.units import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,10 @@ class ConversionStatus:
         converted, failed = (sum(getattr(task, name) for task in self.tasks) for name in ("ok", "failed"))
         words = sorted({task.detail for task in self.tasks if task.detail and task.state == "interrupted"})
         said = f" ({'; '.join(words)})" if words else ""
-        return f"{len(self.tasks)} array tasks: {states}{said}; {converted:,} documents converted, {failed:,} failed"
+        return (
+            f"{plural(len(self.tasks), 'array task')}: {states}{said}; {plural(converted, 'document')} "
+            f"converted, {failed:,} failed"
+        )
 
 
 def open_jobs(conversion: ConversionDirectory) -> list[str]:

@@ -20,6 +20,7 @@ from hpc_qa.campaign.schedule import Pace, Pile, balance
 from hpc_qa.config import Config
 from hpc_qa.errors import ConfigError
 from hpc_qa.manifest import Manifest
+from hpc_qa.units import plural
 
 TOKENS, BYTES, COUNT = "tokens", "bytes", "count"
 
@@ -54,7 +55,10 @@ def corpus_of(seen: Measured, manifest: Path, *, project: Path) -> Corpus:
              for doc_id, one in zip(known, done, strict=True)]  # fmt: skip
     pairs = [cost._replace(gpu_hours=float(one.accepted)) for cost, one in zip(costs, done, strict=True)]
     if without := len(files) - len(sizes):
-        notes = [*notes, f"{without:,} of {len(files):,} documents cannot be used, or are copies: no work is in them"]
+        notes = [
+            *notes,
+            f"{without:,} of {plural(len(files), 'document')} cannot be used, or are copies: no work is in them",
+        ]
     return Corpus((*costs, *rest), (*pairs, *rest), by, len(files), _sha256(entries), tuple(notes))
 
 

@@ -27,6 +27,7 @@ from hpc_qa.manifest.places import kind_of
 from hpc_qa.qa import prompts
 from hpc_qa.serving.preflight import model_faults
 from hpc_qa.store.trust import WHY
+from hpc_qa.units import plural
 
 GIB = 2**30
 # Socket paths hold 107 bytes (unix(7)), and Ray's own names below a task's private folder take most of them: 40 are
@@ -65,7 +66,7 @@ def checks(config: Config | None, project: Path, machine: Machine | None = None)
 
 
 def _python() -> Check:
-    return Check("python", "ok", f"{platform.python_version()}, {len(os.sched_getaffinity(0))} CPUs")
+    return Check("python", "ok", f"{platform.python_version()}, {plural(len(os.sched_getaffinity(0)), 'CPU')}")
 
 
 # -- vLLM and Ray
@@ -182,9 +183,10 @@ def _documents(config: Config, project: Path) -> str:
     if missing:
         named = ", ".join(entry.path for entry in missing[:3])
         raise ManifestError(
-            f"{len(missing)} of {len(entries)} documents are not there: {named}", hint="put them back, or build it anew"
+            f"{len(missing)} of {plural(len(entries), 'document')} not there: {named}",
+            hint="put them back, or build it anew",
         )
-    return f"{len(entries):,} documents, all there"
+    return f"{plural(len(entries), 'document')}, all there"
 
 
 def _tried(name: str, check: Callable[[], str]) -> Check:

@@ -16,11 +16,12 @@ import pyarrow.compute as pc
 
 from hpc_qa.campaign.attempts import attempts_of
 from hpc_qa.campaign.batches import batch_of
-from hpc_qa.campaign.calibration import Calibration
+from hpc_qa.campaign.calibration import Calibration, a_score_decides
 from hpc_qa.campaign.review import review_of
 from hpc_qa.ledger.attempts import current
 from hpc_qa.ledger.schema import ATTEMPT
 from hpc_qa.qa.judge import SCORES
+from hpc_qa.store.files import read_json
 from hpc_qa.store.merge import merge_shard
 from hpc_qa.store.run_directory import RunDirectory
 from hpc_qa.store.segments import Batch
@@ -32,6 +33,7 @@ COLUMNS = (
     "gpu_utilization", "gpu_memory_peak_bytes", "gpu_energy_j", "sampled_gpus",
 )  # fmt: skip
 JOULES_PER_KWH = 3.6e6
+ENOUGH = 0.9  # of the weight: a mean of less says nothing of the rest
 QUALITY = (  # of a benchmark record
     "sample_size", "avg_clarity_score", "avg_accuracy_score", "avg_relevance_score", "avg_overall_score",
     "overall_acceptance_rate", "quality_score",
@@ -70,14 +72,15 @@ class Spent:
     queue_minutes: float | None  # the first submission to the start of the first attempt; None on this machine
     gpu_hours: float | None
     core_hours: float | None  # CPUs x elapsed; on this machine its CPUs, shared by the servers that run at once
-    cpu_efficiency_percent: float | None  # weighted by core-hours, as the next two
-    memory_efficiency_percent: float | None
+    cpu_efficiency_percent: float | None  # weighted by core-hours; None where less than 90 % of them are known of
+    memory_efficiency_percent: float | None  # the same
     max_cpu_memory_gb: float | None  # GB = 10^9 bytes
-    avg_gpu_utilization_percent: float | None  # weighted by GPU-hours
+    avg_gpu_utilization_percent: float | None  # weighted by GPU-hours, of at least 90 % of them
     max_gpu_memory_gb: float | None  # of a single GPU
     energy_kwh: float | None  # of the GPUs
     allocated_gpus: int | None  # of the attempt of which the most GPUs were not sampled
     sampled_gpus: int | None  # of the same
+    partly_known: dict[str, float]  # means that are None as too little is known: the share of the weight that is
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,9 @@ def figures(run: RunDirectory, project: Path) -> RunFigures:
         StoreError: the run or the ledger cannot be read.
     """
     facts, plan = run.facts(), run.frozen_plan()
-    records = _Records()
+    templates = read_json(run.prompts).get("templates") or {}
+    judge = Calibration(a_score_decides(facts["config"]["qa"], templates.get("judge")))
+    records = _Records(judge)
     shards = [run.shard(int(shard["index"])) for shard in plan["shards"]]
     for shard in shards:
         merged = merge_shard(shard, records.add)
@@ -199,11 +204,11 @@ def attempt_rows(project: Path, run: RunDirectory) -> list[dict[str, Any]]:
 class _Records:
     """Sums over the records that count."""
 
+    _calibration: Calibration
     documents: Counter[str] = field(default_factory=Counter)  # by state
     counts: Counter[str] = field(default_factory=Counter)
     _scores: Counter[str] = field(default_factory=Counter)
     _accepted: int = 0
-    _calibration: Calibration = field(default_factory=Calibration)
     _by_document: dict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0, 0.0]))
 
     def add(self, batch: Batch) -> None:
@@ -270,6 +275,14 @@ def spent_of(rows: Sequence[Row], cpus_here: float | None) -> Spent:
     total, queue = _times(rows)
     held = [row for row in rows if row["gpu_hours_allocated"]]
     energy = _sum(row["gpu_energy_j"] for row in held)
+    means = {
+        name: _weighted([row[column] for row in rows], weights)
+        for name, column, weights in (
+            ("cpu_efficiency_percent", "cpu_efficiency", core_hours),
+            ("memory_efficiency_percent", "memory_efficiency", core_hours),
+            ("avg_gpu_utilization_percent", "gpu_utilization", gpu_hours),
+        )
+    }
     watched = min(held, key=lambda row: (row["sampled_gpus"] or 0) - row["gpu_count"], default=None)
     return Spent(
         attempts=len(rows),
@@ -278,14 +291,15 @@ def spent_of(rows: Sequence[Row], cpus_here: float | None) -> Spent:
         queue_minutes=queue,
         gpu_hours=_sum(gpu_hours),
         core_hours=_sum(core_hours),
-        cpu_efficiency_percent=_percent([row["cpu_efficiency"] for row in rows], core_hours),
-        memory_efficiency_percent=_percent([row["memory_efficiency"] for row in rows], core_hours),
+        cpu_efficiency_percent=means["cpu_efficiency_percent"].percent,
+        memory_efficiency_percent=means["memory_efficiency_percent"].percent,
         max_cpu_memory_gb=_gigabytes(row["memory_peak_bytes"] for row in rows),
-        avg_gpu_utilization_percent=_percent([row["gpu_utilization"] for row in rows], gpu_hours),
+        avg_gpu_utilization_percent=means["avg_gpu_utilization_percent"].percent,
         max_gpu_memory_gb=_gigabytes(row["gpu_memory_peak_bytes"] for row in rows),
         energy_kwh=None if energy is None else energy / JOULES_PER_KWH,
         allocated_gpus=watched["gpu_count"] if watched else 0 if _sum(gpu_hours) == 0 else None,
         sampled_gpus=watched["sampled_gpus"] if watched else None,
+        partly_known={name: mean.known for name, mean in means.items() if mean.percent is None and mean.known},
     )
 
 
@@ -323,11 +337,19 @@ def _ratio(part: float | None, whole: float | None) -> float | None:
     return part / whole if part is not None and whole else None
 
 
-def _percent(shares: Sequence[float | None], weights: Sequence[float | None]) -> float | None:
-    """Mean of the shares that are known, in per cent."""
+@dataclass(frozen=True, slots=True)
+class _Mean:
+    percent: float | None  # None where too little is known
+    known: float  # how much of the weight, a share
+
+
+def _weighted(shares: Sequence[float | None], weights: Sequence[float | None]) -> _Mean:
+    """Mean of shares, in per cent; a weight that is not known counts as none that is known."""
     known = [(share, weight) for share, weight in zip(shares, weights, strict=True) if share is not None and weight]
-    mean = _ratio(sum(share * weight for share, weight in known), sum(weight for _, weight in known))
-    return None if mean is None else 100 * mean
+    whole, weighed = sum(weight or 0.0 for weight in weights), sum(weight for _, weight in known)
+    mean = _ratio(sum(share * weight for share, weight in known), weighed)
+    part = 0.0 if None in weights or not whole else weighed / whole
+    return _Mean(100 * mean if mean is not None and part >= ENOUGH else None, part)
 
 
 def _gigabytes(sizes: Iterable[int | None]) -> float | None:

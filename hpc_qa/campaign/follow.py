@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hpc_qa.campaign.attempts import live_process
 from hpc_qa.campaign.status import RunStatus, ShardStatus, status
 from hpc_qa.store.run_directory import RunDirectory
-from hpc_qa.units import duration
+from hpc_qa.units import duration, plural
 
 POLL_S = 1.0
 LINE_EVERY_S = 30.0
@@ -72,8 +72,8 @@ def describe(now: RunStatus) -> str:
     stages = sorted({_where(shard) for shard in now.shards if shard.stage})
     left = [shard.time_left_s for shard in now.shards if shard.time_left_s is not None and shard.state == "running"]
     parts = [
-        f"{finished}/{now.documents} documents",
-        f"{now.count('pairs')} pairs",
+        f"{finished}/{plural(now.documents, 'document')}",
+        plural(now.count("pairs"), "pair"),
         f"{now.count('accepted')} accepted",
         f"{sum(speeds):,.0f} tokens/s" if speeds else "",
         f"{duration(max(left))} left" if left else "",

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpc_qa.budget import gates
-from hpc_qa.budget.gates import GO, NO_GO, Criterion, Previous
+from hpc_qa.budget.gates import GO, NO_GO, UNDECIDED, Criterion, Previous
 from hpc_qa.campaign.attempt_folders import attempt_folders
 from hpc_qa.campaign.batches import SMOKE, SMOKE_PLACE, batch_in, batch_of, earlier_run, rank
 from hpc_qa.campaign.collect import collect
 from hpc_qa.campaign.figures import RunFigures, attempt_rows, figures
 from hpc_qa.campaign.issues import CRITICAL, read_issues
+from hpc_qa.campaign.status import goes_on
 from hpc_qa.campaign.sync import sync_runs
 from hpc_qa.campaign.verify import Verification, verify
 from hpc_qa.errors import ExitCode, HpcQaError, SlurmError, StoreError
@@ -55,8 +56,9 @@ class GateReport:
         return gates.exit_code(self.verdict)
 
     def not_go(self) -> list[str]:
-        """A line for each criterion that is not go, those that refuse first."""
-        order = sorted((one for one in self.criteria if one.verdict != GO), key=lambda one: one.verdict != NO_GO)
+        """A line for each criterion that stands against a go, those that refuse first."""
+        against = (one for one in self.criteria if one.verdict in (NO_GO, UNDECIDED))
+        order = sorted(against, key=lambda one: one.verdict != NO_GO)
         return [f"{one.name} {shown(one.value)}: {one.why} ({one.limit})" for one in order]
 
     def to_json(self) -> dict[str, Any]:
@@ -99,7 +101,10 @@ def gate(
     left = len(proof.left)
     always = [
         gates.complete(
-            left=left, uncommitted=proof.shards - proof.committed, faults=len(proof.damage) + len(proof.doubles)
+            left=left,
+            uncommitted=proof.shards - proof.committed,
+            faults=len(proof.damage) + len(proof.doubles),
+            goes_on=proof.exit_code == ExitCode.INCOMPLETE and goes_on(run),
         ),
         gates.no_critical_issue(issues),
     ]

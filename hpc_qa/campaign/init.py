@@ -31,7 +31,7 @@ Lists of documents, one JSON line each, made by `hpc-qa manifest build` and `hpc
 A manifest that was used is never edited: a run copies it, and a batch is comparable only while its list stays.
 """,
     "projections/README.md": "Forecasts and reports, each naming the measured runs that it was computed from.\n",
-    ".gitignore": "/runs/\n/ledger/\n/cache/\n/models/\n",
+    ".gitignore": "/runs/\n/ledger/\n/sweeps/\n/cache/\n/models/\n",
 }
 
 

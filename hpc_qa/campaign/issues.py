@@ -4,9 +4,10 @@
       - the scratch disk was nearly full
       - {text: "every answer of manual 7 is about another state", severity: critical}
 
-A text alone is a minor issue; no file, or `issues: none`, says that there are none.
+A text alone is a minor issue, unless it begins with `Critical:`; no file, or `issues: none`, says that there are none.
 """
 
+import re
 from dataclasses import dataclass
 
 from hpc_qa.errors import ConfigError
@@ -15,6 +16,7 @@ from hpc_qa.strict_yaml import Value, YamlFile, read
 
 NAME = "issues.yaml"
 MINOR, CRITICAL = "minor", "critical"
+_LEADING = re.compile(rf"\s*({MINOR}|{CRITICAL})\s*:\s*(?=\S)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +58,31 @@ def read_issues(run: RunDirectory) -> list[Issue]:
     return issues
 
 
+def with_severity(written: Value) -> tuple[str | None, Value]:
+    """The severity that people write in front of an issue, and the issue without it; None where there is none.
+
+    Without quotes YAML reads such a line as a key with its value, which is taken for the same.
+
+    >>> with_severity("Critical: the disk was full"), with_severity({"minor": "slow"}), with_severity("no critical one")
+    (('critical', 'the disk was full'), ('minor', 'slow'), (None, 'no critical one'))
+    """
+    if isinstance(written, dict) and len(written) == 1:
+        (key, value), *_ = written.items()
+        if key.lower() in (MINOR, CRITICAL) and isinstance(value, str):
+            written = f"{key}: {value}"
+    found = _LEADING.match(written) if isinstance(written, str) else None
+    return (found[1].lower(), written[found.end() :]) if found and isinstance(written, str) else (None, written)
+
+
 def _line(file: YamlFile) -> int:
     return file.lines.get(("issues",), 0)
 
 
 def _issue(item: Value) -> Issue | str:
     """The issue, or what is wrong with it."""
+    said, item = with_severity(item)
     if isinstance(item, str) and item.strip():
-        return Issue(item, MINOR)
+        return Issue(item, said or MINOR)
     if not isinstance(item, dict):
         return "is neither a text nor {text, severity}"
     if unknown := sorted(item.keys() - {"text", "severity"}):

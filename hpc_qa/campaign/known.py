@@ -18,6 +18,7 @@ from hpc_qa.documents.facts import Facts, counts
 from hpc_qa.errors import ConfigError
 from hpc_qa.manifest import Entry
 from hpc_qa.store.revocation import REASON, revocations
+from hpc_qa.units import plural
 
 
 class TokensPerByte:
@@ -114,7 +115,8 @@ class Known:
         """What is to be said about documents that were compared with others."""
         if not self._unsaid:
             return []
-        return [f"the tokens of {self._unsaid:,} documents are predicted by their bytes: {self._compared.describe()}"]
+        whose = f"the tokens of {plural(self._unsaid, 'document')}"
+        return [f"{whose} are predicted by their bytes: {self._compared.describe()}"]
 
     def complete(self, on_converted: Callable[[Conversion], None] | None) -> bool:
         """See to what was missing in the loop that has ended; whether there was anything.
@@ -133,10 +135,11 @@ class Known:
         config = self._config
         fresh = [entry for entry in self._missing if self._look(entry) is None]
         fresh_mb = sum(entry.bytes for entry in fresh) / 1e6
+        are = "is" if len(fresh) == 1 else "are"
         if fresh_mb > config.documents.convert_on_submit_mb:
             raise ConfigError(
-                f"{len(fresh)} documents ({fresh_mb:,.0f} MB) are not converted yet, more than "
-                f"documents.convert_on_submit_mb ({config.documents.convert_on_submit_mb:g})",
+                f"{plural(len(fresh), 'document')} ({fresh_mb:,.0f} MB) {are} not converted yet, "
+                f"more than documents.convert_on_submit_mb ({config.documents.convert_on_submit_mb:g})",
                 hint=f"hpc-qa convert {config._source or 'CONFIG'}, here or with --executor slurm",
             )
         for done in convert_all(self._missing, config, project=self._project, on_done=on_converted):
@@ -146,8 +149,8 @@ class Known:
     def _nothing_to_compare_with(self) -> ConfigError:
         config = self._config
         return ConfigError(
-            f"the tokens of {self._unsaid:,} documents cannot be predicted: their lines in {config.manifest} do not "
-            "say them, and no document of it is converted yet that they could be compared with",
+            f"the tokens of {plural(self._unsaid, 'document')} cannot be predicted: their lines in {config.manifest} "
+            "do not say them, and no document of it is converted yet that they could be compared with",
             hint=f"hpc-qa convert {config._source or 'CONFIG'} --limit 20, then the same again",
         )
 

@@ -8,7 +8,7 @@ from hpc_qa.campaign.schedule import LIMIT_SHARE, Pace, Pile, Terms, balance, sc
 from hpc_qa.config import Config
 from hpc_qa.errors import ConfigError
 from hpc_qa.store.run_directory import list_runs
-from hpc_qa.units import clock, duration, parse_clock
+from hpc_qa.units import clock, duration, parse_clock, plural
 
 MOST_NAMED = 10  # documents that are too long
 
@@ -71,6 +71,6 @@ def _never_fits(long: Sequence[str], tokens: Mapping[str, int], terms: Terms, co
         f"{100 * LIMIT_SHARE:.0f} % of slurm.time {limit} ({terms.longest_s / 3600:.2f} hours)"
         for doc_id in long[:MOST_NAMED]
     ]
-    faults += [f"and {len(long) - MOST_NAMED} more documents"] * (len(long) > MOST_NAMED)
+    faults += [f"and {plural(len(long) - MOST_NAMED, 'more document')}"] * (len(long) > MOST_NAMED)
     hint = f'slurm.time "{would_do}" is enough; or documents.max_chunks leaves such documents out'
     return ConfigError(*faults, hint=hint)

@@ -35,6 +35,7 @@ from hpc_qa.errors import ConfigError
 from hpc_qa.manifest import Manifest
 from hpc_qa.serving.memory_fit import MemoryFit
 from hpc_qa.store.run_directory import BY_WORKER
+from hpc_qa.units import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,7 @@ class RunPlan:
             "chunks": self.choice.counts() if self.choice else None,
             "reissue_groups": len(self.choice.groups) if self.choice else None,
             "documents_in_reissue_groups": sum(map(len, self.choice.groups)) if self.choice else None,
+            "newest_by_order": self.choice.by_order if self.choice else None,
             "chunk_choice": self.choice.to_json() if self.choice else {"made": BY_WORKER},
             "notes": list(self.notes),
             "converter_key": self.converter_key,
@@ -215,7 +217,7 @@ def gpus_per_server(config: Config) -> int | None:
     if needed > len(gpus):
         raise ConfigError(
             f"vllm.tensor_parallel_size {config.vllm.tensor_parallel_size} x client.local_servers "
-            f"{config.client.local_servers} needs {needed} GPUs, this machine has {len(gpus)}",
+            f"{config.client.local_servers} needs {plural(needed, 'GPU')}, this machine has {len(gpus)}",
             hint="a smaller vllm.tensor_parallel_size or client.local_servers",
         )
     return wanted

@@ -17,6 +17,7 @@ from hpc_qa.config import Site
 from hpc_qa.config_file import Project
 from hpc_qa.ledger.usage import REMEDY, charged
 from hpc_qa.manifest import Manifest
+from hpc_qa.units import plural
 
 NO_CORPUS = "what the corpus is, is not said: corpus or budget.corpus_documents in project.yaml, or --corpus F"
 
@@ -123,13 +124,13 @@ def _not_known(made: Forecast, corpus: Corpus, seen: Measured) -> str | None:
     """Why it is not known what documents cost, however many are done; None where it is."""
     if seen.not_accounted:
         return (
-            f"accounting has no GPUs of {seen.not_accounted:,} attempts that asked for some, so that it is not known "
-            f"what documents cost. {REMEDY}"
+            f"accounting has no GPUs of {plural(seen.not_accounted, 'attempt')} that asked for some, so that it is "
+            f"not known what documents cost. {REMEDY}"
         )
     if seen.committed and not seen.documents:
         return (
-            f"{seen.committed:,} documents are done, and it is not known what they cost: accounting does not say what "
-            "their attempts held (AllocTRES)"
+            f"{plural(seen.committed, 'document is', 'documents are')} done, and it is not known what they "
+            "cost: accounting does not say what their attempts held (AllocTRES)"
         )
     if made.documents_done < made.documents_total and not any(one.ok for one in seen.documents.values()):
         failed = "every document that is done has failed, so that it is not known what the others cost"

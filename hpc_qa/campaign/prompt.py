@@ -13,6 +13,7 @@ from hpc_qa.qa import judge, prompts
 from hpc_qa.qa.chat import render
 from hpc_qa.qa.control_tokens import control_tokens
 from hpc_qa.qa.generation import asks, choose_chunks
+from hpc_qa.units import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,5 +73,5 @@ def _find(entries: list[Entry], doc: str) -> Entry:
     if len(hits) == 1:
         return hits[0]
     near = ", ".join(entry.doc_id for entry in (hits or entries)[:5])
-    count = "no document" if not hits else f"{len(hits)} documents"
+    count = plural(len(hits), "document") if hits else "no document"
     raise ConfigError(f"{count} of the manifest called {doc!r}", hint=f"there is {near}")

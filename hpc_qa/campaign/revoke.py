@@ -29,11 +29,11 @@ from hpc_qa.errors import ConfigError, ExitCode, HpcQaError, StoreError
 from hpc_qa.store.dataset import FILES, is_published
 from hpc_qa.store.files import list_folder, storage_error
 from hpc_qa.store.redaction import emptied, readable_records, redact_shard, rewrite_lines, same_length
-from hpc_qa.store.revocation import Revocation, Tombstone, bury, revocations, revoke_content
+from hpc_qa.store.revocation import Revocation, Tombstone, bury, revocations, revoke_content, tombstones
 from hpc_qa.store.run_directory import RunDirectory, ShardDirectory
 from hpc_qa.store.segments import decode_line
 from hpc_qa.store.trust import check_run
-from hpc_qa.units import iso, utc_now
+from hpc_qa.units import iso, plural, utc_now
 
 
 @dataclass(slots=True)
@@ -77,8 +77,12 @@ class Revoked:
         if not (self.segments or self.ratings or self.caches or self.datasets or self.failed):
             why = "it was done before" if self.known_before else "there was nothing"
             return [*lines, f"removed      nothing: {why}"]
-        counts = ((self.segments, "segments"), (self.ratings, "files of ratings"), (self.caches, "conversions"))
-        lines.append("removed      from " + ", ".join(f"{count} {what}" for count, what in counts))
+        counts = (
+            plural(self.segments, "segment"),
+            plural(self.ratings, "file of ratings", "files of ratings"),
+            plural(self.caches, "conversion"),
+        )
+        lines.append(f"removed      from {', '.join(counts)}")
         lines += [f"published    {path}, without it" for path in self.datasets]
         return lines + [f"FAILED       {what}" for what in self.failed]
 
@@ -89,6 +93,9 @@ class Prospect:
 
     targets: Targets
     datasets: list[Publication]
+    is_settled: (
+        bool  # it was revoked before, everywhere that is known now: what is left of it may go without a question
+    )
 
     def lines(self) -> list[str]:
         """What stands before the question."""
@@ -101,7 +108,7 @@ class Prospect:
         return lines
 
 
-def prospect(targets: Targets) -> Prospect:
+def prospect(project: Path, targets: Targets) -> Prospect:
     """What a revocation would touch.
 
     Raises:
@@ -119,7 +126,9 @@ def prospect(targets: Targets) -> Prospect:
     if faults:
         raise ConfigError(*faults, hint="wait for its end or stop it with hpc-qa cancel, then the same command again")
     held = [one for one in publications_of(targets.runs) if _holds(one.path, targets.contents)]
-    return Prospect(targets, held)
+    known = targets.contents.keys() <= revocations(project).keys()
+    buried = all(documents.keys() <= tombstones(run.path).keys() for run, documents in targets.runs.items())
+    return Prospect(targets, held, is_settled=known and buried and not held)
 
 
 def revoke(project: Path, asked: Prospect, *, reason: str | None) -> Revoked:
@@ -247,6 +256,8 @@ def _publish_anew(publication: Publication, found: Revoked) -> None:
         found.failed.append(f"{path} still has it: {error}" + (f"; {error.hint}" if error.hint else ""))
         return
     if result.path is None:
-        found.failed.append(f"{path} still has it: {result.documents_left} documents of its runs are left")
+        found.failed.append(
+            f"{path} still has it: of its runs {plural(result.documents_left, 'document is', 'documents are')} left"
+        )
         return
     found.datasets.append(str(path))

@@ -16,6 +16,7 @@ from hpc_qa.errors import ConfigError
 from hpc_qa.store.files import read_jsonl
 from hpc_qa.store.revocation import revocations
 from hpc_qa.store.run_directory import RunDirectory, list_runs
+from hpc_qa.units import plural
 
 MOST_SHOWN = 5
 
@@ -83,7 +84,7 @@ def _meant(project: Path, text: str, manifests: list[Path]) -> set[str]:
     if len(ids) > 1 and not by_path:
         more = f" and {len(ids) - MOST_SHOWN} more" if len(ids) > MOST_SHOWN else ""
         raise ConfigError(
-            f"{text!r} is the beginning of {len(ids)} documents: {', '.join(ids[:MOST_SHOWN])}{more}",
+            f"{text!r} is the beginning of {plural(len(ids), 'document')}: {', '.join(ids[:MOST_SHOWN])}{more}",
             hint="give more of the doc_id, or the path",
         )
     if by_path and os.path.isfile(text):  # what stands there now may be in no manifest yet

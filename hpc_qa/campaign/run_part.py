@@ -3,12 +3,13 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from hpc_qa.campaign.calibration import a_score_decides
 from hpc_qa.campaign.card import RunFacts
-from hpc_qa.campaign.review import review_of
+from hpc_qa.campaign.review import Review, review_of
 from hpc_qa.config import BINARIES, Documents
 from hpc_qa.qa.judge import SCORES
 from hpc_qa.store.files import read_json, read_jsonl
@@ -33,8 +34,21 @@ class RunPart:
     threshold: float
     reissue_similarity: float
     judge: bool
+    a_score_decides: bool  # whether a verdict of the judge can reject a pair
     sources: dict[str, SourceFile]  # by doc_id
+    control_tokens: tuple[str, ...] = ()  # of its model; none are known of a run that did not keep them
+    review: Review | None = None  # what people said of a sample of its pairs; None: nobody rated any
+    published: set[str] = field(default_factory=set)  # keys of rated pairs
     states: dict[str, str] = field(default_factory=dict)  # "ok", "failed: poison"; absent: unfinished
+
+    def note_published(self, key: str) -> None:
+        """A pair is published; kept of those that people rated."""
+        if self.review is not None and key in self.review.scores:
+            self.published.add(key)
+
+    def card_facts(self) -> RunFacts:
+        """What the card says of the run, once it is known which of its pairs are published."""
+        return replace(self.facts, review=self.review.words(self.published) if self.review else None)
 
     def row(
         self, chunk: Record, pair: Record, *, reject_reason: str | None, split_group: str,
@@ -48,11 +62,12 @@ class RunPart:
             "answer": pair["answer"],
             "evidence": pair["evidence"],
             "context": chunk["context"],
+            "table_header": chunk.get("table_header"),
             "doc_id": pair["doc_id"],
             "source_path": source.path,
             "source_sha256": source.sha256,
             "pages": chunk["pages"],
-            "headings": chunk["headings"],
+            "headings": pair.get("headings", chunk["headings"]),
             "question_type": pair["question_type"],
             "difficulty": pair.get("difficulty"),
             "clarity": pair["clarity"],
@@ -72,6 +87,8 @@ class RunPart:
             "created_at": pair["created_at"],
             "contaminated_with": contaminated_with,
             "split_group": split_group,
+            "flags": chunk.get("flags"),
+            "page_fidelity": chunk.get("page_fidelity"),
         }
 
 
@@ -94,7 +111,6 @@ def read_part(run: RunDirectory) -> RunPart:
             converter=run.frozen_plan()["converter_key"],
             language=config["qa"]["language"],
             cost=_cost(run, facts.get("gpus_per_server")),
-            review=_review(run),
             judge=config["qa"]["judge"],
             answer_style=config["qa"]["answer_style"],
             accepts=_accepts(config["qa"]),
@@ -106,10 +122,13 @@ def read_part(run: RunDirectory) -> RunPart:
         threshold=config["qa"]["checks"]["near_duplicate"],
         reissue_similarity=config["documents"].get("reissue_similarity", Documents().reissue_similarity),
         judge=config["qa"]["judge"],
+        a_score_decides=a_score_decides(config["qa"], _prompts(run).get("judge")),
         sources={
             entry["doc_id"]: SourceFile(entry["path"], entry["sha256"], entry.get("license"))
             for entry in read_jsonl(run.manifest)
         },
+        control_tokens=tuple(facts["model"].get("control_tokens") or ()),
+        review=_review(run),
     )
 
 
@@ -156,7 +175,7 @@ def _stages(path: Path) -> Iterator[dict[str, Any]]:
                 yield stage
 
 
-def _review(run: RunDirectory) -> str | None:
+def _review(run: RunDirectory) -> Review | None:
     """What people said of a sample of its pairs, accepted and rejected ones; None where nobody rated any."""
     review = review_of(run)
-    return review.words() if review is not None and review.scores else None
+    return review if review is not None and review.scores else None

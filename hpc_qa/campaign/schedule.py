@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from hpc_qa.units import clock, duration
+from hpc_qa.units import clock, duration, plural
 
 LIMIT_SHARE = 0.8  # of the time limit that a shard may need: a prediction can be wrong
 SAME = 1.002  # makespans that are closer than this count as the same, and the one with fewer start-ups is taken
@@ -192,8 +192,9 @@ def share_note(tokens: Mapping[str, int], shards: int, terms: Terms) -> str | No
         )
     heaviest = balance(tokens, int(allowed))[0].tokens
     return (
-        f"{note}: {shards} shards are needed to keep each within {100 * LIMIT_SHARE:.0f} % of slurm.time, {allowed} "
-        f'would be allowed; slurm.time "{clock(terms.limit_for(heaviest))}" would do'
+        f"{note}: {plural(shards, 'shard is', 'shards are')} needed to keep each within "
+        f"{100 * LIMIT_SHARE:.0f} % of slurm.time, {allowed} would be allowed; "
+        f'slurm.time "{clock(terms.limit_for(heaviest))}" would do'
     )
 
 

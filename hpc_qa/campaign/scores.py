@@ -9,7 +9,7 @@ from hpc_qa.budget.costs import read_costs
 from hpc_qa.campaign.kept_forecasts import Kept, kept
 from hpc_qa.campaign.projection import Projection
 from hpc_qa.errors import ManifestError
-from hpc_qa.units import number
+from hpc_qa.units import number, plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class Score:
             said += f"; the total is {number(self.total)}, {100 * (self.p50 / self.total - 1):+.0f} % off: {held}"
         if (since := self.since) is not None:
             held = "as expected" if since.inside else "drift, do not rely on it"
-            said += f"; {since.documents:,} documents since took {number(since.took)}, expected {number(since.p50)} "
-            said += f"({number(since.p05)} to {number(since.p95)}): {held}"
+            said += f"; {plural(since.documents, 'document')} since took {number(since.took)}, "
+            said += f"expected {number(since.p50)} ({number(since.p05)} to {number(since.p95)}): {held}"
         return said
 
     def to_json(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from hpc_qa.ledger.attempts import KEY, TABLE
 from hpc_qa.ledger.parts import read_parts
 from hpc_qa.slurm.allocation import Allocation
 from hpc_qa.slurm.seff import ask_seff
-from hpc_qa.units import utc_now
+from hpc_qa.units import plural, utc_now
 
 log = logging.getLogger("hpc_qa.campaign")
 
@@ -88,5 +88,5 @@ def ask_about(found: Sequence[Allocation]) -> tuple[dict[str, SeffFigures], list
     if failures:
         notes.append(f"seff failed {len(failures)} times, first of {failures[0]}")
     if left := len(found) - len(figures):
-        notes.append(f"seff is still to be asked about {left} attempts: the next sync does that")
+        notes.append(f"seff is still to be asked about {plural(left, 'attempt')}: the next sync does that")
     return figures, notes

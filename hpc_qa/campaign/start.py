@@ -21,7 +21,7 @@ from hpc_qa.slurm.queue import cancel_jobs
 from hpc_qa.slurm.submission import Submitted, submit_local
 from hpc_qa.store.run_directory import RunDirectory
 from hpc_qa.store.trust import check_run
-from hpc_qa.units import parse_clock
+from hpc_qa.units import parse_clock, plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def script_of(plan: RunPlan, project: Path) -> Script:
     run = RunDirectory(project / "runs" / f"{plan.config.name}-20260101T000000-0000")
     shards = [shard.index for shard in plan.shards]
     hours = parse_clock(settings.time) / 3600
-    price = f"{len(shards)} array tasks x {gpus} GPU{'s' * (gpus > 1)} x {settings.time}"
+    price = f"{plural(len(shards), 'array task')} x {plural(gpus, 'GPU')} x {settings.time}"
     request = ArrayRequest(run.job_name, run.path, shards, settings, plan.config.gpus_per_node)
     before = None
     if plan.conversion:

@@ -16,11 +16,11 @@ from hpc_qa.campaign.arrays import last_tasks
 from hpc_qa.campaign.attempts import Attempt, attempts_of, live_process, read_view
 from hpc_qa.campaign.cluster import ClusterView, look
 from hpc_qa.campaign.conversion import ConversionStatus, open_jobs, status_of
-from hpc_qa.errors import StoreError
+from hpc_qa.errors import HpcQaError, StoreError
 from hpc_qa.store.commits import read_commit, seems_damaged
-from hpc_qa.store.merge import counts_of
-from hpc_qa.store.run_directory import RunDirectory, ShardDirectory, list_runs
-from hpc_qa.units import utc_now
+from hpc_qa.store.merge import Tally, tally_of
+from hpc_qa.store.run_directory import RunDirectory, list_runs
+from hpc_qa.units import plural, utc_now
 
 PACE_AFTER_S = 60.0
 PACE_AFTER_SHARE = 0.2
@@ -119,14 +119,22 @@ def status(run: RunDirectory, view: ClusterView | None = None) -> RunStatus:
     )
 
 
+def goes_on(run: RunDirectory) -> bool:
+    """Whether anything of a run waits or runs, as far as that can be said; asked to say what to do next."""
+    try:
+        return status(run).goes_on
+    except (HpcQaError, KeyError, TypeError):  # `verify` says what is wrong with it
+        return False
+
+
 def _drained(run: RunDirectory) -> Iterator[str]:
     """What `budget guard` took back of it."""
     for path in sorted(run.path.glob("drained-*.json")):
         said = read_view(path)
         if {"at", "shards", "budget_gpu_hours"} <= said.keys():
             yield (
-                f"budget guard drained {len(said['shards'])} shards at {said['at']}, as they would have crossed "
-                f"{said['budget_gpu_hours']:,.1f} GPU-hours"
+                f"budget guard drained {plural(len(said['shards']), 'shard')} at {said['at']}, as they "
+                f"would have crossed {said['budget_gpu_hours']:,.1f} GPU-hours"
             )
 
 
@@ -172,9 +180,8 @@ def _shard_status(
     state, detail = "damaged" if damaged else "done", None
     if not damaged and read_commit(shard) is None:
         state, detail = cluster.state_of(str(task["job_id"])) if cluster and task else (_live_state(last, task), None)
-    counts, pairs, accepted = (Counter[str](), 0, 0) if damaged else _produced(shard)  # what is left, verify says
+    found = Tally(Counter(), Counter(), 0, 0) if damaged else tally_of(shard, documents)  # what is left, verify says
     elapsed = _elapsed_s(attempts, running=state == "running")
-    finished = counts.total()
     progress = last.progress if last is not None and _is_current(last, state, cluster) else {}
     return ShardStatus(
         shard=index,
@@ -183,12 +190,12 @@ def _shard_status(
         stage=progress.get("stage"),
         phase=progress.get("phase"),
         documents=len(documents),
-        ok=counts["ok"],
-        failed=counts["failed"],
-        skipped=counts["skipped"],
-        left=len(documents) - finished,
-        pairs=pairs,
-        accepted=accepted,
+        ok=found.documents["ok"],
+        failed=found.documents["failed"],
+        skipped=found.documents["skipped"],
+        left=len(documents) - found.documents.total(),
+        pairs=found.pairs,
+        accepted=found.accepted,
         tokens_per_s=_tokens_per_s(attempts),
         gpu_hours=None if gpus is None else gpus * elapsed / 3600,
         elapsed_s=elapsed if attempts else None,
@@ -196,12 +203,6 @@ def _shard_status(
         attempts=len(attempts),
         job_id=str(task["job_id"]) if task else None,
     )
-
-
-def _produced(shard: ShardDirectory) -> tuple[Counter[str], int, int]:
-    """Documents by terminal state, pairs and accepted pairs: from the commit when there is one, else counted."""
-    counts = counts_of(shard)
-    return Counter(counts["documents"]), int(counts["pairs"]), int(counts["accepted"])
 
 
 def _is_current(last: Attempt, state: str, cluster: ClusterView | None) -> bool:

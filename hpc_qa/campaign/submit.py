@@ -21,12 +21,13 @@ from hpc_qa.config import Config
 from hpc_qa.documents.tokens import file_sha256, tokenizer_file
 from hpc_qa.errors import ConfigError, StoreError
 from hpc_qa.qa import prompts
+from hpc_qa.qa.control_tokens import control_tokens
 from hpc_qa.serving.command import setting_faults
 from hpc_qa.serving.preflight import model_faults
 from hpc_qa.store.files import json_bytes, json_parts, write_once
 from hpc_qa.store.run_directory import RunDirectory, create, list_runs
 from hpc_qa.store.trust import check_project
-from hpc_qa.units import iso, utc_now
+from hpc_qa.units import iso, plural, utc_now
 
 
 def freeze(
@@ -45,7 +46,8 @@ def freeze(
     if plan.not_converted and not plan.conversion:
         file = config._source or "CONFIG"
         raise ConfigError(
-            f"{plan.not_converted:,} documents are not converted yet; they were planned by the tokens of the manifest",
+            f"{plural(plan.not_converted, 'document is', 'documents are')} not converted yet, planned by the "
+            "tokens of the manifest",
             hint=f"hpc-qa convert {file}, or hpc-qa submit {file} --convert: a job array converts them first",
         )
     check_project(project, project / config.documents.cache)
@@ -90,6 +92,7 @@ def _facts(plan: RunPlan, run: RunDirectory, project: Path, asked: Mapping[str, 
             "name": config.model,
             "revision": config.vllm.revision,
             "tokenizer_sha256": file_sha256(tokenizer_file(config, project)),
+            "control_tokens": control_tokens(tokenizer_file(config, project).parent),
         },
         "prompts": dict(asked),
         "executor": config.executor,

@@ -20,9 +20,10 @@ from hpc_qa.store.files import read_json, read_jsonl
 from hpc_qa.store.merge import Merged, merge_shard
 from hpc_qa.store.records import TERMINAL_STATES
 from hpc_qa.store.redaction import may_be, redactions
-from hpc_qa.store.revocation import REASON, described, tombstones
+from hpc_qa.store.revocation import described, tombstones
 from hpc_qa.store.run_directory import RunDirectory, ShardDirectory
 from hpc_qa.store.segments import Batch, read_segment
+from hpc_qa.units import plural
 
 SHOWN = 20  # lines of one kind that people see; --json has them all
 
@@ -49,6 +50,7 @@ class Verification:
     doubles: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     revoked: list[str] = field(default_factory=list)  # documents that were revoked: who did that, when and why
+    goes_on: bool = False  # said by who asks; the files do not tell
 
     @property
     def exit_code(self) -> ExitCode:
@@ -91,6 +93,7 @@ class Verification:
             "doubles": self.doubles,
             "notes": self.notes,
             "revoked": self.revoked,
+            "goes_on": self.goes_on,
         }
 
     def lines(self) -> list[str]:
@@ -100,8 +103,8 @@ class Verification:
             f"documents    {states}, {len(self.left)} left",
             *(f"             {count} {reason}" for reason, count in sorted(self.reasons.items())),
             f"shards       {self.committed} of {self.shards} committed",
-            f"records      {self.records:,} whole; {self.pairs:,} pairs, {self.accepted:,} accepted",
-            f"recomputed   {self.recomputed:,} records; {self.torn_bytes:,} bytes of torn tails",
+            f"records      {self.records:,} whole; {plural(self.pairs, 'pair')}, {self.accepted:,} accepted",
+            f"recomputed   {plural(self.recomputed, 'record')}; {self.torn_bytes:,} bytes of torn tails",
             *_shown("damaged", self.damage),
             *_shown("double", self.doubles),
             *_shown("note", self.notes),
@@ -113,9 +116,12 @@ class Verification:
     def _verdict(self) -> str:
         if self.exit_code == ExitCode.OUTSIDE:
             faults = len(self.damage) + len(self.doubles)
-            return f"damaged: {faults} fault{'s' * (faults > 1)}; {self.remedy}"
+            return f"damaged: {plural(faults, 'fault')}; {self.remedy}"
+        if self.exit_code == ExitCode.INCOMPLETE and self.goes_on:
+            left = plural(len(self.left), "document")
+            return f"incomplete so far: {left} left, and the run goes on: hpc-qa status {self.run_id} --watch shows it"
         if self.left:
-            return f"incomplete: {len(self.left)} documents left; hpc-qa resume {self.run_id} continues"
+            return f"incomplete: {plural(len(self.left), 'document')} left; hpc-qa resume {self.run_id} continues"
         if self.exit_code == ExitCode.INCOMPLETE:
             return f"incomplete: every document is done, a commit is missing; hpc-qa resume {self.run_id} writes it"
         return "proven: every document is in one terminal state, every record is whole, nothing is double"
@@ -210,7 +216,7 @@ def _check_shard(found: Verification, shard: ShardDirectory, documents: list[str
     merged = merge_shard(shard, lambda batch: _check_batch(found, shard, batch, ours), digest=True)
     found.recomputed += merged.recomputed
     found.doubles += merged.doubles
-    _count_documents(found, merged, documents)
+    _count(found, merged, documents)
     found.damage += [f"{_name(shard)}: {fault}" for fault in record_faults(chunks, merged)]
     left = [doc_id for doc_id in documents if doc_id not in merged.done]
     if merged.commit:
@@ -230,19 +236,13 @@ def _check_shard(found: Verification, shard: ShardDirectory, documents: list[str
         found.uncommitted.append(shard.index)
 
 
-def _count_documents(found: Verification, merged: Merged, documents: list[str]) -> None:
-    """Count the terminal states; a revoked document is skipped, whatever it was before."""
-    found.documents.update(merged.counts.documents)
-    found.reasons.update(merged.counts.reasons)
-    for doc_id in sorted(merged.revoked.intersection(documents)):
-        before = merged.documents.get(doc_id)
-        if before is not None and doc_id not in merged.unproven:
-            found.documents[before["state"]] -= 1
-            if before["state"] != "ok":
-                found.reasons[f"{before['state']}: {before['reason']}"] -= 1
-        found.documents["skipped"] += 1
-        found.reasons[f"skipped: {REASON}"] += 1
-    found.reasons = +found.reasons
+def _count(found: Verification, merged: Merged, documents: list[str]) -> None:
+    """Count what stands, as `status` does; of a revoked document nothing may."""
+    tally = merged.tally(documents)
+    found.documents.update(tally.documents)
+    found.reasons.update(tally.reasons)
+    found.pairs += tally.pairs
+    found.accepted += tally.accepted
     found.damage += [
         f"{_name(merged.shard)}: {doc_id} was revoked and its text is still there; hpc-qa revoke {doc_id} removes it"
         for doc_id in sorted(merged.unredacted)
@@ -256,8 +256,6 @@ def _check_batch(found: Verification, shard: ShardDirectory, batch: Batch, docum
     pairs = [record for record in batch.records if record["kind"] == "pair"]
     controls = [record for record in batch.records if record["kind"] == "control"]
     found.records += len(batch.records)
-    found.pairs += len(pairs)
-    found.accepted += sum(bool(pair["accepted"]) for pair in pairs)
     for record in batch.records:
         if record["doc_id"] not in documents:
             found.damage.append(f"{where}: {record['doc_id']} is not a document of this shard")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from hpc_qa.cli.options import print_json, say
 from hpc_qa.errors import ExitCode
-from hpc_qa.units import number
+from hpc_qa.units import number, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +89,7 @@ def _words(admission: "Admission") -> str:
     most, limit = f"{number(asked.counted)} GPU-hours ({asked.basis})", admission.budget_gpu_hours
     if limit is None or room is None:
         return f"none is set; {number(admission.used)} GPU-hours used, this run takes up to {most}"
-    committed = f"{number(admission.committed)} promised to {len(admission.liens)} runs"
+    committed = f"{number(admission.committed)} promised to {plural(len(admission.liens), 'run')}"
     said = f"{number(admission.used)} GPU-hours used, {committed}, this run up to {most}, of {number(limit)}"
     if admission.refused:
         return f"{said}: {number(asked.counted - room)} too many"

@@ -8,6 +8,7 @@ import click
 from hpc_qa.cli.options import common, print_json, print_table, say
 from hpc_qa.cli.sweep import sweep
 from hpc_qa.errors import ConfigError, ExitCode
+from hpc_qa.units import plural
 
 if TYPE_CHECKING:
     from hpc_qa.bench.regression import MetricResult, Regression
@@ -58,10 +59,12 @@ def record(run: str, output: str | None, replace: bool, *, project: Path, as_jso
     from hpc_qa.bench.arm import FOLDER
     from hpc_qa.bench.record_file import keep
     from hpc_qa.bench.run_record import record_of
+    from hpc_qa.bench.sweep_records import still_of_cell
     from hpc_qa.store.run_directory import find
 
-    made = record_of(find(project, run), project)
-    path = keep(made, Path(output) if output else project / FOLDER, replace=replace)
+    folder = Path(output) if output else project / FOLDER
+    made = still_of_cell(record_of(find(project, run), project), folder)
+    path = keep(made, folder, replace=replace)
     if as_json:
         print_json(made.model_dump() | {"path": str(path)})
     else:
@@ -95,7 +98,10 @@ def import_records(files: tuple[str, ...], output: str | None, *, project: Path,
         except ConfigError as error:
             faults += error.faults
     if faults:
-        raise ConfigError(*faults, hint=f"{len(kept)} records are in {folder}; mend the others and import them again")
+        raise ConfigError(
+            *faults,
+            hint=f"{plural(len(kept), 'record is', 'records are')} in {folder}; mend the others and import them again",
+        )
     if as_json:
         print_json({"records": [str(path) for path in kept]})
     else:
@@ -169,7 +175,9 @@ def compare(first: str, second: str, *, project: Path, as_json: bool) -> int:
 
 @bench.command()
 @click.argument("record")
-@click.option("--profile", help="Of configs/targets.yaml; that of the record's config by default, else medicaid.")
+@click.option(
+    "--profile", help="Of configs/targets.yaml, for all; by default that of each record's config, else medicaid."
+)
 @common
 def targets(record: str, profile: str | None, *, project: Path, as_json: bool) -> int:
     """RECORD (a file, a folder, ids joined by commas) against targets and critical thresholds, metric by metric.
@@ -179,15 +187,16 @@ def targets(record: str, profile: str | None, *, project: Path, as_json: bool) -
     Example: hpc-qa bench targets records/local_test.yaml --profile medicaid
     """
     from hpc_qa.bench.arm import arm_of
-    from hpc_qa.bench.targets import against, exit_code, load_targets, profile_of
+    from hpc_qa.bench.targets import exit_code, held_against_their_own
 
     arm = arm_of(record, project)
-    named = profile or profile_of(arm.records, project)
-    found = against(arm.records, load_targets(project, named))
+    profiles, found = held_against_their_own(arm.records, project, profile)
+    named = profiles[0] if len(profiles) == 1 else None
     if as_json:
         print_json({"profile": named, "targets": [one.to_json() for one in found]})
     else:
-        columns = {"record": "record", "metric": "metric", "value": "value", "verdict": named, "target": "target"}
+        columns = {"record": "record", "metric": "metric", "value": "value", "verdict": named or "verdict",
+                   "target": "target"} | ({} if named else {"profile": "profile"})  # fmt: skip
         print_table([one.to_json() for one in found], columns)
     for note in arm.notes:
         say(f"note: {note}", err=True)
@@ -212,7 +221,9 @@ def archive(runs: tuple[str, ...], output: str, *, project: Path, as_json: bool)
     if as_json:
         print_json(made.to_json())
     else:
-        say(f"{made.path}: {len(made.sha256):,} files of {', '.join(made.runs)}, read back as they were written")
+        say(
+            f"{made.path}: {plural(len(made.sha256), 'file')} of {', '.join(made.runs)}, read back as they were written"
+        )
     for name, count in made.redacted.items():
         say(f"note: secrets left out of {name}: {count}", err=True)
     for name in made.left_out:

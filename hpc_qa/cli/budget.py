@@ -11,7 +11,7 @@ from hpc_qa.cli.forecast import ANSWERS, backtest, forecast, lines_of
 from hpc_qa.cli.guard import guard
 from hpc_qa.cli.options import GpuHours, common, print_json, print_table, say
 from hpc_qa.errors import ExitCode, UsageError
-from hpc_qa.units import number
+from hpc_qa.units import number, plural
 
 if TYPE_CHECKING:
     from hpc_qa.budget.cost import CostRow
@@ -91,7 +91,7 @@ def _print_report(report: "BudgetReport") -> None:
     shown = [row.to_json() | {"each": row.per_pair.words()} for row in report.runs[-MOST_RUNS:]]
     _print_rows(shown, RUNS)
     if (more := len(report.runs) - MOST_RUNS) > 0:
-        say(f"and {more:,} runs before them; --json has all")
+        say(f"and {plural(more, 'run')} before them; --json has all")
     for row in facts["states"]:
         row |= {f"{name}_percent": _percent(row[name]) for name in EFFICIENCIES}
     _print_rows(facts["states"], STATES)

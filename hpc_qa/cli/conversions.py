@@ -7,16 +7,20 @@ from typing import Any
 
 from hpc_qa.cli.options import print_json, print_table, say
 from hpc_qa.documents.convert import Conversion
+from hpc_qa.documents.next_steps import advice
 from hpc_qa.documents.stage_record import StageRecord
 from hpc_qa.manifest import Entry
 from hpc_qa.store.revocation import REASON
+from hpc_qa.units import plural
 
 COLUMNS = (
-    "doc_id", "status", "reason", "pages", "scanned_pages", "tokens", "chunks", "word_coverage", "cached",
+    "doc_id", "status", "reason", "pages", "scanned_pages", "low_pages", "tokens", "chunks", "word_coverage",
+    "structure", "repaired", "cached",
 )  # fmt: skip
 KEYS = (
     "doc_id", "status", "reason", "pages", "tokens", "chunks", "word_coverage", "markdown_path", "cached",
     "scanned_pages", "ocr_pages", "language", "unworthy", "suspicious", "removed_characters", "hidden_words",
+    "structure", "low_pages", "raw_pages", "repaired", "undecodable",
 )  # fmt: skip
 
 
@@ -30,8 +34,16 @@ def show_conversions(results: Sequence[Conversion], record: StageRecord, *, as_j
         for result in results:
             if result.detail:
                 say(f"{result.doc_id}: {result.reason or 'note'}: {result.detail}", err=True)
+        for line in advice(result.reason for result in results):
+            say(f"  try: {line}", err=True)
     asked = [result for result in results if result.status != "skipped"]
-    for line in (*_cache_line(asked), *_scan_lines(asked), *_chunk_lines(asked), *record.describe()):
+    for line in (
+        *_cache_line(asked),
+        *_scan_lines(asked),
+        *_fidelity_line(asked),
+        *_chunk_lines(asked),
+        *record.describe(),
+    ):
         say(line, err=True)
     if record.path is not None:
         say(f"stages by size class and document: {record.path}", err=True)
@@ -41,6 +53,7 @@ def revoked_conversion(entry: Entry) -> Conversion:
     """A document that is not converted, because its content was revoked."""
     return Conversion(
         entry.doc_id, "skipped", REASON, detail="", pages=None, tokens=None, chunks=None, word_coverage=None,
+        structure=None, low_pages=None, raw_pages=None, repaired=None, undecodable=None,
         markdown_path=None, cached=False, seconds=0.0, size_bytes=entry.bytes, scanned_pages=0, ocr_pages=0,
         language=None, unworthy={}, suspicious={}, removed_characters=0, hidden_words=0,
     )  # fmt: skip
@@ -56,7 +69,23 @@ def conversion_row(result: Conversion) -> dict[str, Any]:
 def _cache_line(results: Sequence[Conversion]) -> Iterator[str]:
     if results:
         there = sum(result.cached for result in results)
-        yield f"cache: {there:,} of {len(results):,} documents were there, hit rate {100 * there / len(results):.1f} %"
+        yield (
+            f"cache: {there:,} of {plural(len(results), 'document')} were there, hit rate "
+            f"{100 * there / len(results):.1f} %"
+        )
+
+
+def _fidelity_line(results: Sequence[Conversion]) -> Iterator[str]:
+    """What the gate found, over all documents."""
+    counts = {
+        "documents without structure": sum(result.structure is False for result in results),
+        "pages whose lines did not stay together": sum(result.low_pages or 0 for result in results),
+        "pages of raw text": sum(result.raw_pages or 0 for result in results),
+        "documents repaired": sum(bool(result.repaired) for result in results),
+        "places that could not be decoded": sum(result.undecodable or 0 for result in results),
+    }
+    if any(counts.values()):
+        yield "fidelity: " + ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
 
 
 def _chunk_lines(results: Sequence[Conversion]) -> Iterator[str]:
@@ -71,7 +100,7 @@ def _chunk_lines(results: Sequence[Conversion]) -> Iterator[str]:
     if documents:
         found = [*([f"chunks with {_counted(suspicious)}"] if suspicious else []),
                  *([f"{hidden:,} words that no reader sees, left out"] if hidden else [])]  # fmt: skip
-        yield f"suspicious: {documents:,} documents: {'; '.join(found)}"
+        yield f"suspicious: {plural(documents, 'document')}: {'; '.join(found)}"
 
 
 def _sum(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
@@ -93,6 +122,12 @@ def _scan_lines(results: Sequence[Conversion]) -> Iterator[str]:
     pages = sum(result.pages or 0 for result in results)
     documents = sum(bool(result.scanned_pages) for result in results)
     read = sum(result.ocr_pages for result in results)
-    yield f"pages: {scanned:,} of {pages:,} are pictures, in {documents:,} documents; {read:,} of them read by OCR"
+    yield (
+        f"pages: {scanned:,} of {pages:,} are pictures, in {plural(documents, 'document')}; {read:,} of "
+        "them read by OCR"
+    )
     if not read:
-        yield "  try: documents.ocr: auto, with tesseract installed (hpc-qa doctor looks for it), to read them"
+        yield (
+            "  try: documents.ocr: auto, with tesseract installed (hpc-qa doctor looks for it), to read them; only "
+            "documents with such pages are converted again"
+        )

@@ -11,7 +11,7 @@ import click
 
 from hpc_qa.cli.options import common, load_config, manifest_option, print_json, print_table, say
 from hpc_qa.errors import ConfigError, ExitCode
-from hpc_qa.units import duration
+from hpc_qa.units import duration, plural
 
 if TYPE_CHECKING:
     from hpc_qa.config import Config
@@ -64,7 +64,7 @@ def manifest_build(sources: tuple[str, ...], output: str, force: bool, *, projec
         )
     else:
         megabytes = sum(entry.bytes for entry in result.entries) / 1e6
-        say(f"{output}: {len(result.entries):,} documents, {megabytes:,.1f} MB")
+        say(f"{output}: {plural(len(result.entries), 'document')}, {megabytes:,.1f} MB")
     return ExitCode.DONE
 
 
@@ -175,7 +175,7 @@ def conversion_progress() -> "Iterator[Callable[[Conversion], None]]":
         pause = 0.2 if sys.stderr.isatty() else LINE_EVERY_S
         if counts["fresh"] and now - last[0] >= pause:
             end = "\r" if sys.stderr.isatty() else "\n"
-            click.echo(f"converting: {counts['done']} documents{end}", nl=False, err=True)
+            click.echo(f"converting: {plural(counts['done'], 'document')}{end}", nl=False, err=True)
             last[0] = now
 
     yield show

@@ -8,7 +8,7 @@ import click
 
 from hpc_qa.cli.options import GpuHours, common, print_json, say
 from hpc_qa.errors import ExitCode, UsageError
-from hpc_qa.units import number
+from hpc_qa.units import number, plural
 
 if TYPE_CHECKING:
     from hpc_qa.budget.forecast import Forecast
@@ -107,10 +107,11 @@ def backtest(*, corpus: str | None, project: Path, as_json: bool) -> int:
         print_json(found.to_json())
     elif found.replays:
         held, factor = 100 * found.replays.coverage, found.replays.kappa
-        say(f"{'replays':<11}{held:.0f} % of {found.replays.replays} held, of {found.replays.tasks} array tasks; "
+        tasks = plural(found.replays.tasks, "array task")
+        say(f"{'replays':<11}{held:.0f} % of {found.replays.replays} held, of {tasks}; "
             f"intervals {factor:.2f} times as wide would hold in 90 %")  # fmt: skip
     for score in () if as_json else found.scores:
-        say(f"{'forecast':<11}{score.made_at[:16]} with {score.documents_done:,} documents: {score.words}")
+        say(f"{'forecast':<11}{score.made_at[:16]} with {plural(score.documents_done, 'document')}: {score.words}")
     for note in found.notes:
         say(f"note: {note}", err=True)
     if not found.replays:
@@ -135,14 +136,17 @@ def lines_of(found: "Forecast") -> list[str]:
     """The forecast for people."""
     limit = "no budget set" if found.budget_gpu_hours is None else f"budget {number(found.budget_gpu_hours)}"
     if found.p05 is None or found.p50 is None or found.p95 is None:
-        what = "not known" if found.reason else f"nothing to say yet from {found.documents_done} documents"
+        what = "not known" if found.reason else f"nothing to say yet from {plural(found.documents_done, 'document')}"
         total = f"{what}, {limit}"
     else:
         total = f"{number(found.p50)} GPU-hours, 90 % interval {number(found.p05)} to {number(found.p95)}, {limit}"
     lines = {"corpus": f"{total}: {found.status}"}
     if found.reason:
         lines["why"] = found.reason
-    done = f"{found.documents_done:,} of {found.documents_total:,} documents in {found.tasks_done:,} array tasks"
+    done = (
+        f"{found.documents_done:,} of {plural(found.documents_total, 'document')} in "
+        f"{plural(found.tasks_done, 'array task')}"
+    )
     lines["done"] = f"{done}, {number(found.spent_gpu_hours)} GPU-hours"
     if found.p_within is not None:
         lines["fits"] = f"with a probability of {100 * found.p_within:.1f} %"
@@ -154,7 +158,9 @@ def lines_of(found: "Forecast") -> list[str]:
             middle, low, high = (digits(values[key]) for key in ("p50", "p05", "p95"))
             lines[name] = f"{middle} {what}, {low} to {high}"
     if found.more_documents_to_decide is not None:
-        lines["to decide"] = f"about {found.more_documents_to_decide:,} more documents have to be done"
+        lines["to decide"] = (
+            f"about {plural(found.more_documents_to_decide, 'more document has', 'more documents have')} to be done"
+        )
     elif found.status == "close" and found.documents_done < found.documents_total:
         lines["to decide"] = "more documents alone will not: what is expected lies too near to the budget"
     return [f"{name:<11}{text}" for name, text in lines.items()]

@@ -7,7 +7,7 @@ import click
 
 from hpc_qa.cli.options import GpuHours, common, print_json, say
 from hpc_qa.errors import ExitCode
-from hpc_qa.units import number
+from hpc_qa.units import number, plural
 
 if TYPE_CHECKING:
     from hpc_qa.campaign.guard import Guarded
@@ -56,7 +56,9 @@ def guard(once: bool, every: int, budget_gpu_hours: float | None, *, project: Pa
 
 
 def _print_guarded(found: "Guarded") -> None:
-    what = f"{number(found.used)} GPU-hours used, up to {number(found.expected)} more by {found.open_runs} runs"
+    what = (
+        f"{number(found.used)} GPU-hours used, up to {number(found.expected)} more by {plural(found.open_runs, 'run')}"
+    )
     say(f"{what}, of {number(found.budget_gpu_hours)}")
     if found.used > found.budget_gpu_hours:
         say(f"over the budget by {number(found.used - found.budget_gpu_hours)} GPU-hours")

@@ -6,6 +6,7 @@ import click
 
 from hpc_qa.cli.options import common, print_json, print_table, say
 from hpc_qa.errors import ExitCode, UsageError
+from hpc_qa.units import plural
 
 SHOWN = (
     "job_id", "job_id_raw", "attempt_id", "run_id", "shard", "state", "state_detail", "submit", "start", "end",
@@ -57,7 +58,10 @@ def sync(runs: tuple[str, ...], sacct_file: str | None, *, project: Path, as_jso
     if as_json:
         print_json(done.to_json())
     else:
-        said = f"{done.read:,} attempts read, {done.written:,} new or changed; {done.documents:,} more documents done"
+        said = (
+            f"{plural(done.read, 'attempt')} read, {done.written:,} new or changed; "
+            f"{plural(done.documents, 'more document')} done"
+        )
         say(said + (f": {done.path}" if done.path else ""))
     for note in done.notes:
         say(f"note: {note}", err=True)
@@ -85,8 +89,11 @@ def show(*, project: Path, as_json: bool) -> int:
         print_json(rows)
     else:
         print_table([row | {"amiss": ", ".join(row["data_quality"] or [])} for row in rows], TABLE)
+        if not rows:
+            say("the ledger knows no attempt", err=True)
+            say("  try: hpc-qa ledger sync reads what accounting knows of the runs", err=True)
     for reason, count in not_charged(site, table).items():
-        say(f"note: what is charged is not known of {count:,} attempts: {reason}", err=True)
+        say(f"note: what is charged is not known of {plural(count, 'attempt')}: {reason}", err=True)
     for note in found.skipped:
         say(f"note: left out: {note}", err=True)
     return ExitCode.DONE
@@ -110,7 +117,9 @@ def compact(*, project: Path, as_json: bool) -> int:
     else:
         for one in done:
             said = (
-                f"{one.rows:,} rows of {one.replaced:,} files in {len(one.written)}" if one.written else "nothing to do"
+                f"{plural(one.rows, 'row')} of {plural(one.replaced, 'file')} in {len(one.written)}"
+                if one.written
+                else "nothing to do"
             )
             say(f"{one.table:<10}{said}; replaced files deleted: {one.deleted:,}, kept for a day: {one.kept:,}")
     for one in done:

@@ -40,6 +40,11 @@ def metrics(run: str | None, ended: bool, *, project: Path, as_json: bool) -> in
         print_json(found.to_json())
     else:
         click.echo("".join(f"{printable(line)}\n" for line in found.text().splitlines()), nl=False)
+        if not found.tasks:
+            say("no array task runs now", err=True)
+            say(
+                "  try: hpc-qa status lists the runs; metrics --ended gives the last values of those that ran", err=True
+            )
     return ExitCode.DONE
 
 

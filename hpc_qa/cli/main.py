@@ -15,6 +15,7 @@ import click
 from hpc_qa import __version__
 from hpc_qa.cli.options import print_json, printable
 from hpc_qa.errors import ExitCode, HpcQaError, UsageError
+from hpc_qa.units import plural
 
 MOST_FAULTS = 50  # that people are shown; more of a kind help nobody
 # name -> (module, function, help line). The help line stands here so that --help imports nothing.
@@ -108,7 +109,7 @@ def report_error(error: HpcQaError, *, as_json: bool) -> None:
     for fault in faults[:MOST_FAULTS]:
         click.echo(f"error: {printable(fault)}", err=True)
     if len(faults) > MOST_FAULTS:
-        click.echo(f"error: and {len(faults) - MOST_FAULTS} more faults; --json lists all", err=True)
+        click.echo(f"error: and {plural(len(faults) - MOST_FAULTS, 'more fault')}; --json lists all", err=True)
     for line in getattr(error, "log_tail", ()):
         click.echo(f"  | {printable(line)}", err=True)
     if error.hint:

@@ -8,14 +8,15 @@ import click
 
 from hpc_qa.cli.options import common, print_json, print_table, say
 from hpc_qa.errors import ExitCode
-from hpc_qa.units import number
+from hpc_qa.units import number, plural
 
 if TYPE_CHECKING:
     from hpc_qa.report.document.material import Material
 
 MOST_RECORDS = 8  # of which a line is shown
 COLUMNS = {
-    "id": "record", "batch": "batch", "pdfs": "PDFs", "minutes": "minutes/PDF", "pairs": "pairs/PDF",
+    "id": "record", "environment": "where", "batch": "batch", "pdfs": "PDFs", "minutes": "minutes/PDF",
+    "pairs": "pairs/PDF",
     "quality": "quality score", "gpu_hours": "GPU-hours", "issues": "issues", "verdict": "targets",
 }  # fmt: skip
 
@@ -68,7 +69,7 @@ def _as_json(found: "Material") -> dict[str, Any]:
     return {
         "records": [record.model_dump() for record in found.records],
         "profile": found.profile,
-        "targets": [one.to_json() for one in against(found.measured, found.targets)],
+        "targets": [one.to_json() for one in against(found.measured, found.targets, found.profile)],
         "batches": list(_batches(found)),
         "budget": found.budget.to_json(),
         "notes": list(found.notes),
@@ -95,7 +96,8 @@ def _print(found: "Material") -> None:
     shown = found.records[-MOST_RECORDS:]
     rows = [
         {
-            "id": record.id, "batch": record.batch or record.sweep, "pdfs": record.dataset.pdfs_processed,
+            "id": record.id, "environment": record.environment, "batch": record.batch or record.sweep,
+            "pdfs": record.dataset.pdfs_processed,
             "minutes": record.results.avg_time_per_pdf_minutes, "pairs": record.results.qa_pairs_per_pdf,
             "quality": record.quality.quality_score, "gpu_hours": record.results.gpu_hours,
             "issues": len(record.issues),
@@ -108,7 +110,7 @@ def _print(found: "Material") -> None:
     if rows:
         print_table(rows, COLUMNS)
         if (more := len(found.records) - len(shown)) > 0:
-            say(f"and {more:,} records before them; --json has all")
+            say(f"and {plural(more, 'record')} before them; --json has all")
         say("")
     else:
         say("no run is recorded yet: hpc-qa submit CONFIG, then hpc-qa bench record latest")
@@ -118,7 +120,7 @@ def _print(found: "Material") -> None:
 
 def _lines(found: "Material") -> Iterator[str]:
     """The state of the campaign, one line each."""
-    from hpc_qa.report.document.usage import together, usage_rows
+    from hpc_qa.report.document.usage import differences, together, usage_rows
 
     empty = [batch["batch"] for batch in _batches(found) if not batch["records"]]
     if empty:
@@ -127,9 +129,11 @@ def _lines(found: "Material") -> Iterator[str]:
     if done.total:
         of = f" of {total:,}" if total else ""
         rate = done.success_rate
-        ok = "" if rate is None else f", {100 * rate:.1f} % of them ok"
-        yield f"{'documents':<11}{done.total:,}{of}{ok}; pairs: {done.total_pairs:,}"
+        ok = "" if rate is None else f", {100 * rate:.1f} % of these ended ok, the others failed"
+        yield f"{'documents':<11}{done.total:,}{of}{ok}; {plural(done.total_pairs, 'pair')}"
     limit, left = found.budget_gpu_hours, found.budget.left
     if limit is not None and left is not None:
         used = number(found.budget.usage.charged.gpu_hours)
         yield f"{'budget':<11}{used} of {number(limit)} GPU-hours used, {number(left)} left; {found.budget.status}"
+    for name, sentence in differences(found).items():
+        yield f"{name:<11}{sentence}"

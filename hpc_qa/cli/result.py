@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from hpc_qa.cli.options import common, print_json, say
+from hpc_qa.errors import ExitCode
 
 
 @click.command()
@@ -14,14 +15,19 @@ from hpc_qa.cli.options import common, print_json, say
 def verify(run: str, *, project: Path, as_json: bool) -> int:
     """Prove from the files of RUN alone that every document is in one terminal state and nothing is lost or double.
 
-    Exit code 0: proven. 3: incomplete. 1: something is damaged or double.
+    Of an incomplete run it is also said whether it goes on. Exit code 0: proven. 3: incomplete. 1: something is damaged
+    or double.
 
     Example: hpc-qa verify latest
     """
+    from hpc_qa.campaign.status import goes_on
     from hpc_qa.campaign.verify import verify as verify_run
     from hpc_qa.store.run_directory import find
 
-    proof = verify_run(find(project, run))
+    directory = find(project, run)
+    proof = verify_run(directory)
+    if proof.exit_code == ExitCode.INCOMPLETE:
+        proof.goes_on = goes_on(directory)
     if as_json:
         print_json(proof.to_json())
     else:

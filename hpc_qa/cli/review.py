@@ -10,6 +10,7 @@ import click
 
 from hpc_qa.cli.options import common, print_json, print_table, say
 from hpc_qa.errors import ExitCode, UsageError
+from hpc_qa.units import plural
 
 if TYPE_CHECKING:
     from hpc_qa.campaign.review import Review
@@ -96,7 +97,8 @@ def _print_start(sample: "Sample", state: dict[str, Any], server: "ReviewServer"
     say(f"run        {state['run']}")
     say(f"sample     {len(sample.pairs)} of {people['pairs']:,} pairs that passed the checks, seed {sample.seed}")
     if len(sample.pairs) < sample.asked:
-        say(f"           {sample.asked} were asked for: one of each chunk, and only {people['chunks']} chunks have any")
+        have = plural(people["chunks"], "chunk has", "chunks have")
+        say(f"           {sample.asked} were asked for: one of each chunk, and only {have} any")
     if not sample.complete:
         say("           the run was not complete when it was drawn: its later pairs are in no sample")
     left = state["total"] - state["rated"] - state["skipped"]
@@ -126,6 +128,11 @@ def _print_results(said: "Review") -> None:
     print_table(rows, {"score": "score", "mean": "mean", "interval": "95 % interval", "kappa": "kappa with the judge"})
     needs = ", ".join(f"{name} >= {least}" for name, least in good["minima"].items())
     say(f"good enough {_percent(good)}: {needs}")
+    for outcome, one in facts["acceptance_by_outcome"].items():
+        if one["n"]:
+            say(f"           {_percent(one)} of those that the run {outcome}")
+    if not sample["equal_chances"]:
+        say(f"weighted   by their chances to be drawn; as good as {facts['effective_n']:.0f} pairs with equal ones")
     if facts["rated"] < FEW:
         say(f"           {FEW} pairs without a fault would show 90 %")
     if len(facts["reviewers"]) > 1:
@@ -134,7 +141,7 @@ def _print_results(said: "Review") -> None:
     for one in facts["agreement"]:
         both = " and ".join(one["reviewers"])
         said_alike = ", ".join(f"{name} {_kappa(found)}" for name, found in one["kappa"].items())
-        say(f"agreement  {both} over {one['pairs']} pairs, kappa: {said_alike}")
+        say(f"agreement  {both} over {plural(one['pairs'], 'pair')}, kappa: {said_alike}")
 
 
 def _interval(one: dict[str, Any], places: int) -> str:

@@ -18,7 +18,7 @@ def revoke(doc: str, reason: str | None, yes: bool, *, project: Path, as_json: b
     """Remove everything that came from DOC from runs and datasets, for good; no run takes it up again.
 
     DOC is a doc_id, the beginning of one, or the path of a source: then every content that was found there. The source
-    itself stays. Safe to repeat.
+    itself stays. Safe to repeat: what was revoked before is not asked about again.
 
     Example: hpc-qa revoke manuals/ohio.pdf --reason "withdrawn by its publisher"
     """
@@ -26,8 +26,8 @@ def revoke(doc: str, reason: str | None, yes: bool, *, project: Path, as_json: b
     from hpc_qa.campaign.revoke import revoke as revoke_targets
     from hpc_qa.campaign.revoke_targets import find_targets
 
-    asked = prospect(find_targets(project, doc))
-    if not yes:
+    asked = prospect(project, find_targets(project, doc))
+    if not yes and not asked.is_settled:
         for line in asked.lines():
             say(line, err=True)
         if not sys.stdin.isatty():

@@ -8,7 +8,7 @@ import click
 
 from hpc_qa.cli.options import common, print_json, print_table, say
 from hpc_qa.errors import ExitCode
-from hpc_qa.units import duration
+from hpc_qa.units import duration, plural
 
 if TYPE_CHECKING:
     from hpc_qa.campaign.status import RunStatus
@@ -38,6 +38,9 @@ def status(run: str | None, watch: bool, *, project: Path, as_json: bool) -> int
         else:
             columns = ("run", "state", "documents", "ok", "failed", "skipped", "left", "pairs", "accepted")
             print_table(rows, {column: column for column in columns})
+            if not rows:
+                say(f"no run in {project}", err=True)
+                say("  try: hpc-qa submit CONFIG starts one; hpc-qa init DIR makes a project to begin with", err=True)
         return ExitCode.DONE
     directory = find(project, run)
     while watch and (now := status_of(directory)).goes_on:
@@ -66,7 +69,7 @@ def _print_status(now: "RunStatus") -> None:
     from hpc_qa.campaign.cluster import remedies
 
     settled = ", ".join(f"{count} {state} before the start" for state, count in now.settled.items())
-    say(f"{now.run}: {now.state}, {now.documents} documents" + (f", {settled}" if settled else ""))
+    say(f"{now.run}: {now.state}, {plural(now.documents, 'document')}" + (f", {settled}" if settled else ""))
     if now.conversion:
         say(f"conversion: {now.conversion.describe()}")
     rows = [

@@ -12,7 +12,7 @@ from hpc_qa.cli.admission import ask_for_admission, fits_again, print_admission,
 from hpc_qa.cli.gate import gate_allows
 from hpc_qa.cli.options import GpuHours, common, load_config, manifest_option, print_json, say
 from hpc_qa.errors import ExitCode
-from hpc_qa.units import duration
+from hpc_qa.units import duration, plural
 
 if TYPE_CHECKING:
     from hpc_qa.budget.admission import Admission
@@ -51,7 +51,7 @@ def print_plan(plan: "RunPlan") -> None:
     lines = {
         "documents": f"{facts['documents']:,}, {facts['documents_to_do']:,} to do" + (f" ({reasons})" * bool(reasons)),
         "model": f"{facts['model']} on "
-        + ("a CPU" if gpus == 0 else f"{gpus or 'unknown'} GPU{'s' * (gpus != 1)} per server"),
+        + ("a CPU" if gpus == 0 else f"{plural(gpus, 'GPU') if gpus else 'unknown GPUs'} per server"),
         "shards": f"{len(facts['shards']):,}, {facts['servers_at_once']:,} at once"
         + (f", {facts['waves']:,} waves" if facts["waves"] > 1 else ""),
         **_chunks(facts),
@@ -65,12 +65,16 @@ def print_plan(plan: "RunPlan") -> None:
     }  # fmt: skip
     for name, text in lines.items():
         say(f"{name:<11}{text}")
-    if facts["documents_not_converted"]:
-        say(f"{'note':<11}{facts['documents_not_converted']:,} documents are not converted; their tokens are predicted")
+    if waiting := facts["documents_not_converted"]:
+        are = plural(waiting, "document is", "documents are")
+        say(f"{'note':<11}{are} not converted: tokens are predicted")
     if plan.conversion:
         job, cut = plan.config.conversion_job, plan.conversion
-        tasks = f"{len(cut.tasks)} array tasks x {job.cpus_per_task} CPUs x {job.time} at most"
-        say(f"{'conversion':<11}{cut.documents:,} documents, {cut.megabytes:,.1f} MB in {tasks}; the run waits for it")
+        tasks = f"{plural(len(cut.tasks), 'array task')} x {job.cpus_per_task} CPUs x {job.time} at most"
+        say(
+            f"{'conversion':<11}{plural(cut.documents, 'document')}, {cut.megabytes:,.1f} MB in {tasks}; the "
+            "run waits for it"
+        )
     for note in facts["notes"]:
         say(f"{'note':<11}{note}")
 
@@ -85,7 +89,13 @@ def _chunks(facts: dict[str, Any]) -> dict[str, str]:
     lines = {"chunks": text + (f" (left out: {left_out})" if left_out else "")}
     if groups := facts["reissue_groups"]:
         lines["re-issues"] = (
-            f"{groups:,} groups of near-identical documents, {facts['documents_in_reissue_groups']:,} in them"
+            f"{plural(groups, 'group')} of near-identical documents, {facts['documents_in_reissue_groups']:,} in all"
+        )
+    if undated := facts.get("newest_by_order"):
+        lines["re-issues"] += (
+            f"; of {len(undated):,} the last in the manifest is taken for the newest, because no date tells: "
+            + ", ".join(undated[:3])
+            + (", ..." if undated[3:] else "")
         )
     return lines
 

@@ -8,7 +8,7 @@ import click
 
 from hpc_qa.cli.options import common, print_json, print_table, say
 from hpc_qa.errors import ExitCode
-from hpc_qa.units import duration, number
+from hpc_qa.units import duration, number, plural
 
 if TYPE_CHECKING:
     from hpc_qa.bench.grid import Cell, Measurement, Sweep
@@ -150,7 +150,7 @@ def _report(asked: "Sweep", cells: "Sequence[Cell]", state: "SweepState", projec
             say(str(path))
     failed = sum(one.state == "failed" and not one.is_left for one in outcomes)
     if failed or left:
-        say(f"{failed} runs failed, {left} are left; --retry-failed measures what failed again", err=True)
+        say(f"{plural(failed, 'run')} failed, {left} are left; --retry-failed measures what failed again", err=True)
     return ExitCode.INCOMPLETE if failed or left else ExitCode.DONE
 
 

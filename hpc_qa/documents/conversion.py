@@ -134,7 +134,7 @@ def _converted(data: bytes, job: Job, settings: Settings, count: CountTokens, be
         sha256=job.sha256,
         media_type=job.media_type,
         size_bytes=len(data),
-        detail=CUT_OFF if found.truncated else found.note,
+        detail="; ".join(filter(None, (CUT_OFF if found.truncated else "", found.note))),
         engine=found.engine,
         versions=settings.versions,
         title=(_title(found, blocks) or "")[:MAX_TITLE] or None,
@@ -147,6 +147,7 @@ def _converted(data: bytes, job: Job, settings: Settings, count: CountTokens, be
         tables=Counter(block.kind for block in blocks)["table"],
         word_coverage=found.word_coverage,
         low_pages=found.low_pages or [],
+        raw_pages=found.raw_pages or [],
         scanned_pages=found.scanned_pages or [],
         ocr_pages=found.ocr_pages or [],
         structure=found.structure,
@@ -160,7 +161,9 @@ def _converted(data: bytes, job: Job, settings: Settings, count: CountTokens, be
         language=dominant(seen.languages.items()),
         suspicious=dict(sorted(seen.flags.items())),
         unworthy=dict(sorted(seen.kinds.items())),
+        page_fidelity=dict(sorted(seen.page_fidelity.items())),
         sketch=sketch(found.markdown),
+        files=seen.files,
         seconds=round(time.monotonic() - began, 3),
         limits=settings.limits,
     )
@@ -186,7 +189,8 @@ def _extract(data: bytes, media_type: str, settings: Settings) -> Extracted:
     if found.word_coverage >= settings.min_word_coverage:
         return found
     lost = f"{site.name} kept {found.word_coverage:.2f} of the words: converted without it"
-    return replace(_read(data, media_type, settings), note=lost)
+    ours = _read(data, media_type, settings)
+    return replace(ours, note="; ".join(filter(None, (lost, ours.note))))
 
 
 def _read(data: bytes, media_type: str, settings: Settings) -> Extracted:
@@ -227,6 +231,16 @@ class _Seen:
     languages: Counter[str | None] = field(default_factory=Counter)  # tokens
     flags: Counter[str] = field(default_factory=Counter)  # chunks
     kinds: Counter[str] = field(default_factory=Counter)  # chunks
+    page_fidelity: Counter[str] = field(default_factory=Counter)  # chunks
+    files: dict[str, int] = field(default_factory=dict)  # bytes, by name
+
+
+def _page_fidelity(chunk: Chunk, found: Extracted) -> str | None:
+    pages = set(chunk.pages or ())
+    if not pages.isdisjoint(found.low_pages or ()):
+        return screening.LOW
+    is_raw = not found.structure or not pages.isdisjoint(found.raw_pages or ())
+    return screening.RAW if is_raw else None
 
 
 def _write(out: Path, found: Extracted, chunks: Iterable[Chunk]) -> _Seen:
@@ -241,17 +255,21 @@ def _write(out: Path, found: Extracted, chunks: Iterable[Chunk]) -> _Seen:
     ):
         for chunk in chunks:
             stream.write(chunk_json.to_json(chunk) + "\n")
-            known = screening.screen(chunk, found.hidden_places)
+            known = screening.screen(chunk, found.hidden_places, found.hidden_text_places)
+            known = replace(known, page_fidelity=_page_fidelity(chunk, found))
             screened.write(screening.to_json(known) + "\n")
             seen.sentences += len(chunk.sentences)
             seen.languages[known.language] += chunk.tokens
             seen.flags.update(known.flags)
             if known.kind is not None:
                 seen.kinds[known.kind] += 1
+            if known.page_fidelity is not None:
+                seen.page_fidelity[known.page_fidelity] += 1
     read_by_ocr = {number: {"ocr": True} for number in found.ocr_pages or ()}
     pages = None if found.page_starts is None else [
         {"page": number, "char_start": start} | read_by_ocr.get(number, {})
         for number, start in enumerate(found.page_starts, start=1)
     ]  # fmt: skip
     (out / PAGES).write_text(json.dumps({"pages": pages}) + "\n", encoding="ascii")
+    seen.files = {path.name: path.stat().st_size for path in sorted(out.iterdir())}
     return seen

@@ -8,30 +8,43 @@ import itertools
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from hpc_qa.config import Config
 from hpc_qa.documents import facts as facts_json
-from hpc_qa.documents.cache import DocumentCache, converter_key, engine_versions, read_facts
+from hpc_qa.documents.cache import (
+    DocumentCache,
+    converter_key,
+    engine_versions,
+    key_without_ocr,
+    read_facts,
+    storage_fault,
+)
 from hpc_qa.documents.conversion import FACTS, MARKDOWN, USAGES, Job, Settings, failed, kind_of
 from hpc_qa.documents.converters import registered
 from hpc_qa.documents.facts import Facts, counts
 from hpc_qa.documents.ocr import look_for
+from hpc_qa.documents.publishing import Publisher
 from hpc_qa.documents.sandbox import Ended, Limits, Sandbox
 from hpc_qa.documents.stage_record import Measured, StageRecord
 from hpc_qa.documents.tokens import tokenizer_file
 from hpc_qa.documents.usage import Meter, Usage, read_usages, together
-from hpc_qa.errors import DocumentError, StoreError
+from hpc_qa.errors import DocumentError
 from hpc_qa.manifest import Entry, open_bytes
 from hpc_qa.units import parse_clock
 
 ADVICE = {
     "malformed": "; saving it anew from a program that shows it may help",
     "timeout": "; documents.limits.timeout allows more, and OCR of a long scan needs it",
+    "interrupted": "; convert again, with more memory for the job or fewer documents.processes where it was short",
 }
-PASSING = frozenset({"timeout", "not_found", "changed", "denied"})  # may be otherwise next time: not kept
+# May be otherwise next time, by no fault of the document: not kept.
+PASSING = frozenset({"timeout", "interrupted", "ocr_failed", "not_found", "changed", "denied"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +59,11 @@ class Conversion:
     tokens: int | None
     chunks: int | None
     word_coverage: float | None
+    structure: bool | None  # this and the next four: None where the document was not converted
+    low_pages: int | None  # None too where the format has no pages
+    raw_pages: int | None
+    repaired: bool | None
+    undecodable: int | None
     markdown_path: Path | None
     cached: bool
     seconds: float
@@ -102,6 +120,14 @@ def limits_of(config: Config) -> dict[str, float]:
     return {"max_file_mb": limits.max_file_mb, "max_pages": limits.max_pages, "memory_gib": limits.memory_gib}
 
 
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise storage_fault(folder, exc) from exc
+
+
 class _Work:
     """The state of one call: what is known, what waits, what runs."""
 
@@ -123,7 +149,12 @@ class _Work:
             converters=registered(),
         )
         self._cache = DocumentCache(project / config.documents.cache, converter_key(config, project))
+        self._without_ocr = (
+            DocumentCache(self._cache.root, key_without_ocr(config, project)) if self._settings.ocr else None
+        )
         self._running: dict[int, tuple[Entry, Path]] = {}
+        self._publisher = Publisher(self._cache)
+        self._publishing: deque[tuple[Future[None], Entry, Facts]] = deque()  # settled when it is done
         self._usages: dict[str, dict[str, Usage]] = {}  # what stages took so far, by doc_id
         self._same: dict[tuple[str, str], list[Entry]] = {}  # entries by content and kind
         self.done: dict[str, Conversion] = {}
@@ -136,7 +167,7 @@ class _Work:
             self._same.setdefault(_content(entry), []).append(entry)
         missing = []
         for same in self._same.values():
-            facts = self._cache.facts(same[0].sha256, same[0].media_type)
+            facts = self._known(same[0])
             if facts is None or not counts(facts, self._settings.limits):
                 missing.append(same[0])
             else:
@@ -144,21 +175,30 @@ class _Work:
         if missing:
             self._convert(missing)
 
+    def _known(self, entry: Entry) -> Facts | None:
+        """What the cache knows; with OCR also of what was converted without it and has nothing for OCR to read."""
+        facts = self._cache.facts(entry.sha256, entry.media_type)
+        if facts is None and self._without_ocr is not None:
+            return self._cache.take_over(self._without_ocr, entry.sha256, entry.media_type)
+        return facts
+
     def _convert(self, missing: Sequence[Entry]) -> None:
         self._cache.sweep()
         # Large ones first: the last child to end should not be the longest.
         waiting = sorted(missing, key=lambda entry: (entry.bytes, entry.doc_id))
         job_ids = itertools.count()
-        with Sandbox(self._settings, self._limits, self._tokenizer) as sandbox:
+        with self._publisher, Sandbox(self._settings, self._limits, self._tokenizer) as sandbox:
             try:
                 while waiting or self._running:
                     while waiting and len(self._running) < self._processes:
                         self._begin(sandbox, next(job_ids), waiting.pop())
                     if self._running:
                         self._end(sandbox.wait())
+                    self._settle_published()
             finally:
                 for _, staged in self._running.values():
                     shutil.rmtree(staged, ignore_errors=True)
+        self._settle_published()
 
     def _begin(self, sandbox: Sandbox, job_id: int, entry: Entry) -> None:
         """Check and copy the document's bytes, then hand them to a child; unless another process was quicker."""
@@ -175,52 +215,62 @@ class _Work:
             self._fail(entry, None, exc.reason, exc.detail)
             return
         staged = self._cache.stage()
-        source, out = staged / "source", staged / "out"
-        try:
-            with meter.stage("raw_input"):
-                out.mkdir()
-                source.write_bytes(data)
-        except OSError as exc:
-            raise StoreError(f"{staged}: {exc.strerror}", hint="is the file system of the cache full?") from exc
         self._running[job_id] = (entry, staged)
+        source, out = staged / "source", staged / "out"
+        with meter.stage("raw_input"), _writing(staged):
+            out.mkdir()
+            source.write_bytes(data)
         sandbox.start(job_id, Job(source, out, entry.sha256, entry.media_type))
 
     def _end(self, ended: Ended) -> None:
-        entry, staged = self._running.pop(ended.job_id)
+        entry, staged = self._running[ended.job_id]
+        if ended.outcome == "storage":
+            raise storage_fault(staged, OSError(0, ended.detail))
+        del self._running[ended.job_id]
         usages = read_usages(staged / USAGES)
         if ended.outcome != "done":
             usages.setdefault("conversion", Usage(ended.seconds, ended.cpu_s, ended.memory_peak_bytes))
         self._usages[entry.doc_id] = together(self._usages[entry.doc_id], usages)
         if ended.outcome != "done":
             reason = "malformed" if ended.outcome == "crashed" else ended.outcome
-            self._fail(entry, staged, reason, ended.detail + ADVICE.get(reason, ""))
+            self._fail(entry, staged, reason, ended.detail)
             return
         try:
             facts = read_facts(staged / "out" / FACTS)
-        except (OSError, ValueError) as exc:
-            self._fail(entry, staged, "malformed", f"the converter left no readable facts: {exc}")
+        except (OSError, ValueError) as exc:  # it wrote them last, and said that all went well
+            self._fail(entry, staged, "interrupted", f"the converter left no readable facts: {exc}")
             return
-        self._publish(entry, staged, facts)
+        self._keep(entry, staged, facts)
 
     def _fail(self, entry: Entry, staged: Path | None, reason: str, detail: str) -> None:
+        detail += ADVICE.get(reason, "")
         facts = failed(entry.sha256, entry.media_type, entry.bytes, reason, detail, self._settings)
-        if reason in PASSING:
+        if reason not in PASSING:
+            staged = staged or self._cache.stage()
+            with _writing(staged):
+                shutil.rmtree(staged / "out", ignore_errors=True)
+                (staged / "out").mkdir()
+                (staged / "out" / FACTS).write_text(facts_json.to_json(facts), encoding="ascii")
+        self._keep(entry, staged, facts)
+
+    def _keep(self, entry: Entry, staged: Path | None, facts: Facts) -> None:
+        """Publish a conversion, and settle its document then; at once where there is nothing to be kept."""
+        if staged is None or facts.reason in PASSING:
             if staged is not None:
                 shutil.rmtree(staged, ignore_errors=True)
             self._settle(facts, self._same[_content(entry)], cached=False)
             return
-        staged = staged or self._cache.stage()
-        shutil.rmtree(staged / "out", ignore_errors=True)
-        (staged / "out").mkdir()
-        (staged / "out" / FACTS).write_text(facts_json.to_json(facts), encoding="ascii")
-        self._publish(entry, staged, facts)
-
-    def _publish(self, entry: Entry, staged: Path, facts: Facts) -> None:
         known = self._cache.facts(entry.sha256, entry.media_type)
         replace = known is not None and not counts(known, self._settings.limits)
-        self._cache.publish(staged / "out", entry.sha256, entry.media_type, replace=replace)
-        shutil.rmtree(staged, ignore_errors=True)
-        self._settle(facts, self._same[_content(entry)], cached=False)
+        published = self._publisher.add(staged, entry.sha256, entry.media_type, replace=replace)
+        self._publishing.append((published, entry, facts))
+
+    def _settle_published(self) -> None:
+        """Settle the documents that were published since the last look."""
+        while self._publishing and self._publishing[0][0].done():
+            published, entry, facts = self._publishing.popleft()
+            published.result()
+            self._settle(facts, self._same[_content(entry)], cached=False)
 
     def _settle(self, facts: Facts, entries: Sequence[Entry], *, cached: bool) -> None:
         ok = facts.status == "ok"
@@ -234,6 +284,11 @@ class _Work:
                 tokens=facts.tokens if ok else None,
                 chunks=facts.chunks if ok else None,
                 word_coverage=facts.word_coverage,
+                structure=facts.structure if ok else None,
+                low_pages=len(facts.low_pages) if ok and facts.pages is not None else None,
+                raw_pages=len(facts.raw_pages) if ok and facts.pages is not None else None,
+                repaired=facts.repaired if ok else None,
+                undecodable=facts.undecodable if ok else None,
                 markdown_path=self._cache.folder(entry.sha256, entry.media_type) / MARKDOWN if ok else None,
                 cached=cached or index > 0,
                 seconds=0.0 if cached or index > 0 else facts.seconds,

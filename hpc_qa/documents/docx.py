@@ -12,6 +12,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from xml.etree import ElementTree as ET
 from xml.etree.ElementTree import Element
 
@@ -19,6 +20,7 @@ from hpc_qa.documents.extracted import Extracted
 from hpc_qa.documents.fidelity import count_words, coverage
 from hpc_qa.documents.html import markdown_of
 from hpc_qa.documents.signatures import format_of
+from hpc_qa.documents.suspicion import MAX_PLACES, places_beside
 from hpc_qa.documents.text import clean, squeezed
 from hpc_qa.errors import DocumentError
 from hpc_qa.manifest import archive
@@ -26,7 +28,8 @@ from hpc_qa.manifest import archive
 ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 # Streams of the container of old Word files, which also holds new ones that need a password; UTF-16 names.
 ENCRYPTED_STREAM, OLD_WORD_STREAM = ("EncryptedPackage".encode("utf-16-le"), "WordDocument".encode("utf-16-le"))
-CORE_PROPERTIES = "docProps/core.xml"
+CORE_PROPERTIES, STYLES = "docProps/core.xml", "word/styles.xml"
+TAKEN_OUT = "\ufdd0"  # a code that stands for no character
 NO_TEXT = (
     "word/glossary/", "word/theme/", "word/header", "word/footer", "word/comments", "word/settings", "word/webSettings",
     "word/fontTable", "word/stylesWithEffects",
@@ -51,6 +54,8 @@ class _Package:
     plain: list[str] = field(default_factory=list)
     has_document: bool = False
     hidden_words: int = 0  # of the runs that Word does not show
+    hidden_places: list[str] = field(default_factory=list)  # where they stood
+    hidden_styles: frozenset[str] = frozenset()  # whose text Word does not show
     title: str | None = None
 
 
@@ -69,13 +74,14 @@ def read_docx(data: bytes, *, min_word_coverage: float) -> Extracted:
     return Extracted(
         markdown=markdown if kept else squeezed(plain),
         engine="mammoth" if kept else "xml.etree",
-        word_coverage=round(covered, 4) if kept else 1.0,
+        word_coverage=round(covered, 4),
         structure=kept,
         title=package.title,
         removed_characters=removed,
         suspicious_unicode=bool(places),
         hidden_places=places,
         hidden_words=package.hidden_words,
+        hidden_text_places=package.hidden_places[:MAX_PLACES],
     )
 
 
@@ -98,7 +104,7 @@ def _read_package(data: bytes) -> _Package:
             infos = packed.infolist()
             archive.check(infos, len(data))
             package = _Package()
-            for info in _text_parts(infos):
+            for info in sorted(_text_parts(infos), key=lambda info: info.filename != STYLES):  # they say what is hidden
                 _add_part(package, info.filename, packed.read(info))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OverflowError) as exc:
         raise DocumentError("malformed", f"the ZIP archive that a DOCX file is cannot be read: {exc}") from exc
@@ -142,8 +148,11 @@ def _add_part(package: _Package, name: str, data: bytes) -> None:
         return
     namespace, _, kind = root.tag.rpartition("}")
     namespace += "}"
+    if namespace[1:-1] in _MAIN and kind == "styles":
+        package.hidden_styles = _hidden_styles(root, namespace)
     if namespace[1:-1] in _MAIN and kind in ("document", "footnotes", "endnotes"):
-        package.hidden_words += _prepare(root, namespace)
+        _prepare(root, namespace)
+        _take_out_hidden(package, root, namespace)
         package.plain += _paragraphs(root, namespace)
         package.has_document |= kind == "document"
     package.parts[name] = ET.tostring(root, encoding="utf-8")
@@ -158,27 +167,67 @@ def _check_depth(name: str, root: Element) -> None:
     raise DocumentError("malformed", f"{name}: elements are nested more than {MAX_DEPTH} deep")
 
 
-def _prepare(root: Element, w: str) -> int:
-    """Take out what Word hides, and put the rest into words that mammoth knows; `w` is the namespace in braces.
-
-    Gives the number of words that were hidden.
-    """
-    hidden = 0
+def _prepare(root: Element, w: str) -> None:
+    """Put what mammoth does not know into its words; `w` is the namespace in braces."""
     for parent in list(root.iter()):
         for child in list(parent):
-            if child.tag == f"{w}r" and _is_hidden(child, w):
-                parent.remove(child)
-                hidden += count_words("".join(text.text or "" for text in child.iter(f"{w}t")))
-            elif child.tag == f"{_COMPATIBILITY}AlternateContent":
+            if child.tag == f"{_COMPATIBILITY}AlternateContent":
                 _keep_one(child)
             elif child.tag == f"{_MATH}oMath":
                 _as_run(child, w)
-    return hidden
 
 
-def _is_hidden(run: Element, w: str) -> bool:
+def _take_out_hidden(package: _Package, root: Element, w: str) -> None:
+    """Take the runs away that Word does not show, count their words, and note what stands beside them."""
+    runs = [
+        (parent, run)
+        for paragraph in root.iter(f"{w}p")
+        for parent in (paragraph, *_own(paragraph, w))
+        for run in parent.findall(f"{w}r")
+        if _is_hidden(run, w, package.hidden_styles, _style_of(paragraph, "p", w))
+    ]
+    for _, run in runs:
+        words = count_words("".join(text.text or "" for text in run.iter(f"{w}t")))
+        package.hidden_words += words
+        run.clear()
+        ET.SubElement(run, f"{w}t").text = TAKEN_OUT if words else ""
+    if runs:
+        parts = "\n".join(_paragraphs(root, w)).split(TAKEN_OUT)
+        texts = [*parts[:1], *(text for text in parts[1:-1] if text.strip()), *parts[1:][-1:]]
+        package.hidden_places += [place for pair in pairwise(texts) for place in places_beside(*pair)]
+    for parent, run in runs:
+        parent.remove(run)
+
+
+def _is_hidden(run: Element, w: str, hidden_styles: frozenset[str], style: str) -> bool:
+    """Whether Word does not show a run: it says so itself, else its style does, or that of its paragraph."""
     mark = run.find(f"{w}rPr/{w}vanish")
-    return mark is not None and mark.get(f"{w}val", "true").lower() not in ("false", "0", "off")
+    return _is_on(mark, w) if mark is not None else not hidden_styles.isdisjoint((style, _style_of(run, "r", w)))
+
+
+def _is_on(mark: Element, w: str) -> bool:
+    return mark.get(f"{w}val", "true").lower() not in ("false", "0", "off")
+
+
+def _style_of(element: Element, kind: str, w: str) -> str:
+    """The style of a paragraph ("p") or run ("r"), empty where it names none."""
+    named = element.find(f"{w}{kind}Pr/{w}{kind}Style")
+    return "" if named is None else named.get(f"{w}val", "")
+
+
+def _hidden_styles(root: Element, w: str) -> frozenset[str]:
+    """The styles that hide their text, and those that are based on one and do not say otherwise."""
+    marks = {style.get(f"{w}styleId", ""): style.find(f"{w}rPr/{w}vanish") for style in root.iter(f"{w}style")}
+    bases = {style.get(f"{w}styleId", ""): style.find(f"{w}basedOn") for style in root.iter(f"{w}style")}
+    hidden = {name for name, mark in marks.items() if mark is not None and _is_on(mark, w)}
+    while True:
+        more = {
+            name for name, base in bases.items()
+            if base is not None and marks[name] is None and base.get(f"{w}val", "") in hidden
+        } - hidden  # fmt: skip
+        if not more:
+            return frozenset(hidden)
+        hidden |= more
 
 
 def _keep_one(alternatives: Element) -> None:

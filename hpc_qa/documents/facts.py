@@ -31,6 +31,7 @@ class Facts:
     tables: int = 0
     word_coverage: float | None = None
     low_pages: list[int] = field(default_factory=list)
+    raw_pages: list[int] = field(default_factory=list)
     scanned_pages: list[int] = field(default_factory=list)
     ocr_pages: list[int] = field(default_factory=list)
     structure: bool = True
@@ -44,7 +45,9 @@ class Facts:
     language: str | None = None  # that most of its tokens are in; None: it does not show
     suspicious: dict[str, int] = field(default_factory=dict)  # chunks by flag, see `suspicion`
     unworthy: dict[str, int] = field(default_factory=dict)  # chunks by kind, see `worthiness`
+    page_fidelity: dict[str, int] = field(default_factory=dict)  # chunks that are low or raw, see `screening`
     sketch: str | None = None  # by which near-identical documents are found, see `reissues`
+    files: dict[str, int] = field(default_factory=dict)  # bytes of each file beside this one: another size is torn
     seconds: float = 0.0
     limits: dict[str, float] = field(default_factory=dict)  # in force; a failure by a limit holds for these only
 

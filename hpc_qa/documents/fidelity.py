@@ -144,11 +144,11 @@ class PageByPage:
         self._there.update(there)
         return _neighbours_kept(_spaced_lines(wanted), "\n".join(_spaced_lines(there)))
 
-    def coverage(self) -> float:
-        """The coverage of all pages together, see `coverage`."""
+    def coverage(self) -> float | None:
+        """The coverage of all pages together, see `coverage`; None where they have no words."""
         wanted = {word: count for word, count in self._wanted.items() if word != "\n"}
         total = sum(wanted.values())
-        return sum(min(count, self._there[word]) for word, count in wanted.items()) / total if total else 1.0
+        return sum(min(count, self._there[word]) for word, count in wanted.items()) / total if total else None
 
 
 def _spaced_lines(tokens: Sequence[str]) -> list[str]:

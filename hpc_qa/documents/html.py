@@ -11,9 +11,10 @@ from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
 from hpc_qa.documents.extracted import Extracted
-from hpc_qa.documents.fidelity import coverage, words
+from hpc_qa.documents.fidelity import coverage
+from hpc_qa.documents.hidden import VOID, hides, shown_html, without_comments
 from hpc_qa.documents.signatures import format_of
-from hpc_qa.documents.text import Decoded, clean, decode, squeezed, without_comments, without_escapes, without_padding
+from hpc_qa.documents.text import Decoded, clean, decode, squeezed, without_escapes, without_padding
 from hpc_qa.errors import DocumentError
 
 if TYPE_CHECKING:
@@ -23,15 +24,10 @@ LEFT_OUT = ["nav", "footer", "script", "style", "noscript", "template", "[role=n
 NO_TEXT = frozenset((*LEFT_OUT, "head", "button", "svg", "math"))
 # Of Python's codecs those that a browser knows too; not utf-7, idna, unicode_escape and other ways to write ASCII.
 CHARSETS = ("utf-8", "iso8859", "cp", "koi8", "mac", "gb", "big5", "shift_jis", "euc_", "iso2022", "tis-620", "ascii")
-VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
 INLINE = frozenset("a abbr b cite code em i kbd mark q s samp small span strong sub sup tt u var wbr".split())
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([A-Za-z0-9_.:-]{1,40})""", re.IGNORECASE)
 _LINK_TAG = re.compile(r"</?a(?:\s[^<>]{0,4000})?>", re.IGNORECASE)
 _SECTION = re.compile(r"<!\[(?:CDATA\[|[^\]<>]{0,200}\]?>)?")
-_UNSEEN_STYLE = re.compile(
-    r"display:none|visibility:hidden|opacity:0*\.?0+(?![\d.])|font-size:0*\.?0+(?![\d.])"
-    r"|(?:left|top|right|text-indent):-\d{4,}(?:px|em|pt)"
-)
 _TITLE = re.compile(r"<title[^>]{0,200}>(.{0,500}?)</title", re.IGNORECASE | re.DOTALL)
 
 
@@ -43,8 +39,9 @@ def read_html(data: bytes, *, min_word_coverage: float) -> Extracted:
     """
     decoded = _decode(data)
     cleaned, removed, places = clean(decoded.text)
-    cleaned = _without_traps(cleaned)
-    raw, hidden_words = _page_text(cleaned)
+    shown = shown_html(cleaned)
+    cleaned = _without_traps(shown.text)
+    raw = _page_text(cleaned)
     content = _converted(cleaned)
     covered = coverage([raw], content)
     kept = covered >= min_word_coverage
@@ -52,7 +49,7 @@ def read_html(data: bytes, *, min_word_coverage: float) -> Extracted:
     return Extracted(
         markdown=squeezed(without_padding(without_escapes(text)) if kept else raw),
         engine="html-to-markdown" if kept else "html.parser",
-        word_coverage=round(covered, 4) if kept else 1.0,
+        word_coverage=round(covered, 4),
         structure=kept,
         title=_title(cleaned),
         encoding=decoded.encoding,
@@ -60,7 +57,8 @@ def read_html(data: bytes, *, min_word_coverage: float) -> Extracted:
         removed_characters=removed + written,
         suspicious_unicode=bool(places or more),
         hidden_places=[*places, *more],
-        hidden_words=hidden_words,
+        hidden_words=shown.hidden_words,
+        hidden_text_places=shown.places,
     )
 
 
@@ -107,12 +105,12 @@ def _without_traps(html: str) -> str:
     return open_ended[:end] + open_ended[end:].replace("<", "&lt;")
 
 
-def _page_text(html: str) -> tuple[str, int]:
-    """The text that a browser shows, and how many words a style or an attribute keeps it from showing."""
+def _page_text(html: str) -> str:
+    """The text that a browser shows."""
     parser = _TextOnly()
     parser.feed(html)
     parser.close()
-    return clean("".join(parser.parts))[0], sum(len(words(part)) for part in parser.unseen)
+    return clean("".join(parser.parts))[0]
 
 
 class _TextOnly(HTMLParser):
@@ -121,8 +119,6 @@ class _TextOnly(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
-        self.unseen: list[str] = []
-        self._unseen = False  # what is left out is text that would show but for its style
         self._skipped = ""  # the element that is left out, and how often it is nested in itself
         self._depth = 0
 
@@ -131,7 +127,6 @@ class _TextOnly(HTMLParser):
             self._depth += tag == self._skipped
         elif tag not in VOID and (tag in NO_TEXT or (attrs and _left_out(dict(attrs)))):
             self._skipped, self._depth = tag, 1
-            self._unseen = tag not in NO_TEXT and _hidden(dict(attrs))
         elif tag not in INLINE:
             self.parts.append("\n")
 
@@ -145,19 +140,11 @@ class _TextOnly(HTMLParser):
     def handle_data(self, data: str) -> None:
         if not self._skipped:
             self.parts.append(data)
-        elif self._unseen:
-            self.unseen.append(data)
 
 
 def _left_out(attributes: dict[str, str | None]) -> bool:
     role = attributes.get("role") in ("navigation", "contentinfo")
-    return role or attributes.get("aria-hidden") == "true" or _hidden(attributes)
-
-
-def _hidden(attributes: dict[str, str | None]) -> bool:
-    """Whether an element's own attributes keep its text from being seen; rules of a style sheet are not read."""
-    style = "".join((attributes.get("style") or "").lower().split())
-    return "hidden" in attributes or _UNSEEN_STYLE.search(style) is not None
+    return role or attributes.get("aria-hidden") == "true" or hides(attributes)
 
 
 def _decode(data: bytes) -> Decoded:

@@ -2,20 +2,23 @@
 
 PDFium draws the page in grey at 300 dots an inch, and the program `tesseract` reads it, in the child that converts the
 document and under its limits; one thread, no files. Its words have no headings and no tables. Where the program is or
-what it knows is looked at once, before any document; that it is not there is a reason, not an error.
+what it knows is looked at once, before any document; that it is not there is a reason, not an error. A page on which it
+fails is told apart from one without text.
 """
 
 import hashlib
 import re
 import shutil
+import signal
 import subprocess
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpc_qa.documents.fidelity import words
+from hpc_qa.errors import DocumentError
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfPage
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 DPI, POINTS_AN_INCH = 300, 72
 MAX_PIXELS = 40_000_000  # a larger page is drawn with fewer dots
 PROGRAM_TIMEOUT_S = 30  # to say its version and its languages
+MAX_SAID = 200  # characters of what the program said when it failed
+MAX_NAMED = 10  # pages
 _LANGUAGES = re.compile(r'^List of available languages(?: in "(.+)")? \(\d+\):$')
 _BROKEN_WORD = re.compile(r"(?<=[^\W\d_])-\n(?=[a-z])")
 
@@ -88,18 +93,50 @@ def _ask(program: str, option: str) -> str:
     return asked.stdout or asked.stderr  # Tesseract 3 and 4 say their version on stderr
 
 
-def read_pages(data: bytes, numbers: Iterable[int], ocr: Ocr) -> dict[int, str]:
-    """The text of these pages of a PDF, by number from 1; those on which nothing was found are left out."""
+class OcrError(Exception):
+    """The program failed on one page; says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """What became of the pages that were to be read, by number from 1."""
+
+    texts: dict[int, str] = field(default_factory=dict)  # of those on which something was found
+    failed: dict[int, str] = field(default_factory=dict)  # what the program said of those that it could not read
+
+    @property
+    def note(self) -> str:
+        """What people should know; "" when the program could read every page."""
+        if not self.failed:
+            return ""
+        named = ", ".join(map(str, sorted(self.failed)[:MAX_NAMED])) + (", ..." if len(self.failed) > MAX_NAMED else "")
+        return f"OCR failed on pages {named}: {next(iter(self.failed.values()))}"
+
+
+def read_pages(data: bytes, numbers: Sequence[int], ocr: Ocr) -> Recognised:
+    """Read these pages of a PDF, numbered from 1.
+
+    Raises:
+        DocumentError: `ocr_failed`, the program failed on all of them, or was killed.
+    """
     import pypdfium2
 
     document = pypdfium2.PdfDocument(data)
-    found = {}
+    found = Recognised()
     for number in numbers:
         page = document[number - 1]
-        text = _read(picture_of(page), ocr)
+        picture = picture_of(page)
         page.close()
+        try:
+            text = _read(picture, ocr)
+        except OcrError as exc:
+            found.failed[number] = str(exc)
+            continue
         if words(text):
-            found[number] = _BROKEN_WORD.sub("", text.replace("\f", "")).strip() + "\n"
+            found.texts[number] = _BROKEN_WORD.sub("", text.replace("\f", "")).strip() + "\n"
+    if found.failed and len(found.failed) == len(numbers):
+        detail = f"{found.note}; see that tesseract runs where documents are converted, and convert again"
+        raise DocumentError("ocr_failed", detail, pages=len(document), scanned_pages=numbers)
     return found
 
 
@@ -114,11 +151,30 @@ def picture_of(page: "PdfPage") -> bytes:
 
 
 def _read(picture: bytes, ocr: Ocr) -> str:
-    """What stands in a picture; nothing where the program fails on it, which leaves the page a picture."""
+    """What stands in a picture.
+
+    Raises:
+        OcrError: the program failed on it.
+        DocumentError: `ocr_failed`, somebody killed the program.
+    """
     command = [ocr.program, "stdin", "stdout", "-l", ocr.language, "--dpi", str(DPI)]
     if ocr.data_folder:
         command += ["--tessdata-dir", str(Path(ocr.data_folder))]
     environment = {"OMP_THREAD_LIMIT": "1", "LC_ALL": "C.UTF-8"}
-    done = subprocess.run(command, input=picture, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                          env=environment, check=False)  # fmt: skip
-    return done.stdout.decode(errors="replace") if done.returncode == 0 else ""
+    try:
+        done = subprocess.run(command, input=picture, capture_output=True, env=environment, check=False)
+    except OSError as exc:
+        raise OcrError(f"{ocr.program}: {exc.strerror}") from exc
+    if done.returncode == 0:
+        return done.stdout.decode(errors="replace")
+    code = done.returncode
+    if code == -signal.SIGKILL:  # the kernel for want of memory, or somebody: another page may fare no better
+        raise DocumentError("ocr_failed", "tesseract was killed; where memory was short, more of it helps")
+    how = signal.Signals(-code).name if code < 0 else f"status {code}"
+    said = done.stderr.decode(errors="replace").split("\n")
+    last_line = next((line for line in map(_printable, reversed(said)) if line), "")
+    raise OcrError(f"tesseract ended with {how}" + (f", {last_line[:MAX_SAID]}" if last_line else ""))
+
+
+def _printable(line: str) -> str:
+    return "".join(character for character in line if character.isprintable()).strip()

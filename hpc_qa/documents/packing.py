@@ -1,9 +1,10 @@
 """Pack the pieces of a document into chunks of at most so many tokens.
 
 Greedy and in order: a heading closes a chunk that is mostly full, a chunk never ends in a heading, a table stays whole
-when it fits. The tokens of a chunk are those of its pieces and of the places where they meet. That this adds up is
-checked on every chunk that is nearly full and on some of the others; where it does not, all are counted again, and one
-that is over is divided. Chunks do not overlap: one sentence is asked about once.
+when it fits. The tokens of a chunk are those of its pieces and of the places where they meet, if the tokenizer takes
+words one by one; that this adds up is checked on every chunk that is nearly full and on some of the others. Where it
+does not, and with any other tokenizer, every chunk is counted as one text, and one that is over is divided until none
+is. Chunks do not overlap: one sentence is asked about once.
 """
 
 import bisect
@@ -13,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hpc_qa.documents.blocks import Block
-from hpc_qa.documents.chunks import Chunk, Sentence
-from hpc_qa.documents.pieces import CountTokens, Piece, cut
+from hpc_qa.documents.chunks import Chunk, Section, Sentence
+from hpc_qa.documents.pieces import CountTokens, Piece, adds_up, cut
 from hpc_qa.documents.sentences import sentence_spans
 
 HEADING_CLOSES_AT = 0.6  # of chunk_size
@@ -112,6 +113,8 @@ def _fitting(markdown: str, groups: list[Group], chunk_size: int, count: CountTo
 def _counted(markdown: str, groups: Sequence[Group], chunk_size: int, count: CountTokens) -> list[int]:
     """The tokens of each group as one text: the sums where they hold wherever they were checked, else all counted."""
     texts = [markdown[group[0].start : group[-1].end] for group in groups]
+    if not adds_up(count):
+        return count(texts)
     sums = [_tokens(group) for group in groups]
     joined = [index for index, group in enumerate(groups) if len(group) > 1]
     nearly_full = (index for index in joined if sums[index] > chunk_size - NEARLY_FULL)
@@ -126,19 +129,35 @@ def _chunk(
 ) -> Chunk:
     start, end = group[0].start, group[-1].end
     text = markdown[start:end]
-    body = next((piece for piece in group if piece.kind != "heading"), group[0])
+    sections = _sections(group)
     return Chunk(
         chunk_id=hashlib.sha256(f"{document_sha256}\0{start}\0{text}".encode()).hexdigest()[:16],
         index=index,
         text=text,
-        headings=body.headings,
+        headings=sections[0].headings,
         pages=None if page_starts is None else _pages(page_starts, start, end),
         char_start=start,
         char_end=end,
         tokens=tokens,
         sentences=_sentences(markdown, group),
         table_header=group[0].table_header,
+        sections=sections[1:],
     )
+
+
+def _sections(group: Group) -> tuple[Section, ...]:
+    """The sections that a chunk has text of, each from its first heading on; that of its first text begins it."""
+    found: list[Section] = []
+    start = group[0].start
+    opened: int | None = start  # where the headings begin that no text was seen of yet
+    for piece in group:
+        if piece.kind == "heading" and opened is None:
+            opened = piece.start
+        elif piece.kind not in ("heading", "rule"):
+            if not found or piece.headings != found[-1].headings:
+                found.append(Section((piece.start if opened is None else opened) - start, piece.headings))
+            opened = None
+    return tuple(found) or (Section(0, group[0].headings),)
 
 
 def _sentences(markdown: str, group: Group) -> tuple[Sentence, ...]:

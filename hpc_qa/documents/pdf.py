@@ -2,14 +2,14 @@
 
 PDFium's raw page text comes first: it tells encrypted and broken files, counts pages and words, and is the measure for
 what follows. `liteparse` makes the Markdown; a file that it cannot open is repaired once with `pikepdf`; Markdown that
-lost too many words is replaced by the raw text, without structure. Pages that are pictures are named, and read where
-OCR is wanted: what it says of them is their raw text and their Markdown.
+lost too many words is replaced by the raw text, without structure: that of a page, or of the whole document. Pages that
+are pictures are named, and read where OCR is wanted; there is nothing to measure them against.
 """
 
 import io
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from hpc_qa.documents.extracted import Extracted
@@ -18,15 +18,17 @@ from hpc_qa.documents.fidelity import (
     PageByPage,
     RunningLines,
     count_words,
+    coverage,
     running_lines,
     without_running_lines,
 )
 from hpc_qa.documents.headings import large_lines, with_headings
-from hpc_qa.documents.ocr import Ocr, read_pages
+from hpc_qa.documents.ocr import Ocr, Recognised, read_pages
 from hpc_qa.documents.ruled import Page, mended
 from hpc_qa.documents.signatures import format_of
 from hpc_qa.documents.text import clean, squeezed, without_escapes, without_padding
 from hpc_qa.errors import DocumentError
+from hpc_qa.units import plural
 
 if TYPE_CHECKING:
     from liteparse import ParsedPage
@@ -34,9 +36,11 @@ if TYPE_CHECKING:
 
 MIN_WORDS_A_PAGE = 50  # fewer on average, and pictures on the pages: a scan
 PICTURE_SHARE = 0.5  # of a page's area
-LOST_PAGE_WORDS = 20  # a page with so many raw words and none in the Markdown was lost
+LOST_PAGE_WORDS = 20  # a page with so many raw words, and none or too few of them in the Markdown, was lost
 HEADER_SEARCH_BYTES = 1024
 PAGES_AT_A_TIME = 1_000  # liteparse keeps all that it knows of a page, 0.25 MB, until the last one is done
+_LAST_HALF, _FIRST_HALF = re.compile(r"(?<![\w-])([^\W\d_]{2,})-$"), re.compile(r"[a-z][^\W\d_]+")
+_WORD = re.compile(r"(?<![\w-])[^\W\d_]+(?![\w-])")  # by itself, no half of another
 _STREAM_NAME = re.compile(r"(?:stream )?<_io\.BytesIO object at 0x[0-9a-f]+>:? ?")
 
 
@@ -60,7 +64,8 @@ def read_pdf(data: bytes, *, max_pages: int, min_word_coverage: float, ocr: Ocr 
     _check_header(data)
     truncated = is_cut_off(data)  # of the file as it came: a repaired one has its end
     data, raw, repaired = _open(data, max_pages)
-    by_ocr = read_pages(data, raw.scanned, ocr) if ocr and not ocr.fault and raw.scanned else {}
+    recognised = read_pages(data, raw.scanned, ocr) if ocr and not ocr.fault and raw.scanned else Recognised()
+    by_ocr = recognised.texts
     for number, text in by_ocr.items():
         raw.words += count_words(text) - count_words(raw.pages[number - 1])
         raw.pages[number - 1] = text
@@ -71,17 +76,29 @@ def read_pdf(data: bytes, *, max_pages: int, min_word_coverage: float, ocr: Ocr 
         data, repaired = _repair(data), True
         parsed = _parse(data, max_pages)
     markdown_pages = None if parsed is None else _mended(data, parsed, max_pages)
+    checked = None
     if markdown_pages is not None and len(markdown_pages) == len(bodies):
         cleaned = [
             without_running_lines(by_ocr.get(place, page), place, running)
             for place, page in enumerate(markdown_pages, start=1)
         ]
-        pages, low, covered = _checked_pages(bodies, cleaned)
-        if covered >= min_word_coverage:
-            joined = _joined(pages, "liteparse", raw, covered, low, repaired)
-            return replace(joined, truncated=truncated, ocr_pages=sorted(by_ocr))
-    plain = _joined([_as_paragraphs(body) for body in bodies], "pypdfium2", raw, 1.0, [], repaired)
-    return replace(plain, truncated=truncated, ocr_pages=sorted(by_ocr))
+        checked = _checked_pages(bodies, cleaned, by_ocr, min_word_coverage)
+    kept = checked is not None and (checked.coverage is None or checked.coverage >= min_word_coverage)
+    return replace(
+        _joined(checked.pages, "liteparse")
+        if checked and kept
+        else _joined([*map(_as_paragraphs, bodies)], "pypdfium2"),
+        structure=kept,
+        word_coverage=None if checked is None or checked.coverage is None else round(checked.coverage, 4),
+        low_pages=checked.low if checked and kept else [],
+        raw_pages=checked.raw if checked and kept else [],
+        scanned_pages=raw.scanned,
+        ocr_pages=sorted(by_ocr),
+        repaired=repaired,
+        truncated=truncated,
+        title=raw.title,
+        note=recognised.note,
+    )
 
 
 def read_bodies(data: bytes, max_pages: int) -> list[str] | None:
@@ -191,8 +208,8 @@ def _check_text(raw: _Raw, ocr: Ocr | None, *, truncated: bool) -> None:
     if found == 0 and truncated:
         raise DocumentError("malformed", "the file is cut off, and nothing of its text is left; get it again")
     if found == 0 and raw.marks == 0:
-        raise DocumentError("empty", f"nothing on {pages} pages")
-    said = f"{found} words on {pages} pages, {len(raw.scanned)} of them pictures"
+        raise DocumentError("empty", f"nothing on {plural(pages, 'page')}")
+    said = f"{found} words on {plural(pages, 'page')}, {len(raw.scanned)} of them pictures"
     if ocr and not ocr.fault:
         if found == 0:
             raise DocumentError("empty", f"{said}, on which OCR found no text")
@@ -264,15 +281,37 @@ def _repair(data: bytes) -> bytes:
     return target.getvalue()
 
 
-def _checked_pages(raw_pages: Sequence[str], markdown_pages: Sequence[str]) -> tuple[list[str], list[int], float]:
-    """The pages, lost ones filled with raw text; the numbers of those whose lines did not stay together; coverage."""
-    gate, pages, low = PageByPage(), [], []
+@dataclass(slots=True)
+class _Checked:
+    """What the gate let through of a document, page by page."""
+
+    pages: list[str] = field(default_factory=list)
+    low: list[int] = field(default_factory=list)  # pages whose lines did not stay together
+    raw: list[int] = field(default_factory=list)  # pages that lost words, and are their raw text
+    coverage: float | None = None  # of the converter, on the pages that it read; None: there was nothing to compare
+
+
+def _checked_pages(
+    raw_pages: Sequence[str], markdown_pages: Sequence[str], by_ocr: Collection[int], min_word_coverage: float
+) -> _Checked:
+    """The pages, raw text where that is better; a page that was lost as a whole does not speak against the others."""
+    gate, found = PageByPage(), _Checked()
     for number, (raw, markdown) in enumerate(zip(raw_pages, markdown_pages, strict=True), start=1):
+        if number in by_ocr:
+            found.pages.append(markdown)
+            continue
         lost = not any(character.isalnum() for character in markdown) and count_words(raw) >= LOST_PAGE_WORDS
-        pages.append(_as_paragraphs(raw) if lost else markdown)
-        if gate.add(raw, pages[-1]) < LOW_ASSOCIATION or lost:
-            low.append(number)
-    return pages, low, gate.coverage()
+        low = not lost and gate.add(raw, markdown) < LOW_ASSOCIATION
+        lost |= low and count_words(raw) >= LOST_PAGE_WORDS and coverage([raw], markdown) < min_word_coverage
+        if lost:
+            found.raw.append(number)
+        elif low:
+            found.low.append(number)
+        found.pages.append(_as_paragraphs(raw) if lost else markdown)
+    found.coverage = gate.coverage()
+    if found.coverage is None and found.raw:  # every page was lost
+        found.coverage = 0.0
+    return found
 
 
 def _as_paragraphs(raw_page: str) -> str:
@@ -285,9 +324,9 @@ def _as_paragraphs(raw_page: str) -> str:
     return "".join(parts)
 
 
-def _joined(pages: Sequence[str], engine: str, raw: _Raw, covered: float, low: list[int], repaired: bool) -> Extracted:
-    """One Markdown text; a sentence that runs over a page end is not cut by an empty line."""
-    text, starts, removed, places = "", [], 0, list[str]()
+def _joined(pages: Sequence[str], engine: str) -> Extracted:
+    """One Markdown text; a sentence or a word that runs over a page end is put together."""
+    starts, removed, places = [], 0, list[str]()
     parts: list[str] = []
     position = 0
     previous = ""
@@ -297,6 +336,8 @@ def _joined(pages: Sequence[str], engine: str, raw: _Raw, covered: float, low: l
         removed += count
         places += hidden
         glue = "" if not previous else ("\n" if _runs_on(previous, body) else "\n\n")
+        if previous and _divides_a_word(previous, body, pages):
+            parts[-1], position, glue = parts[-1][:-1], position - 1, ""
         starts.append(position + (len(glue) if body else 0))
         if body:
             parts += (glue, body)
@@ -307,16 +348,19 @@ def _joined(pages: Sequence[str], engine: str, raw: _Raw, covered: float, low: l
         markdown=text,
         engine=engine,
         page_starts=starts,
-        word_coverage=round(covered, 4),
-        low_pages=low,
-        scanned_pages=raw.scanned,
-        structure=engine == "liteparse",
-        repaired=repaired,
-        title=raw.title,
         removed_characters=removed,
         suspicious_unicode=bool(places),
         hidden_places=places,
     )
+
+
+def _divides_a_word(before: str, after: str, pages: Sequence[str]) -> bool:
+    """Whether a page ends within a word ("infor-", "mation"), and not behind the first half of "long-term"."""
+    first, second = _LAST_HALF.search(before.rsplit("\n", 1)[-1]), _FIRST_HALF.match(after)
+    if first is None or second is None or first.string.lstrip().startswith(("#", "|", "```")):
+        return False
+    halves = {first.group(1).lower(), second.group()}
+    return not halves <= {word.lower() for page in pages for word in _WORD.findall(page)}
 
 
 def _runs_on(before: str, after: str) -> bool:

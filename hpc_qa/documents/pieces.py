@@ -15,6 +15,16 @@ from hpc_qa.documents.sentences import split_sentences
 
 CountTokens = Callable[[Sequence[str]], list[int]]
 
+
+def adds_up(count: CountTokens) -> bool:
+    """Whether the tokens of a text are those of its parts and of the places where they meet.
+
+    So it is when the tokenizer cuts at the space between words first: no token runs over it, and none depends on what
+    stands behind it. A counter that knows it says so (`words_apart`); of one that says nothing it is not known.
+    """
+    return bool(getattr(count, "words_apart", False))
+
+
 # A longer stretch is cut before it is counted: no tokenizer in use takes more characters for a token on average, and
 # counting one string of megabytes is slow.
 CHARS_PER_TOKEN = 12
@@ -44,7 +54,8 @@ def cut(text: str, blocks: Sequence[Block], chunk_size: int, count: CountTokens)
         Piece(block.kind, block.start, block.end, headings=path)
         for block, path in zip(blocks, _heading_paths(blocks), strict=True)
     ]
-    for finer in itertools.chain((_lines_or_sentences, _windows(chunk_size)), itertools.repeat(_halves)):
+    coarse_first = (_lines_or_sentences, _header_and_row, _windows(chunk_size))
+    for finer in itertools.chain(coarse_first, itertools.repeat(_halves)):
         pieces, done = _cut_long(text, pieces, chunk_size, count, finer)
         if done:
             break
@@ -151,6 +162,17 @@ def _rows(text: str, piece: Piece) -> list[Piece]:
     header = lines[0].text.strip()[:MAX_TABLE_HEADER] if has_header else None
     head = piece._replace(end=lines[first - 1].end)
     return [head, *(piece._replace(start=row.start, end=row.end, table_header=header) for row in lines[first:])]
+
+
+def _header_and_row(text: str, piece: Piece) -> list[Piece]:
+    """The header with its dashes, and the first row with the header noted beside, where both together are too long."""
+    if piece.kind != "table" or piece.table_header is not None:
+        return [piece]
+    lines = list(lines_between(text, piece.start, piece.end))
+    if len(lines) < 3 or not is_separator(lines[1].text):
+        return [piece]
+    header = lines[0].text.strip()[:MAX_TABLE_HEADER]
+    return [piece._replace(end=lines[1].end), piece._replace(start=lines[2].start, table_header=header)]
 
 
 def _windows(chunk_size: int) -> Cutter:

@@ -9,7 +9,6 @@ candidates come from bands of MinHash signatures made by rensa, and every one is
 import base64
 import hashlib
 import heapq
-import re
 from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +21,6 @@ SKETCH = 256  # hashes; the standard error of a similarity of 0.7 is 0.03
 PERMUTATIONS = 128
 SEED = 1
 MIN_SHINGLES = 30  # shorter texts say too little to be called alike
-_DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)(?:[-_. ]?(0[1-9]|1[0-2])(?:[-_. ]?(0[1-9]|[12]\d|3[01]))?)?(?!\d)")
 _MASK = (1 << 64) - 1
 _FACTORS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)  # odd, of 64 bits: one for each word
 
@@ -121,13 +119,3 @@ def _candidates(documents: Sequence[frozenset[int]], rows: int) -> set[tuple[int
             found.update((other, place) for other in bucket)
             bucket.append(place)
     return found
-
-
-def edition(path: str, title: str | None) -> tuple[int, int, int]:
-    """The latest date in a path and a title, as far as they say one: year, month, day, each 0 where it is not said.
-
-    >>> edition("manuals/2024/provider-2025-07.pdf", "Provider Manual 2023"), edition("guide.pdf", None)
-    ((2025, 7, 0), (0, 0, 0))
-    """
-    dates = (tuple(int(part or 0) for part in match.groups()) for match in _DATE.finditer(f"{path} {title or ''}"))
-    return max(((year, month, day) for year, month, day in dates), default=(0, 0, 0))

@@ -8,6 +8,7 @@ we made, never with pickled objects. The server dies with us. What the files mea
 
 import contextlib
 import ctypes
+import errno
 import gc
 import json
 import os
@@ -31,13 +32,21 @@ from hpc_qa.documents.converters import preload
 from hpc_qa.documents.pieces import CountTokens
 from hpc_qa.errors import SandboxError
 
-Outcome = Literal["done", "timeout", "memory", "crashed"]
+Outcome = Literal["done", "timeout", "memory", "crashed", "interrupted", "storage"]
 
 CPU_GRACE_S = 5  # CPU time above the deadline: the deadline is what should end a child
 MAX_OUTPUT_BYTES = 2**30
 MAX_FILES = 128
 MAX_LINE_BYTES = 1_000_000
+EXIT_FAILED = 70  # an exception that says what is wrong with the document
 EXIT_MEMORY = 77
+EXIT_STORAGE = 100  # and the number of the error above it: the disk, and not the document, is to blame
+STORAGE_ERRORS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE, errno.ENOENT, errno.EACCES}
+)
+CRASHES = frozenset(  # what a process that goes wrong brings upon itself; other signals come from outside
+    {signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSEGV, signal.SIGSYS, signal.SIGTRAP}
+)
 STDERR_BYTES = 2_000
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS = 1, 38
@@ -237,14 +246,16 @@ class _Server:
 
     def _in_child(self, job: Job, stderr: Path) -> None:
         """Never returns: the child must not go on as a second server."""
-        code = 1
+        code = EXIT_FAILED
         try:
             _confine(self._limits, stderr)
             convert_document(job, self._settings, self._count)
             code = 0
         except MemoryError:
             code = EXIT_MEMORY
-        except BaseException:  # noqa: BLE001 # it is the end of this document alone, and read from its standard error
+        except BaseException as exc:  # noqa: BLE001 # it ends this document alone, and is read from its standard error
+            if isinstance(exc, OSError) and exc.errno in STORAGE_ERRORS:
+                code = EXIT_STORAGE + exc.errno
             traceback.print_exc()
         finally:
             os._exit(code)
@@ -270,14 +281,19 @@ class _Server:
 
     def _judge(self, child: _Child, status: int, usage: resource.struct_rusage) -> tuple[Outcome, str]:
         code = os.waitstatus_to_exitcode(status)
-        if child.late or code == -signal.SIGXCPU:
+        used_up = code == -signal.SIGKILL and usage.ru_utime + usage.ru_stime >= _cpu_limit(self._limits)
+        if child.late or used_up or code == -signal.SIGXCPU:
             return "timeout", f"not done after {self._limits.timeout_s:g} s"
         if code == 0:
             return "done", ""
+        if code - EXIT_STORAGE in STORAGE_ERRORS:
+            return "storage", os.strerror(code - EXIT_STORAGE)
+        how = signal.Signals(-code).name if code < 0 else f"status {code}"
+        if -code not in CRASHES and code not in (EXIT_FAILED, EXIT_MEMORY):
+            return "interrupted", f"the converter ended with {how}, and did not say why"
         said = _tail(child.stderr)
         if code == EXIT_MEMORY or self._out_of_memory(code, said, usage):
             return "memory", f"needs more than {self._limits.memory_bytes / 2**30:.3g} GiB"
-        how = signal.Signals(-code).name if code < 0 else f"status {code}"
         last_line = said.strip().splitlines()[-1:] or [""]
         return "crashed", f"the converter ended with {how} {last_line[0]}".strip()
 
@@ -319,10 +335,9 @@ def _confine(limits: Limits, stderr: Path) -> None:
     os.dup2(nothing, 1)
     os.dup2(target, 2)
     os.closerange(3, 4096)
-    cpu_s = int(limits.timeout_s) + CPU_GRACE_S
     for what, value in (
         (resource.RLIMIT_AS, limits.memory_bytes),
-        (resource.RLIMIT_CPU, cpu_s),
+        (resource.RLIMIT_CPU, _cpu_limit(limits)),
         (resource.RLIMIT_FSIZE, MAX_OUTPUT_BYTES),
         (resource.RLIMIT_NOFILE, MAX_FILES),
         (resource.RLIMIT_CORE, 0),
@@ -330,6 +345,11 @@ def _confine(limits: Limits, stderr: Path) -> None:
         hard = resource.getrlimit(what)[1]
         bounded = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(what, (bounded, bounded))
+
+
+def _cpu_limit(limits: Limits) -> int:
+    """CPU seconds after which the kernel kills a child; soft and hard limit are one, so that it does so by SIGKILL."""
+    return int(limits.timeout_s) + CPU_GRACE_S
 
 
 def _leave_network() -> None:

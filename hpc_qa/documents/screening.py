@@ -16,11 +16,13 @@ from typing import Any
 from hpc_qa.config import Documents
 from hpc_qa.documents.chunks import Chunk, Sentence
 from hpc_qa.documents.languages import LANGUAGES, language_of
-from hpc_qa.documents.suspicion import HIDDEN_CHARACTERS, flags_of, has_place, ordered
+from hpc_qa.documents.suspicion import HIDDEN_CHARACTERS, HIDDEN_TEXT, flags_of, has_place, ordered
 from hpc_qa.documents.worthiness import unworthy
 
 SCREENING = "screening.jsonl"
 LANGUAGE = "language"  # the reason for a chunk in another one
+LOW_PAGE = "low_page"  # the reason for a chunk of a page whose lines did not stay together
+LOW, RAW = "low", "raw"  # fidelity of pages: torn apart; raw text, without headings and tables
 MAX_BYTES = 256_000_000
 MIN_PARAGRAPH_WORDS = 8  # a shorter one repeats by chance
 
@@ -46,18 +48,23 @@ class Screened:
     digest: str  # of its words with its innermost heading: equal chunks have equal ones
     chars: int
     paragraphs: tuple[tuple[str, int], ...]  # digest and characters
+    page_fidelity: str | None = None  # of the worst of its pages, low or raw; None: nothing is wrong with them
 
     def reason(self, settings: Documents, language: str | None) -> str | None:
         """Why the chunk is left out for what it is by itself, None when it is not; `language` is the one asked for."""
         if self.kind is not None and self.kind in settings.skip:
             return self.kind
         foreign = language is not None and self.language not in (None, language)
-        return LANGUAGE if foreign and language in LANGUAGES and LANGUAGE in settings.skip else None
+        if foreign and language in LANGUAGES and LANGUAGE in settings.skip:
+            return LANGUAGE
+        return LOW_PAGE if self.page_fidelity == LOW and settings.low_pages == "skip" else None
 
 
-def screen(chunk: Chunk, hidden_places: Sequence[str] = ()) -> Screened:
-    """Look at one chunk; `hidden_places` are those of its document where invisible characters were taken out."""
-    flags = [*flags_of(chunk.text), *([HIDDEN_CHARACTERS] if has_place(chunk.text, hidden_places) else [])]
+def screen(chunk: Chunk, hidden_characters: Sequence[str] = (), hidden_text: Sequence[str] = ()) -> Screened:
+    """Look at one chunk, with the places of its document where invisible characters and hidden text were found."""
+    flags = [*flags_of(chunk.text)]
+    flags += [HIDDEN_CHARACTERS] if has_place(chunk.text, hidden_characters) else []
+    flags += [HIDDEN_TEXT] if has_place(chunk.text, hidden_text) else []
     heading = chunk.headings[-1] if chunk.headings else ""
     return Screened(
         kind=unworthy(chunk),
@@ -102,6 +109,8 @@ def to_json(screened: Screened) -> str:
         "chars": screened.chars,
         "paragraphs": screened.paragraphs,
     }
+    if screened.page_fidelity is not None:
+        fields["page_fidelity"] = screened.page_fidelity
     return json.dumps(fields)
 
 
@@ -120,6 +129,7 @@ def from_json(line: str) -> Screened:
             digest=fields["digest"],
             chars=fields["chars"],
             paragraphs=tuple((digest, chars) for digest, chars in fields["paragraphs"]),
+            page_fidelity=fields.get("page_fidelity"),
         )
     except (KeyError, TypeError) as exc:
         raise ValueError(f"not what a chunk was screened for: {exc}") from exc

@@ -15,6 +15,7 @@ Span = tuple[int, int]
 _END = re.compile(
     r"""(?<![.!?\u2026])[.!?\u2026]++["'\u201d\u2019)\]*_`]*+(?=\s)"""  # possessive: a long row of dots is linear
     r"""|(?<=[a-z]{3})[.?!](?=[A-Z][a-z]*\s)"""  # a space was lost; decided by the word that follows
+    r"""|(?<=[a-z]{3}[.!?])\d{1,3}(?=\s+["'\u201c\u2018(]?[A-Z])"""  # of a footnote, which a PDF sets small and high
     r"""|[\u3002\uff01\uff1f]["\u201d\u300d\uff09]*"""
     r"""|(?<=\S)(?:  |\\)\n"""  # a hard line break
 )
@@ -80,6 +81,8 @@ def _ends_sentence(text: str, begin: int, match: re.Match[str], end: int) -> boo
         return False  # nothing yet: the ".." of a directive
     if mark[0] in ".?!" and match.end() < end and text[match.end()].isupper():
         return _first_word(text, match.end(), end) in _FIRST_WORDS
+    if mark[0].isdigit():
+        return _word_before(text, begin, match.start() - 1).lower() not in _BEFORE_NUMBERS
     if mark[0] not in ".\u2026":
         return mark[0] in "\u3002\uff01\uff1f" or _begins(text, match.end(), end)
     if not _begins(text, match.end(), end):
@@ -104,10 +107,14 @@ def _begins(text: str, position: int, end: int) -> bool:
     return word is None or not word[0].islower()
 
 
+def _word_before(text: str, begin: int, position: int) -> str:
+    found = _WORD_BEFORE.search(text, max(begin, position - _LOOK_BACK), position)
+    return found.group() if found else ""
+
+
 def _abbreviates(text: str, begin: int, match: re.Match[str], end: int) -> bool:
     """Whether the full stop belongs to an abbreviation rather than to the sentence."""
-    found = _WORD_BEFORE.search(text, max(begin, match.start() - _LOOK_BACK), match.start())
-    word = found.group() if found else ""
+    word = _word_before(text, begin, match.start())
     lower = word.lower()
     following = _NEXT.match(text, match.end(), end)
     after = (following.group(1) or "") if following else ""

@@ -18,7 +18,7 @@ from typing import Any
 
 from hpc_qa.documents.usage import STAGES, Usage, usages_from
 from hpc_qa.errors import StoreError
-from hpc_qa.units import iso, size_class, stamp, utc_now
+from hpc_qa.units import iso, plural, size_class, stamp, utc_now
 
 FOLDER = "records"
 SIZE_CLASSES = ("small", "medium", "large")
@@ -63,6 +63,7 @@ class StageRecord:
             "wall_s": self.wall_s,
             "machine": os.uname().nodename,
             "processes": self.processes,
+            "memory_limit_bytes": self.memory_limit_bytes,
             "converter_key": self.converter_key,
             "documents": len(self.documents),
             "cached": len(self.documents) - len(self.fresh),
@@ -101,7 +102,7 @@ class StageRecord:
     def describe(self) -> list[str]:
         """The stages for people, one line each."""
         return [
-            f"{stage['name']}: {stage['duration_s']:.1f} s over {stage['documents']} documents, "
+            f"{stage['name']}: {stage['duration_s']:.1f} s over {plural(stage['documents'], 'document')}, "
             + ", ".join(_parts(stage))
             for stage in summed(self.fresh, self.memory_limit_bytes)
         ]
@@ -124,16 +125,24 @@ def summed(documents: Iterable[Measured], memory_limit_bytes: int | None) -> lis
     `share_percent` is of the time of all stages. `bottleneck` is memory where the highest peak came near the limit of a
     document, else cpu where half of the time or more was computing, else io: waiting, for storage or for a free CPU.
     """
+    return _stages((one, memory_limit_bytes) for one in documents)
+
+
+def _stages(documents: Iterable[tuple[Measured, int | None]]) -> list[dict[str, Any]]:
+    """As `summed`, where each document has a limit of its own."""
     usages: dict[str, list[Usage]] = {name: [] for name in STAGES}
-    for one in documents:
+    near_limit = set()  # stages in which a document came near its limit
+    for one, limit_bytes in documents:
         for name, usage in one.stages.items():
             usages[name].append(usage)
+            if limit_bytes is not None and (usage.memory_peak_bytes or 0) >= NEAR_LIMIT * limit_bytes:
+                near_limit.add(name)
     totals = {name: (len(each), reduce(add, each)) for name, each in usages.items() if each}
     whole = sum(total.duration_s for _, total in totals.values())
-    return [_row(name, count, total, whole, memory_limit_bytes) for name, (count, total) in totals.items()]
+    return [_row(name, count, total, whole, name in near_limit) for name, (count, total) in totals.items()]
 
 
-def _row(name: str, count: int, total: Usage, whole: float, memory_limit_bytes: int | None) -> dict[str, Any]:
+def _row(name: str, count: int, total: Usage, whole: float, near_limit: bool) -> dict[str, Any]:
     busy = None if total.cpu_s is None or not total.duration_s else total.cpu_s / total.duration_s
     return {
         "name": name,
@@ -144,18 +153,12 @@ def _row(name: str, count: int, total: Usage, whole: float, memory_limit_bytes: 
         "io_read_mb": _scaled(total.io_read_bytes, 1e6),
         "io_write_mb": _scaled(total.io_write_bytes, 1e6),
         "share_percent": round(100 * total.duration_s / whole, 1) if whole else None,
-        "bottleneck": _bottleneck(busy, total.memory_peak_bytes, memory_limit_bytes),
+        "bottleneck": "memory" if near_limit else None if busy is None else "cpu" if busy >= BUSY else "io",
     }
 
 
 def _scaled(value: int | None, unit: float) -> float | None:
     return None if value is None else round(value / unit, 4)
-
-
-def _bottleneck(busy: float | None, peak_bytes: int | None, limit_bytes: int | None) -> str | None:
-    if peak_bytes is not None and limit_bytes is not None and peak_bytes >= NEAR_LIMIT * limit_bytes:
-        return "memory"
-    return None if busy is None else "cpu" if busy >= BUSY else "io"
 
 
 def records(cache: Path) -> Iterator[list[dict[str, Any]]]:
@@ -176,14 +179,15 @@ def stages_of(cache: Path, documents: Iterable[tuple[str, str]], converter_key: 
     A document counts once, with the last time that it was converted by this converter; the cache spared the others.
     """
     wanted = set(documents)
-    last: dict[tuple[str, str], Measured] = {}
+    last: dict[tuple[str, str], tuple[Measured, int | None]] = {}  # with the limit of the call that converted it
     for summary, *rows in records(cache):
         if summary.get("converter_key") != converter_key:
             continue
         for row in rows:
             if (one := _measured(row)) is not None and one.stages and (one.sha256, one.kind) in wanted:
-                last[one.sha256, one.kind] = one
-    return summed(last.values(), None)
+                limit_bytes = summary.get("memory_limit_bytes")
+                last[one.sha256, one.kind] = one, limit_bytes if isinstance(limit_bytes, int) else None
+    return _stages(last.values())
 
 
 def _measured(row: Mapping[str, Any]) -> Measured | None:

@@ -10,15 +10,15 @@ selectors behind ideographs are part of the spelling and stay.
 import itertools
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hpc_qa.documents.extracted import Extracted
+from hpc_qa.documents.hidden import shown_markdown
 from hpc_qa.documents.signatures import format_of
-from hpc_qa.documents.suspicion import PLACE, place_of
+from hpc_qa.documents.suspicion import MAX_PLACES, PLACE, place_of
 from hpc_qa.errors import DocumentError
 
 MAX_CONTROL_SHARE = 0.02
-MAX_PLACES = 100  # of hidden characters that are looked for again in the chunks
 REPLACEMENT = "\ufffd"
 
 _BOMS = (  # UTF-32 first: its mark begins with that of UTF-16
@@ -77,11 +77,12 @@ def read_text(data: bytes) -> Extracted:
 
 
 def read_markdown(data: bytes) -> Extracted:
-    """A Markdown file, without front matter and comments."""
+    """A Markdown file, without front matter, comments and hidden elements."""
     decoded = decode(data)
     cleaned = clean(decoded.text)
-    markdown = without_padding(without_comments(_FRONT_MATTER.sub("", cleaned[0])))
-    return _finished(markdown, decoded, cleaned, "markdown")
+    shown = shown_markdown(_FRONT_MATTER.sub("", cleaned[0]))
+    found = _finished(without_padding(shown.text), decoded, cleaned, "markdown")
+    return replace(found, hidden_words=shown.hidden_words, hidden_text_places=shown.places)
 
 
 def _finished(markdown: str, decoded: "Decoded", cleaned: tuple[str, int, list[str]], engine: str) -> Extracted:
@@ -189,16 +190,6 @@ def squeezed(markdown: str) -> str:
     if "\n\n\n" in markdown:
         markdown = _EMPTY_LINES.sub("\n\n", markdown)
     return markdown.strip("\n") + "\n"
-
-
-def without_comments(markdown: str) -> str:
-    """Without `<!-- comments -->`; one that is never closed is text."""
-    parts = []
-    position = 0
-    while (start := markdown.find("<!--", position)) >= 0 and (end := markdown.find("-->", start)) >= 0:
-        parts.append(markdown[position:start])
-        position = end + len("-->")
-    return "".join([*parts, markdown[position:]])
 
 
 def without_padding(markdown: str) -> str:

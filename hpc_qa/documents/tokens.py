@@ -5,14 +5,25 @@ document are counted as the plain text that they are sent as.
 """
 
 import hashlib
+import itertools
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hpc_qa.config import Config
-from hpc_qa.documents.pieces import CountTokens
 from hpc_qa.errors import ConfigError
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
 BATCH_CHARS = 1_000_000
+# Ends and beginnings of words of every kind, and what stands between two pieces of a document.
+SIDES = ("word", "WORD", "It's", "7", "2024", ".", ")", "|", "-", "#", "**", "_", "/", "é", "漢", "。", "٣", "☐", "😀")
+SPACES = (" ", "\n", "\n\n", "  \n", "\n  ", "\t", "\u2003")
+SPACE_MARK = "\u2581"  # what tokenizers after SentencePiece write for a space
+_WORDS_IN_ONE = re.compile(r"\S\s+\S")
 
 
 def tokenizer_file(config: Config, project: Path) -> Path:
@@ -38,8 +49,22 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def token_counter(path: Path) -> CountTokens:
-    """A function that counts the tokens of several texts.
+@dataclass(frozen=True, slots=True)
+class TokenCounter:
+    """Counts the tokens of several texts, each as one text."""
+
+    tokenizer: "Tokenizer"
+    words_apart: bool  # see `pieces.adds_up`
+
+    def __call__(self, texts: Sequence[str]) -> list[int]:
+        counts: list[int] = []
+        for batch in _batches(texts):
+            counts += map(len, self.tokenizer.encode_batch_fast(batch, add_special_tokens=False))
+        return counts
+
+
+def token_counter(path: Path) -> TokenCounter:
+    """What counts tokens with this tokenizer.json.
 
     Raises:
         ConfigError: the file is not a tokenizer.
@@ -53,14 +78,22 @@ def token_counter(path: Path) -> CountTokens:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     tokenizer.encode_special_tokens = True
+    return TokenCounter(tokenizer, _keeps_words_apart(tokenizer))
 
-    def count(texts: Sequence[str]) -> list[int]:
-        counts: list[int] = []
-        for batch in _batches(texts):
-            counts += map(len, tokenizer.encode_batch_fast(batch, add_special_tokens=False))
-        return counts
 
-    return count
+def _keeps_words_apart(tokenizer: "Tokenizer") -> bool:
+    """Whether it cuts a text at the space between words, of whatever kind they are, before it looks for tokens."""
+    if tokenizer.pre_tokenizer is None:
+        return False
+    for sides in itertools.product(SIDES, SPACES, SIDES):
+        text = "".join(sides)
+        if tokenizer.normalizer is not None:
+            text = tokenizer.normalizer.normalize_str(text)
+        plain = text.replace(SPACE_MARK, " ")
+        stretches = tokenizer.pre_tokenizer.pre_tokenize_str(text)
+        if any(_WORDS_IN_ONE.search(plain, start, end) for _, (start, end) in stretches):
+            return False
+    return True
 
 
 def _batches(texts: Sequence[str]) -> Iterator[list[str]]:

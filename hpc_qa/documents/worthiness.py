@@ -1,8 +1,9 @@
-"""Chunks that no question should be asked about: contents, indexes, bibliographies, forms, navigation, numbers.
+"""Chunks that no question should be asked about: contents, indexes, forms, histories of revisions, numbers and such.
 
 Rules over the lines of a chunk, no model; the same chunk always gives the same answer. To lose a good chunk is worse
 than to ask about a poor one, so every rule wants most of the chunk to be of its kind, and a chunk with running text in
-it is worth asking about whatever else it holds. A table with words in it is worth asking about as well.
+it is worth asking about whatever else it holds. A table with words in it is worth asking about as well. A heading that
+says what a chunk is counts when it stands above all of it.
 """
 
 import itertools
@@ -11,7 +12,9 @@ from collections.abc import Callable, Sequence
 
 from hpc_qa.documents.chunks import Chunk
 
-KINDS = ("numbers", "bibliography", "contents", "index", "form", "navigation", "no_sentences", "little_text")
+KINDS = (
+    "numbers", "bibliography", "revisions", "contents", "index", "form", "navigation", "no_sentences", "little_text",
+)  # fmt: skip
 MIN_LINES = 8  # of a list that is called contents, an index or navigation
 MOST = 0.7  # of the lines
 RUNNING_TEXT = 0.3  # of the words: with as much in sentences, a chunk is worth asking about
@@ -21,6 +24,7 @@ MIN_WORDS = 6
 _MARKUP = re.compile(r"^[\s>]*(?:[-*+•‣▪]\s+)*|[*`|]+|\\(?=[\W_])")
 _SENTENCE_END = re.compile(r"""[.!?:;]["'”’)\]]*$""")
 _LEADERS = re.compile(r"(?:\.[ \u2009]?){4,}|…{2,}|_{6,}(?=\s*\d)")
+_LEADERS_TO_PAGE = re.compile(rf"(?:{_LEADERS.pattern})[\s.]*(?:\d|[ivxlcIVXLC]+\b)")
 _PAGE_AT_END = re.compile(r"(?:^|[\s.…_])(?:(\d{1,4})|[ivxlcIVXLC]{1,6}|[A-Z]-\d{1,3})$")
 _NUMBERED_HEADING = re.compile(
     r"(?:(?:chapter|appendix|part|section|annex)\s+)?(?:[A-Z]|\d{1,2})(?:\.\d{1,3})+\.?\s+\S", re.I
@@ -37,6 +41,20 @@ _SOURCES_TITLE = re.compile(
 _CITATION = re.compile(
     r"\b(?:19|20)\d\d\b|\bISBN\b|\bdoi\b|https?://|\bvol\.|\bpp?\. ?\d|\bPress\b|\bet al\b", re.IGNORECASE
 )
+_REVISIONS_TITLE = re.compile(
+    r"\W*(?:\d[\d.]*\s+)?(?:(?:document|manual) )?(?:(?:revision|version|change|amendment|release|update|document)s? "
+    r"(?:history|log|record|control|summary)|(?:record|history|log|summary) of (?:changes|revisions|amendments)"
+    r"|change ?log)\W*",
+    re.IGNORECASE,
+)
+_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+_DATE = re.compile(
+    r"\b(?:\d{4}-\d\d(?:-\d\d)?|\d{1,2}[/.]\d{1,2}[/.]\d{2,4}"
+    rf"|{_MONTH} (?:\d\d?, )?\d\d\d\d|\d\d? {_MONTH} \d\d\d\d)\b",
+    re.IGNORECASE,
+)
+_VERSION_COLUMN = re.compile(r"\b(?:version|revision|rev|release|issue|edition|amendment)\b", re.IGNORECASE)
+_CHANGE_COLUMN = re.compile(r"\b(?:changes?|description|author|summary|reason|comments?|approved|prepared)\b", re.I)
 _DUTY = re.compile(r"\b(?:must|shall|may|should|requires?|required)\b", re.IGNORECASE)
 _BLANK = re.compile(r"_{3,}|\.{12,}|[☐☑☒□▢❏❑○◯]|(?<!\w)\[[ xX]?\](?!\()|\(\s{1,3}\)")
 _NAVIGATION = re.compile(
@@ -51,21 +69,31 @@ _WORD = re.compile(r"[^\W\d_]{2,}")
 
 def unworthy(chunk: Chunk) -> str | None:
     """Why nothing should be asked about a chunk, one of `KINDS`; None when it is worth asking about."""
-    lines = _lines(chunk.text)
-    words = _WORD.findall(chunk.text)
+    header = f"{chunk.table_header}\n" if chunk.table_header else ""
+    lines, headings = _lines(header + chunk.text), _above_all(chunk)
+    words = _WORD.findall(header + chunk.text)
     if _is_numbers(chunk.text, words):
         return "numbers"
-    if _is_bibliography(lines, chunk.headings):  # full of what look like sentences
+    if _is_bibliography(lines, headings):  # full of what look like sentences
         return "bibliography"
+    if _is_revisions(lines, headings):  # likewise
+        return "revisions"
     if not _is_running_text(lines):
         for name, rule in _RULES:
-            if rule(lines, chunk.headings):
+            if rule(lines, headings):
                 return name
     if not chunk.sentences:
         return "no_sentences"
     if len(words) < MIN_WORDS and not any(_is_sentence(line, least=4) for line in lines) and "|" not in chunk.text:
         return "little_text"
     return None
+
+
+def _above_all(chunk: Chunk) -> tuple[str, ...]:
+    """The headings that all sections of a chunk stand under."""
+    paths = [chunk.headings, *(section.headings for section in chunk.sections)]
+    levels = itertools.takewhile(lambda level: len(set(level)) == 1, zip(*paths, strict=False))
+    return tuple(level[0] for level in levels)
 
 
 def _lines(text: str) -> list[str]:
@@ -105,15 +133,15 @@ def _titled(headings: Sequence[str], title: re.Pattern[str]) -> bool:
 
 def _is_contents(lines: Sequence[str], headings: Sequence[str]) -> bool:
     """Titles with leaders and pages; titles with pages that only rise; or numbered titles of several levels alone."""
-    leaders = sum(len(_LEADERS.findall(line)) for line in lines)
+    leaders = sum(len(_LEADERS_TO_PAGE.findall(line)) for line in lines)
     words = sum(len(_WORD.findall(line)) for line in lines)
-    if leaders >= 5 and words <= 15 * leaders:
+    titled = _titled(headings, _CONTENTS_TITLE)
+    if words <= 15 * leaders and (leaders >= 5 or (titled and leaders >= len(lines))):
         return True
     if len(lines) < MIN_LINES or any(line.startswith("|") for line in lines):
         return False
     pages = [int(match[1]) for line in lines if (match := _PAGE_AT_END.search(line)) and match[1]]
     rising = sum(left <= right for left, right in itertools.pairwise(pages)) >= 0.9 * (len(pages) - 1)
-    titled = _titled(headings, _CONTENTS_TITLE)
     if rising and len(pages) >= MOST * len(lines) and (titled or _share(lines, _begins_numbered) >= 0.5):
         return True
     short = _share(lines, lambda line: len(line.split()) <= 12 and not _SENTENCE_END.search(line)) >= 0.9
@@ -142,6 +170,16 @@ def _is_bibliography(lines: Sequence[str], headings: Sequence[str]) -> bool:
     """Lines that cite, under a title that says so, and hardly any that says what somebody has to do."""
     cited = _titled(headings, _SOURCES_TITLE) and len(lines) >= 3 and _share(lines, _CITATION.search) >= MOST
     return cited and _share(lines, _DUTY.search) <= 0.1
+
+
+def _is_revisions(lines: Sequence[str], headings: Sequence[str]) -> bool:
+    """Dated lines under a title that says so, or a table of versions with their dates and changes; no duties."""
+    if len(lines) < 3 or _share(lines, lambda line: _DUTY.search(_DATE.sub("", line))) > 0.1:  # May is a month
+        return False
+    head = lines[0]
+    is_table = head.startswith("|") and all(one.search(head) for one in (_VERSION_COLUMN, _CHANGE_COLUMN))
+    entries = lines[1:] if head.startswith("|") and not _DATE.search(head) else lines
+    return (is_table or _titled(headings, _REVISIONS_TITLE)) and _share(entries, _DATE.search) >= MOST
 
 
 def _is_form(lines: Sequence[str], _headings: Sequence[str]) -> bool:

@@ -20,6 +20,7 @@ WHOLE = {"sampled_gpus", "gpu_memory_peak_bytes", "host_memory_peak_bytes", "hos
 _N = TypeVar("_N", int, float)
 COUNTER, POWER = "counter", "power"
 NO_STAGE = "unattributed"
+DEVICES = "devices"  # in samples.json, beside the figures: what the GPUs are
 
 
 class Device(NamedTuple):
@@ -223,7 +224,8 @@ def sum_up(lines: Iterable[bytes]) -> Figures | None:
 
 
 def from_json(said: Mapping[str, Any]) -> Figures | None:
-    """The figures of a `samples.json`; None if it is not as we write it."""
+    """The figures of a `samples.json`; None if it is not as we write it. What its devices are is no figure."""
+    said = {name: value for name, value in said.items() if name != DEVICES}
     checked: dict[str, Any] = {
         name: _whole(value) if name in WHOLE else _number(value, MOST) for name, value in said.items()
     }

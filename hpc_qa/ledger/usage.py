@@ -26,7 +26,7 @@ from hpc_qa.budget.reconciliation import Reconciliation
 from hpc_qa.config import Site
 from hpc_qa.ledger import reconciliation, stages
 from hpc_qa.ledger.attempts import current, of_budget
-from hpc_qa.units import iso, number
+from hpc_qa.units import iso, number, plural
 
 HOURS, CHARGED = "gpu_hours_allocated", "gpu_hours_charged"
 COLUMNS = (
@@ -175,7 +175,7 @@ def used_by_living(project: Path, site: Site | None = None) -> dict[tuple[str, i
 def words_of(not_charged: Mapping[str, int]) -> list[str]:
     """What is to be said of attempts whose charge is not known."""
     return [
-        f"what is charged is not known of {count:,} attempts ({reason}); they count as allocated"
+        f"what is charged is not known of {plural(count, 'attempt')} ({reason}); they count as allocated"
         for reason, count in not_charged.items()
     ]
 
@@ -184,7 +184,7 @@ def words_of_asked(as_asked: Used) -> list[str]:
     """What is to be said of attempts that accounting has no GPUs of."""
     if not as_asked.attempts:
         return []
-    what = f"accounting has no GPUs of {as_asked.attempts:,} attempts that asked for some"
+    what = f"accounting has no GPUs of {plural(as_asked.attempts, 'attempt')} that asked for some"
     return [f"{what}; they count by what they asked for, {number(as_asked.gpu_hours)} GPU-hours. {REMEDY}"]
 
 

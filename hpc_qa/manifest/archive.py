@@ -17,6 +17,7 @@ from typing import IO
 
 from hpc_qa.errors import DocumentError
 from hpc_qa.manifest.entry import leads_out
+from hpc_qa.units import plural
 
 MAX_MEMBERS = 100_000
 MAX_LIST_BYTES = 16_000_000  # of the list of members, 160 bytes for each
@@ -153,7 +154,9 @@ def check(infos: list[zipfile.ZipInfo], archive_bytes: int) -> None:
         DocumentError: `too_large` or `malformed`.
     """
     if len(infos) > MAX_MEMBERS:
-        raise DocumentError("too_large", f"{len(infos)} members, the limit is {MAX_MEMBERS}; divide the archive")
+        raise DocumentError(
+            "too_large", f"{plural(len(infos), 'member')}, the limit is {MAX_MEMBERS}; divide the archive"
+        )
     end = 0
     for info in sorted(infos, key=lambda each: each.header_offset):
         if info.header_offset < end:

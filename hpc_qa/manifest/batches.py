@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from hpc_qa.errors import ManifestError
 from hpc_qa.manifest.entry import Entry
+from hpc_qa.units import plural
 
 LOCAL = "local_"  # tried out at home first: these may share documents with each other and with the others
 REST = "production"
@@ -36,14 +37,14 @@ def batches(entries: Sequence[Entry], sizes: Mapping[str, int], seed: int) -> di
 
 
 def _check(entries: Sequence[Entry], sizes: Mapping[str, int]) -> None:
-    faults = [f"{name}: {size} documents; a batch has at least 1" for name, size in sizes.items() if size < 1]
+    faults = [f"{name}: {plural(size, 'document')}; a batch has at least 1" for name, size in sizes.items() if size < 1]
     if REST in sizes:
         faults.append(f"{REST} is what the other batches leave; it has no size of its own")
     cluster = sum(size for name, size in sizes.items() if not name.startswith(LOCAL))
     if cluster > len(entries):
-        faults.append(f"the batches need {cluster} documents, the manifest has {len(entries)}")
+        faults.append(f"the batches need {plural(cluster, 'document')}, the manifest has {len(entries)}")
     faults += (
-        f"{name} needs {size} documents, the manifest has {len(entries)}"
+        f"{name} needs {plural(size, 'document')}, the manifest has {len(entries)}"
         for name, size in sizes.items()
         if name.startswith(LOCAL) and size > len(entries)
     )

@@ -19,6 +19,7 @@ from hpc_qa.manifest.entry import Entry, entry_json
 from hpc_qa.manifest.jsonl import FORMAT, numbered_entries
 from hpc_qa.manifest.path_list import listed_entries
 from hpc_qa.manifest.places import kind_of, why_not
+from hpc_qa.units import plural
 
 MAX_FAULTS = 50
 BUILD = "make one with: hpc-qa manifest build SOURCE... -o F.jsonl"
@@ -79,7 +80,9 @@ class Manifest:
         if faults:
             rest = len(faults) - MAX_FAULTS
             raise ManifestError(
-                *faults[:MAX_FAULTS], *([f"{self.path}: and {rest} more faults"] if rest > 0 else []), hint=FORMAT
+                *faults[:MAX_FAULTS],
+                *([f"{self.path}: and {plural(rest, 'more fault')}"] if rest > 0 else []),
+                hint=FORMAT,
             )
         if not self.count:
             raise ManifestError(f"{self.path}: the manifest holds no document", hint=BUILD)

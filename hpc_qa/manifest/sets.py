@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from hpc_qa.errors import ManifestError
 from hpc_qa.manifest.entry import Entry
-from hpc_qa.units import size_class
+from hpc_qa.units import plural, size_class
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def document_sets(entries: Sequence[Entry], wanted: Mapping[str, DocumentSet] = 
         there = [entry for entry in entries if one.holds(entry)]
         if len(there) < one.documents:
             faults.append(
-                f"{name} needs {one.documents} documents of {_shown(one.at_least)} to {_shown(one.at_most)}, "
+                f"{name} needs {plural(one.documents, 'document')} of {_shown(one.at_least)} to {_shown(one.at_most)}, "
                 f"the manifest has {len(there)}{_range(there)}"
             )
         nearest = sorted(there, key=lambda entry: (_distance(entry, one), entry.doc_id))[: one.documents]

@@ -28,21 +28,49 @@ class Estimate:
         return asdict(self)
 
 
-def mean_score(scores: Sequence[float]) -> Estimate:
+def effective_n(weights: Sequence[float]) -> float:
+    """How many things drawn with equal chances say as much: sum(w)^2 / sum(w^2) (L. Kish, Survey Sampling, 1965).
+
+    >>> effective_n([1, 1, 1, 1]), effective_n([5, 1, 1, 1])
+    (4.0, 2.2857142857142856)
+    """
+    return sum(weights) ** 2 / sum(weight**2 for weight in weights) if weights else 0.0
+
+
+def mean_score(scores: Sequence[float], weights: Sequence[float] | None = None) -> Estimate:
     """The mean of scores from 1 to 5 and Student's interval for it, cut off at the ends of the scale.
 
     No interval of a single score. Scores that are all alike give an interval without width: what was never seen, the
-    spread of the sample cannot tell of.
+    spread of the sample cannot tell of. `weights` are 1 / chance of things that were drawn with unequal chances: then
+    the mean is sum(w x) / sum(w) (J. Hajek, 1971), and the interval that of `effective_n` scores.
+
+    Raises:
+        ValueError: there are more or fewer weights than scores.
     """
     if not scores:
         return Estimate(None, None, None, 0)
-    n, mean = len(scores), statistics.fmean(scores)
+    n = len(scores)
+    weights = _weights(n, weights)
+    mean, size = _mean(scores, weights), effective_n(weights)
     if n == 1:
         return Estimate(mean, None, None, 1)
     from scipy.special import stdtrit  # half a second, which a command without ratings need not wait for
 
-    half = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * statistics.stdev(scores) / math.sqrt(n)
+    variance = _mean([(score - mean) ** 2 for score in scores], weights) * size / (size - 1)
+    half = float(stdtrit(size - 1, (1 + LEVEL) / 2)) * math.sqrt(variance / size)
     return Estimate(mean, max(LOWEST, mean - half), min(HIGHEST, mean + half), n)
+
+
+def _weights(n: int, weights: Sequence[float] | None) -> Sequence[float]:
+    if weights is None:
+        return [1.0] * n
+    if len(weights) != n:
+        raise ValueError(f"{len(weights)} weights for {n} things")
+    return weights
+
+
+def _mean(values: Sequence[float], weights: Sequence[float]) -> float:
+    return math.fsum(value * weight for value, weight in zip(values, weights, strict=True)) / math.fsum(weights)
 
 
 def share(hits: int, n: int) -> Estimate:
@@ -54,11 +82,25 @@ def share(hits: int, n: int) -> Estimate:
     >>> round(found.low, 3), round(found.high, 3)
     (0.865, 0.989)
     """
-    if not n:
+    return _wilson(hits / n, n, n) if n else Estimate(None, None, None, 0)
+
+
+def weighted_share(hits: Sequence[bool], weights: Sequence[float] | None = None) -> Estimate:
+    """The share of things that are so, weighted as in `mean_score`, with Wilson's interval of `effective_n` things.
+
+    Raises:
+        ValueError: there are more or fewer weights than things.
+    """
+    if not hits:
         return Estimate(None, None, None, 0)
-    rate, shrink = hits / n, 1 + Z**2 / n
-    middle = (rate + Z**2 / (2 * n)) / shrink
-    half = Z / shrink * math.sqrt(rate * (1 - rate) / n + Z**2 / (4 * n**2))
+    weights = _weights(len(hits), weights)
+    return _wilson(_mean(hits, weights), effective_n(weights), len(hits))
+
+
+def _wilson(rate: float, size: float, n: int) -> Estimate:
+    shrink = 1 + Z**2 / size
+    middle = (rate + Z**2 / (2 * size)) / shrink
+    half = Z / shrink * math.sqrt(rate * (1 - rate) / size + Z**2 / (4 * size**2))
     return Estimate(rate, max(0.0, middle - half), min(1.0, middle + half), n)
 
 

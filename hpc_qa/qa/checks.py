@@ -13,7 +13,10 @@ from hpc_qa.qa.answers import Draft
 from hpc_qa.qa.facts import modality, numbers, supported_numbers
 from hpc_qa.qa.fit import MIN_RUN, shares_words, suits
 from hpc_qa.qa.language import is_language
+from hpc_qa.qa.markup import plain
+from hpc_qa.qa.names import places, supported_places
 from hpc_qa.qa.standalone import points_at_the_text, stands_alone
+from hpc_qa.qa.wording import has_footnote_mark, invented_terms, is_torn, is_torn_off
 from hpc_qa.qa.words import common_run, content_words, has_spaces, repeats, words
 
 
@@ -28,6 +31,9 @@ def check(draft: Draft, chunk: Chunk, qa: Qa, *, examples: Collection[str] = ())
         "length": length(draft, qa),
         "is_question": is_question(draft, examples, english=english),
         "grounded": grounded(draft, chunk),
+        "terms_exist": terms_exist(draft, chunk),
+        "whole_words": whole_words(draft, chunk, english=english),
+        "no_footnote_marks": no_footnote_marks(draft),
         "fits_evidence": fits_evidence(draft, chunk, english=english),
         "self_contained": self_contained(draft),
         "no_repetition": no_repetition(draft),
@@ -91,18 +97,57 @@ def _new_words(draft: Draft) -> set[str]:
 
 
 def grounded(draft: Draft, chunk: Chunk) -> bool:
-    """No number, date or code without a source, and no shall, must, may or not that the evidence lacks.
+    """No number, date, code or place without a source, and no shall, must, may or not that the evidence lacks.
 
-    A number of the answer may stand in the question instead of the evidence; a number of the question must stand in
-    the chunk, so nothing comes in that way either.
+    A number or place of the answer may stand in the question instead of the evidence; one of the question must stand
+    in the chunk, so nothing comes in that way either.
     """
-    evidence = " \n".join(draft.evidence)
+    evidence, source = " \n".join(draft.evidence), _all_of(chunk)
     asked = set(numbers(draft.question))
-    if not asked <= supported_numbers(" \n".join((*chunk.headings, chunk.text))):
+    if not asked <= supported_numbers(source):
         return False
     if not set(numbers(draft.answer)) <= supported_numbers(evidence) | asked:
         return False
-    return modality(draft.answer) <= modality(evidence)
+    return _places_have_a_source(draft, evidence, source) and modality(draft.answer) <= modality(evidence)
+
+
+def _places_have_a_source(draft: Draft, evidence: str, source: str) -> bool:
+    """States and countries are those of the evidence; where it names none ("the State"), those of the chunk."""
+    asked = places(draft.question, any_case=False)
+    answered = places(draft.answer, any_case=False) - asked
+    if not asked and not answered:
+        return True
+    if not asked <= supported_places(source):
+        return False
+    return answered <= (supported_places(evidence) or supported_places(source))
+
+
+def terms_exist(draft: Draft, chunk: Chunk) -> bool:
+    """No name of a program and no gap to fill in that the chunk does not write the same way."""
+    return not invented_terms(f"{draft.question} {draft.answer}", _all_of(chunk))
+
+
+def whole_words(draft: Draft, chunk: Chunk, *, english: bool) -> bool:
+    """Neither answer nor evidence begins or ends in the middle of a word.
+
+    That of an answer is told by its words in the chunk; where words are made by joining others it cannot be told.
+    """
+    sentences = (
+        chunk.sentences[number - 1] for number in draft.evidence_numbers if 1 <= number <= len(chunk.sentences)
+    )
+    if any(is_torn_off(chunk.text, sentence.start, sentence.end) for sentence in sentences):
+        return False
+    return not english or not is_torn(draft.answer, f"{_all_of(chunk)} {draft.question}")
+
+
+def no_footnote_marks(draft: Draft) -> bool:
+    """No number of a footnote hangs on a word of question or answer, as in "the rule.3"."""
+    return not has_footnote_mark(draft.question) and not has_footnote_mark(draft.answer)
+
+
+def _all_of(chunk: Chunk) -> str:
+    """What the chunk says, with the name of its document, its headings and the head of its table."""
+    return " \n".join((*chunk.around, chunk.text))
 
 
 def fits_evidence(draft: Draft, chunk: Chunk, *, english: bool) -> bool:
@@ -112,7 +157,8 @@ def fits_evidence(draft: Draft, chunk: Chunk, *, english: bool) -> bool:
     in words of its own is nearly always about something else.
     """
     source = " ".join((*draft.evidence, draft.answer))
-    if not shares_words(draft.question, " ".join((source, *chunk.headings))):
+    above = (heading for number in draft.evidence_numbers for heading in chunk.headings_of([number]))
+    if not shares_words(draft.question, " ".join((source, *above, chunk.table_header or ""))):
         return False
     if _is_quotation(draft) and common_run(draft.question, draft.answer) < MIN_RUN:
         return False
@@ -131,4 +177,4 @@ def no_repetition(draft: Draft) -> bool:
 
 def _is_quotation(draft: Draft) -> bool:
     """The answer is its evidence, but for markup."""
-    return words(draft.answer) == words(" ".join(draft.evidence))
+    return words(draft.answer) in (words(" ".join(draft.evidence)), words(" ".join(map(plain, draft.evidence))))

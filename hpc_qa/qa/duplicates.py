@@ -1,8 +1,8 @@
 """Near-duplicate questions over a whole corpus: which to drop, and which stays for each.
 
 MinHash of character 5-shingles proposes, their exact Jaccard similarity decides, and two questions with different
-numbers, codes, names, signs or duties are never the same ("age 19" and "age 21", "in Ohio" and "in Iowa"). Paraphrases
-in other words are not found.
+numbers, codes, names, signs or duties are never the same ("age 19" and "age 21", "in Ohio" and "in Iowa", 4(a) and
+4(b), -n and -N, path and PATH). Paraphrases in other words are not found.
 
 Signatures come from rensa; the candidates of a band are found by sorting in numpy (Leskovec, Rajaraman and Ullman,
 Mining of Massive Datasets, section 3.4), because an index of a million questions in dictionaries does not fit.
@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hpc_qa.qa.facts import DUTY_WORDS, NUMBER_WORDS, modality, numbers
-from hpc_qa.qa.names import names
+from hpc_qa.qa.names import acronyms, names
+from hpc_qa.qa.references import PART_NAMES, brackets, options
 
 SHINGLE = 5
 BANDS = 32
@@ -30,6 +31,8 @@ SEED = 1
 Facts = tuple[object, ...]
 _LETTERS, _DIGIT, _ALPHANUMERIC = re.compile(r"[^\W\d_]+"), re.compile(r"\d"), re.compile(r"[^\W_]+")
 _SIGNS = re.compile(r"[<>=≤≥±+#%$€£§]")
+_COUNTING = NUMBER_WORDS | PART_NAMES  # a question without one of them, a digit or an option has no number or code
+_LETTERS_ALONE = frozenset("bcefghjklnopqruvwxyz")  # hepatitis b; the others are words and the ends of contractions
 # Politeness in front of the question that is asked, after normalisation.
 _ASKING = re.compile(
     r"(?:(?:please|kindly|hello|hi) )*"
@@ -86,11 +89,13 @@ class _Distinct:
 def _said(question: str) -> Facts:
     """What makes two questions different although their letters are the same; most say nothing of the kind."""
     folded = set(_LETTERS.findall(question.casefold()))
-    counts = not (question.isascii() and folded.isdisjoint(NUMBER_WORDS) and not _DIGIT.search(question))
+    counts = not (question.isascii() and folded.isdisjoint(_COUNTING) and not _DIGIT.search(question))
+    counts = counts or bool(options(question))
     found = frozenset(numbers(question).items()) if counts else frozenset()
     # "can you tell me" permits nothing
     duties = frozenset() if folded.isdisjoint(DUTY_WORDS) else frozenset(modality(question) - {"may"})
-    return found, duties, tuple(sorted(_SIGNS.findall(question)))
+    letters = (*brackets(question), *sorted(folded & _LETTERS_ALONE))
+    return found, duties, tuple(sorted(_SIGNS.findall(question))), letters, acronyms(question)
 
 
 def _near(distinct: _Distinct, threshold: float) -> Iterator[tuple[int, int]]:

@@ -4,8 +4,12 @@ Text in, sets of normalised tokens out. What a sentence means is not known here;
 """
 
 import re
+import unicodedata
 from collections import Counter
 from functools import lru_cache
+
+from hpc_qa.qa.markup import plain
+from hpc_qa.qa.references import BRACKET, brackets, joined, options, references
 
 _MONTHS = "january february march april june july august september october november december"
 _DAYS = "monday tuesday wednesday thursday friday saturday sunday"
@@ -30,27 +34,46 @@ _MODALS = {word: word for word in ("shall", "must", "should")} | dict.fromkeys((
 
 # A text without a digit has no number or date unless one of these words stands in it, and no duty without the others.
 NUMBER_WORDS = frozenset(_NUMBER_WORDS) | _NAMED_DATES | frozenset(_SHORT_MONTHS)
+_HALF = frozenset(("half", "1/2"))
 DUTY_WORDS = frozenset(_MODALS) | _NEGATIONS | {"t"}  # the end of "don't"
 
-# A run of letters and digits and the signs that join them; a code when it holds a digit: 42, 1,000.50, CMS-64, 5%.
-_CODE = re.compile(r"[^\W_]+(?:[.,:/_\-]+(?=[^\W_])[^\W_]+)*%?")
+# A run of letters and digits and the signs that join them; a code when it holds a digit: 42, -5, .5, 1,000.50, CMS-64,
+# 5%, 435.916(a)(1). A minus is a sign where no word, bracket or number ends before it.
+_CODE = re.compile(
+    r"(?:(?<![^\W_])(?<![)\]%-])-(?=\.?\d))?(?:(?<![\w.])\.(?=\d))?"
+    rf"[^\W_]+(?:[.,:/_\-]+(?=[^\W_])[^\W_]+)*%?(?:{BRACKET})*"
+)
 # "30-day" supports "30 days", "19-64" supports "19 to 64"; "AB-10" is a name and supports no 10.
-_JOINED = re.compile(r"(\d+)-(?:[^\W\d_]+|(\d+))")
+_JOINED = re.compile(r"(\d[\d./]*)-(?:[^\W\d_]+|(\d[\d./]*))")
+_ESCAPED = re.compile(r"\\(?=[()\[\].\-])")
+_SIGNED_MONEY = re.compile(r"(?<![^\W_])(?<![)\]%])-([$€£])(?=\d)")
+_MINUS_WORD = re.compile(r"\bminus\s+(?=[$€£]?\.?\d)", re.IGNORECASE)
+_ALIKE = str.maketrans({"–": "-", "−": "-", "‐": "-", "‑": "-"} | {
+    char: " " + unicodedata.normalize("NFKC", char).replace("\N{FRACTION SLASH}", "/")
+    for char in "¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"
+})  # fmt: skip
 _PERCENT = re.compile(r"(?<=\d)\s*(?:percent|per\s+cent|%)", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+(?:['’]t)?")
 _MONTH_MAY = re.compile(r"\bMay(?=,?\s+\d)|(?<=\d\s)May\b|(?<=\dst\s)May\b|(?<=\dth\s)May\b")
+_FOOTNOTE = re.compile(r"(?<=[a-z]{3}[.!?])\d{1,3}(?=\s+[\"'“‘(]?[A-Z]|\s*$)", re.MULTILINE)  # "the rule.3 The fee"
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 
 
 def numbers(text: str) -> Counter[str]:
-    """Numbers, codes and dates with how often each occurs; digits and number words count as the same.
+    """Numbers, codes, dates and options with how often each occurs; digits and number words count as the same.
+
+    The number of a footnote behind a full stop is none.
 
     >>> sorted(numbers("Two forms (CMS-64) cost $1,000.00 by 5 May 2024."))
     ['1000.00', '2', '2024', '5', 'cms-64', 'may']
+    >>> sorted(numbers("Part A, section 4(b), at -5 degrees for ¾ year: sbatch -n"))
+    ['-5', '-n', '3/4', '4(b)', 'part a']
     """
-    text = _PERCENT.sub("%", text.replace("–", "-"))
-    months = len(_MONTH_MAY.findall(text))
-    found: Counter[str] = Counter({"may": months} if months else {})
+    found = Counter(options(text))
+    text = joined(_ESCAPED.sub("", _FOOTNOTE.sub("", _one_spelling(text))))
+    if "May" in text and (months := len(_MONTH_MAY.findall(text))):
+        found["may"] = months
+    found.update(references(text))
     codes = [token for token in _CODE.findall(text) if not token.isalpha() and any(map(str.isdigit, token))]
     found.update(_code(token) for token in codes)
     for word in _WORD.findall(text):
@@ -60,17 +83,35 @@ def numbers(text: str) -> Counter[str]:
     return found
 
 
+def _one_spelling(text: str) -> str:
+    """One form of percent, minus and fractions."""
+    if not text.isascii():
+        text = text.translate(_ALIKE)
+    text = _MINUS_WORD.sub("-", _PERCENT.sub("%", text))
+    return _SIGNED_MONEY.sub(r"\1-", text) if "-" in text else text
+
+
 def supported_numbers(source: str) -> set[str]:
-    """What a text may repeat of its source: the source's numbers and codes, and their parts ("30" of "30-day")."""
-    found = set(numbers(source))
+    """What a text may repeat of its source: the source's numbers and codes, and their parts.
+
+    "30-day" supports "30", 435.916(a)(1) supports 435.916(a) and paragraph (a), but no other paragraph.
+    """
+    found = set(numbers(source)) | set(numbers(plain(source))) | set(brackets(source))
     parts = (match.groups() for match in map(_JOINED.fullmatch, found) if match)
-    return found | {part for pair in parts for part in pair if part}
+    found |= {part for pair in parts for part in pair if part}
+    for code in [code for code in found if "(" in code]:
+        places = [place for place, char in enumerate(code) if char == "("]
+        found.update(code[:place] for place in places if place)
+        found.update(mark.strip("()") if mark[1].isdigit() else mark for mark in brackets(code))
+    return found | _HALF if found & _HALF else found
 
 
 def _code(token: str) -> str:
+    token, bracket, rest = token.partition("(")
     folded = _THOUSANDS.sub("", token.casefold())
+    folded = folded.replace(".", "0.", 1) if folded.startswith((".", "-.")) else folded
     ordinal = re.fullmatch(r"(\d+)(?:st|nd|rd|th)", folded)
-    return ordinal.group(1) if ordinal else folded
+    return ordinal.group(1) if ordinal else folded + bracket + rest
 
 
 @lru_cache(1 << 16)  # a million questions have few words
@@ -91,7 +132,7 @@ def modality(text: str) -> set[str]:
     (['may', 'must', 'not'], set())
     """
     found = set()
-    for word in _WORD.findall(_MONTH_MAY.sub(" ", text)):
+    for word in _WORD.findall(_MONTH_MAY.sub(" ", text) if "May" in text else text):
         folded = word.casefold().replace("’", "'")
         if folded in _MODALS:
             found.add(_MODALS[folded])

@@ -1,7 +1,8 @@
 """Plain text from one sentence of Markdown.
 
-Takes off what is only typography: emphasis, code marks, links, list and heading marks, escapes. Nothing else changes,
-so that the words of a quotation stay the words of its source. Not a Markdown parser: blocks are the chunker's affair.
+Takes off what is only typography: emphasis, code marks, links, list and heading marks, escapes, the number of a
+footnote behind the last full stop. Nothing else changes, so that the words of a quotation stay the words of its source.
+Not a Markdown parser: blocks are the chunker's affair.
 """
 
 import re
@@ -12,6 +13,7 @@ _STRONG = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1")
 _EMPHASIS = re.compile(r"(?<![\w*])\*(?=[^\s*])([^*]+?)(?<=\S)\*(?![\w*])")
 _UNDERLINE = re.compile(r"(?<![\w_])_(?=[^\s_])([^_]+?)(?<=\S)_(?![\w_])")
 _LEAD = re.compile(r"^\s*(?:>\s*|#{1,6}\s+|[-*+•]\s+|\(?\d{1,3}[.)]\s+)+")
+_FOOTNOTE = re.compile(r"(?<=[a-z]{3}[.!?])\d{1,3}$")
 _ESCAPE = re.compile(r"\\([\\`*_{}\[\]()#+\-.!|<>~&\"'])")
 
 
@@ -26,7 +28,7 @@ def plain(markdown: str) -> str:
     text = _CODE.sub(lambda match: match.group(2).strip(), text)
     for pattern, group in ((_STRONG, 2), (_EMPHASIS, 1), (_UNDERLINE, 1)):
         text = pattern.sub(lambda match, group=group: match.group(group), text)  # type: ignore[misc] # bound in the loop
-    return " ".join(_ESCAPE.sub(r"\1", text).split())
+    return _FOOTNOTE.sub("", " ".join(_ESCAPE.sub(r"\1", text).split()))
 
 
 def markup_share(markdown: str) -> float:

@@ -1,4 +1,4 @@
-"""Names of states and countries, for questions that write them in small letters.
+"""Names of states and countries, for texts that write them in small letters or abbreviate them.
 
 The states and territories of the United States and the countries of ISO 3166-1 under their English short names. A name
 that is capitalised needs no list (`names.py`).
@@ -33,3 +33,19 @@ COUNTRIES = (
     "united arab emirates;united kingdom;united states;uruguay;uzbekistan;vanuatu;vatican;venezuela;vietnam;yemen;"
     "zambia;zimbabwe"
 ).split(";")
+
+POSTAL_CODES = dict(
+    zip(
+        "AL AK AZ AR CA CO CT DE FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH OK OR"
+        " PA RI SC SD TN TX UT VT VA WA WV WI WY DC AS GU MP PR VI".split(),
+        US_STATES,
+        strict=True,
+    )
+)
+# Patterns of what is written for a place in place of its name.
+ABBREVIATIONS = {
+    "united states": r"\b(?:US|USA)\b|\bU\.\s?S\.|\bAmerica",
+    "united kingdom": r"\bUK\b|\bU\.\s?K\.|\bBrit(?:ain|ish)\b",
+    "united arab emirates": r"\bUAE\b",
+    "district of columbia": r"\bD\.\s?C\.",
+}

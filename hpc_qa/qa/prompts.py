@@ -9,7 +9,7 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -22,6 +22,7 @@ from hpc_qa.qa.control_tokens import neutralise
 Message = dict[str, str]
 
 BUILTIN = "builtin_prompts.yaml"
+MAX_TITLE = 200  # characters
 PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 
 
@@ -35,7 +36,7 @@ class Placeholders:
 
 TEMPLATES: Mapping[str, Placeholders] = {
     "system": Placeholders(frozenset()),
-    "document": Placeholders(frozenset({"sentences"}), frozenset({"headings", "boundary"})),
+    "document": Placeholders(frozenset({"sentences"}), frozenset({"title", "headings", "boundary"})),
     "reply": Placeholders(frozenset()),
     "abstractive": Placeholders(frozenset({"count"}), frozenset({"question_types"})),
     "difficulty": Placeholders(frozenset({"levels"})),
@@ -63,10 +64,17 @@ class Prompts:
         return PLACEHOLDER.sub(lambda match: clean[match.group(1)], self.templates[template])
 
     def document(self, chunk: Chunk) -> str:
-        """The chunk as every request about it begins: its headings, its sentences numbered."""
-        sentences = "\n".join(f"[{s.number}] {one_line(chunk.text[s.start : s.end])}" for s in chunk.sentences)
-        headings = " > ".join(chunk.headings) or "-"
-        return self.fill("document", sentences=sentences, headings=headings, boundary=boundary(chunk.text))
+        """The chunk as every request about it begins: its document, its headings, its sentences numbered.
+
+        Later headings stand between the sentences. A chunk that begins in the middle of a table begins with its head.
+        """
+        path = chunk.headings_at(chunk.sentences[0].start) if chunk.sentences else chunk.headings
+        headings = " > ".join(path) or "-"
+        sentences = "\n".join(_numbered(chunk, path))
+        if chunk.table_header:
+            sentences = f"{one_line(chunk.table_header)}\n{sentences}"
+        title = one_line(chunk.title or "-")[:MAX_TITLE]
+        return self.fill("document", title=title, sentences=sentences, headings=headings, boundary=boundary(chunk.text))
 
     def messages(
         self, document: str, instruction: str, examples: Sequence[tuple[str, str]] = ()
@@ -85,6 +93,16 @@ class Prompts:
             (self.fill("extractive", sentence=sentence, number="1"), json.dumps({"question": question}))
             for sentence, question in _pairs(self.templates["examples"])
         )
+
+
+def _numbered(chunk: Chunk, path: tuple[str, ...]) -> Iterator[str]:
+    """The lines of its sentences, and before those of another section its headings: "## Appeals" of two levels."""
+    for sentence in chunk.sentences:
+        here = chunk.headings_at(sentence.start)
+        same = next((level for level, (old, new) in enumerate(zip(path, here, strict=False)) if old != new), len(path))
+        yield from (f"{'#' * (level + 1)} {here[level]}" for level in range(same, len(here)))
+        yield f"[{sentence.number}] {one_line(chunk.text[sentence.start : sentence.end])}"
+        path = here
 
 
 def _turn(role: str, content: str) -> Message:

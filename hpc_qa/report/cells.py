@@ -3,6 +3,7 @@
 Names and notes come from other people. They are escaped here, and what is no visible character is spelled out.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 NOT_KNOWN = "not known"
+MOST_IN_ONE = 24  # characters of an id that stay on one line
 NOTHING = 1e-9  # what is smaller comes from rounding
 
 
@@ -31,6 +33,25 @@ def text(value: object) -> Markup:
     if value is None:
         return Markup('<span class="unknown">{}</span>').format(NOT_KNOWN)
     return Markup.escape(visible(value))
+
+
+def identifier(value: object) -> Markup:
+    """The id of a run or a record, which breaks behind an underscore or before the time, and never within a date.
+
+    >>> str(identifier("medicaid_batch_50-20260102T030405-0001"))
+    '<span class="id">medicaid_batch_50</span><span class="id">-20260102T030405-0001</span>'
+    """
+    if value is None:
+        return text(None)
+    parts = [""]
+    for piece in re.split(r"(?<=_)|(?=-\d{8}T\d{6})", visible(value)):
+        if len(parts[-1] + piece) > MOST_IN_ONE:
+            parts.append("")
+        parts[-1] += piece
+    kept = [part for part in parts if part]
+    return Markup("").join(
+        Markup('<span class="id">{}</span>').format(part) if len(part) <= MOST_IN_ONE else text(part) for part in kept
+    )
 
 
 def number(value: float | None, unit: str = "", digits: int | None = None) -> Markup:

@@ -17,6 +17,7 @@ from hpc_qa.report.drawing import NO_ATTEMPT, Report
 from hpc_qa.report.plots import all_plots
 from hpc_qa.report.replaced import replace_file
 from hpc_qa.report.tables import all_tables
+from hpc_qa.units import plural
 
 TEMPLATE = "page.html.j2"
 HOURS = "GPU-hours"
@@ -160,10 +161,11 @@ def _notes(report: Report) -> list[str]:
         notes.insert(0, NO_ATTEMPT)
     unknown = sum((report.get(name) or {}).get("attempts_unknown") or 0 for name in ("used", "local"))
     if unknown:
-        notes.append(f"What was held is not known of {unknown:,} attempts; they are in no sum.")
+        notes.append(f"What was held is not known of {plural(unknown, 'attempt')}; they are in no sum.")
     local = report.get("local") or {}
     if local.get("attempts"):
         notes.append(
-            f"{local['gpu_hours']:,.2f} GPU-hours in {local['attempts']:,} attempts on this machine, not charged."
+            f"{local['gpu_hours']:,.2f} GPU-hours in {plural(local['attempts'], 'attempt')} on this machine, "
+            "not charged."
         )
     return [str(drift), *notes] if drift else notes

@@ -40,6 +40,18 @@ def evidence_spans(context: str, evidence: Sequence[str]) -> tuple[list[Span], l
     return spans, [text for text in evidence if text not in context]
 
 
+def table_head(line: str | None) -> str:
+    r"""What to put before a passage that begins in the middle of a table: its head, as a head of its rows.
+
+    >>> table_head("| size | limit |")
+    '| size | limit |\n| --- | --- |\n'
+    """
+    if not line:
+        return ""
+    cells = sum(1 for _ in _cells(line, 0, len(line)))
+    return f"{line}\n{'| --- ' * max(1, cells)}|\n"
+
+
 def passage(context: str, marks: Sequence[Span]) -> list[dict[str, Any]]:
     """The blocks of a chunk: headings, tables in rows of cells, and everything else as text."""
     return [_block(context, block, marks) for block in parse_blocks(context)]

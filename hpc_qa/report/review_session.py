@@ -22,9 +22,10 @@ from hpc_qa.campaign.review_ratings import (
     read_ratings,
 )
 from hpc_qa.campaign.review_sample import Sample, records_of
-from hpc_qa.report.passage import evidence_spans, passage, pieces
+from hpc_qa.report.passage import evidence_spans, passage, pieces, table_head
 from hpc_qa.store.files import read_jsonl
 from hpc_qa.store.run_directory import RunDirectory
+from hpc_qa.units import plural
 
 
 class ReviewSession:
@@ -57,10 +58,12 @@ class ReviewSession:
             StoreError: the records of the run cannot be read.
         """
         if not 0 <= number < len(self.sample.pairs):
-            raise ValueError(f"the sample has {len(self.sample.pairs)} pairs")
+            raise ValueError(f"the sample has {plural(len(self.sample.pairs), 'pair')}")
         place = self.sample.pairs[number]
         record, chunk = records_of(self.run, place)
         marks, missing = evidence_spans(chunk["context"], record["evidence"])
+        head = table_head(chunk.get("table_header"))
+        marks = [(start + len(head), end + len(head)) for start, end in marks]
         with self._lock:
             said = self._words.on(place.key)
         return {
@@ -70,8 +73,8 @@ class ReviewSession:
             "answer": pieces(record["answer"]),
             "document": pieces(self._paths.get(place.doc_id, place.doc_id)),
             "pages": chunk["pages"],
-            "headings": [pieces(heading) for heading in chunk["headings"]],
-            "passage": passage(chunk["context"], marks),
+            "headings": [pieces(heading) for heading in (record if "headings" in record else chunk)["headings"]],
+            "passage": passage(head + chunk["context"], marks),
             "missing": [pieces(text) for text in missing],
             "given": {"scores": said.scores, "comment": said.comment} if said else None,
         }
@@ -114,11 +117,16 @@ class ReviewSession:
     def summary(self) -> dict[str, Any]:
         """What this reviewer said, in figures of their own."""
         with self._lock:
-            said = [one.scores for pair in self.sample.pairs if (one := self._words.on(pair.key)) and one.scores]
+            rated = [
+                (one.scores, self.sample.weight(pair.key))
+                for pair in self.sample.pairs
+                if (one := self._words.on(pair.key)) and one.scores
+            ]
             state = self._state()
+        said, weights = [scores for scores, _ in rated], [weight for _, weight in rated]
         return state | {
-            "means": {name: one.to_json() for name, one in means(said).items()},
-            "good": share_good(said, self.minima).to_json(),
+            "means": {name: one.to_json() for name, one in means(said, weights).items()},
+            "good": share_good(said, self.minima, weights).to_json(),
             "minima": self.minima,
         }
 

@@ -8,9 +8,10 @@ from markupsafe import Markup
 from hpc_qa.budget.charging import REASONS
 from hpc_qa.budget.cost import QUANTITIES
 from hpc_qa.budget.reconciliation import NAMES
-from hpc_qa.report.cells import NOT_KNOWN, decimals, number, percent, text, total, visible
+from hpc_qa.report.cells import NOT_KNOWN, decimals, identifier, number, percent, text, total, visible
 from hpc_qa.report.drawing import NO_ATTEMPT, Report
 from hpc_qa.report.waterfall import STAGES
+from hpc_qa.units import plural
 
 Rows = Sequence[tuple[Markup, ...]]
 
@@ -63,11 +64,12 @@ def _forecast(report: Report) -> Table:
     done, of = found.get("documents_done"), found.get("documents_total")
     about = []
     if of:
-        about.append(f"Made from {done or 0:,} of {of:,} documents in {found.get('tasks_done') or 0:,} array tasks.")
+        tasks = plural(found.get("tasks_done") or 0, "array task")
+        about.append(f"Made from {done or 0:,} of {plural(of, 'document')} in {tasks}.")
     if found.get("naive") is not None:
         about.append(f"The plain rule, documents x mean x 1.10, says {found['naive']:,.1f} GPU-hours.")
     if (more := found.get("more_documents_to_decide")) is not None:
-        about.append(f"About {more:,} more documents have to be done to decide.")
+        about.append(f"About {plural(more, 'more document has', 'more documents have')} to be done to decide.")
     if found.get("method"):
         about.append(f"Method: {found['method']}.")
     return Table(
@@ -97,7 +99,7 @@ def _remedies(report: Report) -> Table | None:
 
 def _liens(report: Report) -> Table | None:
     promised = report.get("committed") or {}
-    rows = [(text(run),) for run in promised.get("runs") or ()]
+    rows = [(identifier(run),) for run in promised.get("runs") or ()]
     about = Markup("Up to {} in all, until their array tasks have ended.").format(
         number(promised.get("gpu_hours"), HOURS)
     )
@@ -125,7 +127,7 @@ def _count(runs: object) -> str:
 def _runs(report: Report) -> Table:
     found = sorted(report.get("runs") or (), key=lambda row: -(row.get("gpu_hours") or 0.0))
     digits = _digits(found)
-    rows = [(text(row.get("run")), *_used(row, digits), *_gave(row)) for row in found[:MOST_ROWS]]
+    rows = [(identifier(row.get("run")), *_used(row, digits), *_gave(row)) for row in found[:MOST_ROWS]]
     if rest := found[MOST_ROWS:]:
         sums = {name: total(rest, name) for name in ("attempts", "gpu_hours", "attempts_unknown", "accepted")}
         rows.append((text(f"{len(rest):,} more"), *_used(sums, digits), *_gave(sums)))
@@ -195,7 +197,7 @@ def _three_numbers(report: Report) -> Table:
         rows.append((text(name), number(found.get(f"gpu_hours_{name}"), digits=digits)))
     about = "What lies between them has names, and the gaps sum to the differences exactly."
     for why, count in found.get("charge_unknown", {}).items():
-        about += f" Charge not known of {count:,} attempts: {REASONS.get(why, why)}."
+        about += f" Charge not known of {plural(count, 'attempt')}: {REASONS.get(why, why)}."
     return Table("three-numbers", "Allocated, charged and busy", ("", HOURS), rows,
                  "The three numbers are not known here.", about)  # fmt: skip
 

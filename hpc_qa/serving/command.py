@@ -257,6 +257,8 @@ def setting_faults(settings: Vllm) -> list[str]:
         for name in settings.env
         if name.upper() in _ENV_OURS_ALONE
     ]
+    if settings.attach_pid is not None and settings.attach is None:
+        faults.append("vllm.attach_pid is the process of the server of vllm.attach, which is missing")
     return faults
 
 

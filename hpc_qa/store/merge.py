@@ -19,6 +19,7 @@ from hpc_qa.store.redaction import emptied
 from hpc_qa.store.revocation import REASON, tombstones
 from hpc_qa.store.run_directory import ShardDirectory
 from hpc_qa.store.segments import Batch, Segment, SegmentInfo, read_batches
+from hpc_qa.units import plural
 
 
 class ChunkDone(NamedTuple):
@@ -77,6 +78,15 @@ class Counts:
         }
 
 
+class Tally(NamedTuple):
+    """What stands of a shard now, as people are told."""
+
+    documents: Counter[str]  # by terminal state
+    reasons: Counter[str]  # of documents that are not ok, "failed: malformed"
+    pairs: int
+    accepted: int
+
+
 @dataclass(slots=True)
 class Merged:
     """What counts of a shard, and what was found on the way; complete once its batches have been read to the end."""
@@ -105,6 +115,14 @@ class Merged:
     def reason_of(self, doc_id: str) -> str | None:
         """Why a document that is done did not end ok."""
         return REASON if doc_id in self.revoked else self.documents[doc_id]["reason"]
+
+    def tally(self, documents: Collection[str]) -> Tally:
+        """What stands of these documents, those of the shard: a revoked one is skipped, and its pairs are no more."""
+        done = {doc_id: self.done[doc_id] for doc_id in self.done.keys() & documents}
+        reasons = Counter(f"{state}: {self.reason_of(doc_id)}" for doc_id, state in done.items() if state != "ok")
+        chunks = [chunk for chunk in self.chunks.values() if chunk.doc_id not in self.revoked]
+        pairs, accepted = (sum(getattr(chunk, name) for chunk in chunks) for name in ("pairs", "accepted"))
+        return Tally(Counter(done.values()), reasons, pairs, accepted)
 
 
 def merge_shard(
@@ -154,10 +172,15 @@ def _shown(merged: Merged, batch: Batch, counting: list[Record]) -> list[Record]
     return [record for record in counting if record["doc_id"] not in merged.revoked] if ours else counting
 
 
-def counts_of(shard: ShardDirectory) -> dict[str, Any]:
-    """The figures of a shard: from its commit when there is one, else counted."""
+def tally_of(shard: ShardDirectory, documents: Collection[str]) -> Tally:
+    """What stands of a shard with these documents: as its commit says, counted when there is none or one is revoked."""
     committed = read_commit(shard)
-    return committed.counts if committed else merge_shard(shard).counts.to_json()
+    if committed is None or not tombstones(shard.path.parent.parent).keys().isdisjoint(documents):
+        return merge_shard(shard).tally(documents)
+    counts = committed.counts
+    return Tally(
+        Counter(counts["documents"]), Counter(counts["reasons"]), int(counts["pairs"]), int(counts["accepted"])
+    )
 
 
 def commit_shard(shard: ShardDirectory, attempt: str, documents: Collection[str]) -> bool:
@@ -172,7 +195,7 @@ def commit_shard(shard: ShardDirectory, attempt: str, documents: Collection[str]
     left = sorted(set(documents) - merged.done.keys())
     if left:
         raise StoreError(
-            f"{shard.path}: {len(left)} of {len(documents)} documents are not done, {left[0]} for example",
+            f"{shard.path}: {len(left)} of {plural(len(documents), 'document')} are not done, {left[0]} for example",
             hint=f"hpc-qa resume {run_id_of(shard.path)} continues",
         )
     settled = {doc_id: merged.documents[doc_id]["state"] for doc_id in merged.conflicts}

@@ -28,6 +28,7 @@ class PairRecord(TypedDict):
     answer: str
     evidence: list[str]  # sentences of the chunk, verbatim
     evidence_numbers: list[int]
+    headings: NotRequired[list[str]]  # above the first sentence of its evidence, outermost first
     question_type: str | None
     difficulty: NotRequired[str | None]
     checks: dict[str, bool]  # in the order in which they were made
@@ -83,7 +84,8 @@ class ChunkRecord(TypedDict):
     chunk_id: str
     chunk_index: int
     context: str
-    headings: list[str]
+    headings: list[str]  # above its first sentence; those of a pair may be others
+    table_header: NotRequired[str | None]  # of the table that the context begins in the middle of
     pages: list[int] | None
     asked: int  # pairs that the model was asked for
     asked_again: NotRequired[int]  # of them, in place of rejected ones
@@ -98,6 +100,7 @@ class ChunkRecord(TypedDict):
     cached_tokens: int | None
     completion_tokens: int
     flags: NotRequired[list[str]]  # what is suspicious about its text
+    page_fidelity: NotRequired[str | None]  # low or raw; None: nothing is wrong with its pages
 
 
 class DocumentRecord(TypedDict):
@@ -117,6 +120,7 @@ class DocumentRecord(TypedDict):
     boilerplate_sentences: NotRequired[int]  # in chunks that were asked about otherwise
     suspicious: NotRequired[dict[str, int]]  # chunks by flag, of all of the document
     hidden_words: NotRequired[int]  # that a reader of the page would not see, and that were left out
+    page_fidelity: NotRequired[dict[str, int]]  # chunks of low and of raw pages, of all of the document
     language: NotRequired[str | None]
     sketch: NotRequired[str | None]  # by which near-identical documents are found
 

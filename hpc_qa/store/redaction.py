@@ -30,7 +30,7 @@ NAME = re.compile(r"REDACTED-(\d{3,})\.json")
 KEPT = frozenset(
     "kind key doc_id chunk_id chunk_index item evidence_numbers question_type checks accepted reject_reason created_at"
     " outcome lost state reason pages pair at reviewer action difficulty control shown_chunk_id left_out suspicious"
-    " language flags".split()
+    " language flags page_fidelity".split()
 )
 
 

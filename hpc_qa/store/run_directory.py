@@ -34,6 +34,7 @@ from hpc_qa.store.files import (
     write_sealed_once,
 )
 from hpc_qa.store.job_directory import JobDirectory
+from hpc_qa.units import plural
 
 ATTEMPT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*_\d+_r\d+_[0-9a-f]{8}")
 SEGMENT_NAME = re.compile(r"seg-\d+\.jsonl")
@@ -283,7 +284,7 @@ def _not_found(project: Path, text: str, hits: list[RunDirectory], runs: list[Ru
     if hits:
         same = ", ".join(run.run_id for run in hits)
         return ConfigError(
-            f"{text!r} is the beginning of {len(hits)} runs: {same}",
+            f"{text!r} is the beginning of {plural(len(hits), 'run')}: {same}",
             hint="give more of the id",
         )
     ids = [run.run_id for run in runs]

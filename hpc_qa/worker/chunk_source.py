@@ -7,7 +7,8 @@ converted after it, it is made here, by what a chunk is by itself.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 from typing import Any
 
 from hpc_qa.config import Config
@@ -15,7 +16,9 @@ from hpc_qa.documents.cache import DocumentCache
 from hpc_qa.documents.chunks import Chunk
 from hpc_qa.documents.facts import Facts
 from hpc_qa.documents.screening import Screened, without_paragraphs
+from hpc_qa.documents.suspicion import CONTROL_TOKENS, ordered
 from hpc_qa.manifest import Entry
+from hpc_qa.qa.control_tokens import has_token
 from hpc_qa.qa.generation import capacity_of
 from hpc_qa.store.records import Record
 from hpc_qa.store.run_directory import BY_WORKER
@@ -53,14 +56,21 @@ class _Known:
     chunks: int
     left_out: Counter[str]
     flags: dict[int, list[str]] = field(default_factory=dict)  # by the index of the chunk
+    page_fidelity: dict[int, str] = field(default_factory=dict)  # by the index of the chunk
     boilerplate_sentences: int = 0
 
 
 class ChunkSource:
-    """Gives the chunks of documents, and completes the records about them."""
+    """Gives the chunks of documents, and completes the records about them.
 
-    def __init__(self, cache: DocumentCache, entries: Iterable[Entry], choice: PlannedChoice, config: Config) -> None:
-        self._cache, self._choice, self._config = cache, choice, config
+    `tokens` are the control tokens of the model: a chunk that quotes one is flagged, whatever its form.
+    """
+
+    def __init__(
+        self, cache: DocumentCache, entries: Iterable[Entry], choice: PlannedChoice, config: Config,
+        tokens: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        self._cache, self._choice, self._config, self.tokens = cache, choice, config, tokens
         self._entries = {entry.doc_id: entry for entry in entries}
         self._known: dict[str, _Known] = {}
 
@@ -70,16 +80,24 @@ class ChunkSource:
         Raises:
             StoreError: they are not in the cache.
         """
-        chunks = self._cache.chunks(entry.sha256, entry.media_type)
+        title = self._title(entry)
+        chunks = [replace(chunk, title=title) for chunk in self._cache.chunks(entry.sha256, entry.media_type)]
         screened = self._cache.screening(entry.sha256, entry.media_type) or []
         known = _Known(len(chunks), Counter(self._choice.left_out.get(entry.doc_id, {})))
         known.flags = {index: list(one.flags) for index, one in enumerate(screened) if one.flags}
+        known.page_fidelity = {index: one.page_fidelity for index, one in enumerate(screened) if one.page_fidelity}
         self._known[entry.doc_id] = known
         if (wanted := self._choice.some_chunks.get(entry.doc_id)) is not None:
             chunks = [chunks[index] for index in wanted]
         if self._choice.by_worker and len(screened) == len(chunks):
             chunks = self._worthy(chunks, screened, known)
         return self._able(chunks, known)
+
+    def _title(self, entry: Entry) -> str:
+        """What its document is called, and its file, whose name often holds a date: "Fees (fees 2025-10)"."""
+        name = PurePosixPath(entry.path).stem.replace("_", " ")
+        facts = self._cache.facts(entry.sha256, entry.media_type)
+        return f"{facts.title} ({name})" if facts is not None and facts.title else name
 
     def _worthy(self, chunks: Sequence[Chunk], screened: Sequence[Screened], known: _Known) -> list[Chunk]:
         kept = []
@@ -111,7 +129,11 @@ class ChunkSource:
             return record | self._document(record)
         known = self._known.get(record["doc_id"])
         if record["kind"] == "chunk" and known is not None:
-            return record | {"flags": known.flags.get(record["chunk_index"], [])}
+            index = record["chunk_index"]
+            flags = known.flags.get(index, [])
+            if self.tokens and has_token(record["context"], self.tokens):
+                flags = ordered([*flags, CONTROL_TOKENS])
+            return record | {"flags": flags, "page_fidelity": known.page_fidelity.get(index)}
         return record
 
     def _document(self, record: Record) -> dict[str, Any]:
@@ -128,6 +150,7 @@ class ChunkSource:
             "boilerplate_sentences": known.boilerplate_sentences,
             "suspicious": facts.suspicious if facts else {},
             "hidden_words": facts.hidden_words if facts else 0,
+            "page_fidelity": facts.page_fidelity if facts else {},
             "language": facts.language if facts else None,
             "sketch": facts.sketch if facts else None,
         }

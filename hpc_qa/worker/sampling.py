@@ -1,5 +1,8 @@
 """A sample a second of our GPUs and of our processes, from the beginning of an attempt to its last mark.
 
+A server that was there before the attempt counts where it is ours, as that of a sweep is. What one of somebody else
+uses is not known here: then the samples are of the clients alone, and a benchmark record makes nothing of them.
+
 A thread takes them and appends them in blocks to `gpu.jsonl`; beside it lies their sum so far, `samples.json`, so that
 nobody has to read the lines again, not even of an attempt that was killed. Only this node is sampled. Samples are
 figures and no more: whatever happens to them is said once in the log, and the attempt goes on.
@@ -9,15 +12,16 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
+from hpc_qa.config import Vllm
 from hpc_qa.errors import StoreError
-from hpc_qa.ledger.samples import Device, Sample, Totals, to_line
-from hpc_qa.serving.gpu_samples import Read
+from hpc_qa.ledger.samples import DEVICES, Device, Sample, Totals, to_line
+from hpc_qa.serving.gpu_samples import GpuKind, Read
 from hpc_qa.store.files import FILE_MODE, HeldFolder
 from hpc_qa.store.run_directory import AttemptDirectory
-from hpc_qa.worker.process_tree import ProcessTree
+from hpc_qa.worker.process_tree import ProcessTree, Use
 from hpc_qa.worker.progress import ProgressFile
 
 log = logging.getLogger("hpc_qa.worker")
@@ -29,11 +33,20 @@ LONGEST_END_S = 5.0  # for the last block; a call of NVML that never returns is 
 
 @contextmanager
 def sampling(
-    directory: AttemptDirectory, stage: Callable[[], str | None], gpus: Callable[[], AbstractContextManager[Read]]
+    directory: AttemptDirectory,
+    stage: Callable[[], str | None],
+    gpus: Callable[[], AbstractContextManager[Read]],
+    *,
+    kinds: Callable[[], Sequence[GpuKind]] = tuple,
+    use: Callable[[], Use | None] | None = None,
 ) -> Iterator[None]:
-    """Sample while this is open; `stage` tells what the attempt does, `gpus` opens the devices that it holds."""
+    """Sample while this is open; `stage` tells what the attempt does, `gpus` opens the devices that it holds.
+
+    `kinds` says once what those are, `use` what the host did for the attempt: by default its own processes.
+    """
     stop = threading.Event()
-    thread = threading.Thread(target=_run, args=(directory, stage, gpus, stop), name="samples", daemon=True)
+    arguments = (directory, stage, gpus, kinds, use, stop)
+    thread = threading.Thread(target=_run, args=arguments, name="samples", daemon=True)
     thread.start()
     try:
         yield
@@ -46,13 +59,35 @@ def _run(
     directory: AttemptDirectory,
     stage: Callable[[], str | None],
     gpus: Callable[[], AbstractContextManager[Read]],
+    kinds: Callable[[], Sequence[GpuKind]],
+    use: Callable[[], Use | None] | None,
     stop: threading.Event,
 ) -> None:
     try:
         with gpus() as read:
-            Sampler(directory, stage, read).run(stop)
+            Sampler(directory, stage, read, kinds=kinds(), use=use).run(stop)
     except Exception:  # no figure is worth an attempt
         log.exception("nothing is sampled any more")
+
+
+def use_of(settings: Vllm) -> Callable[[], Use | None]:
+    """What says what the host does for an attempt with these settings: its processes, and a server of ours beside them.
+
+    Such a server counts from now on; None once it is gone.
+    """
+    own = ProcessTree(os.getpid())
+    if settings.attach_pid is None:
+        return own.use
+    server = ProcessTree(settings.attach_pid)
+    before = server.use()
+
+    def both() -> Use | None:
+        ours, its = own.use(), server.use()
+        if ours is None or its is None or before is None:
+            return None
+        return Use(ours.cpu_s + its.cpu_s - before.cpu_s, ours.resident_bytes + its.resident_bytes)
+
+    return both
 
 
 class Sampler:
@@ -64,6 +99,8 @@ class Sampler:
         stage: Callable[[], str | None],
         read: Read,
         *,
+        kinds: Sequence[GpuKind] = (),
+        use: Callable[[], Use | None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path = directory.gpu_samples
@@ -71,7 +108,8 @@ class Sampler:
         self._sums = ProgressFile(directory.samples_json, clock=clock)
         self._stage = stage
         self._read = read
-        self._tree = ProcessTree(os.getpid(), clock=clock)
+        self._devices = {DEVICES: [kind._asdict() for kind in kinds]} if kinds else {}
+        self._use = use or ProcessTree(os.getpid(), clock=clock).use
         self._clock = clock
         self._zero_s = time.time() - clock()  # the node's clock may be set meanwhile: then steps would be wrong
         self._totals = Totals()
@@ -96,7 +134,7 @@ class Sampler:
 
     def take(self) -> None:
         """One sample."""
-        use = self._tree.use()
+        use = self._use()
         sample = Sample(
             round(self._zero_s + self._clock(), 3),
             self._stage(),
@@ -114,7 +152,7 @@ class Sampler:
             self._folder.check()
             self._append(b"\n" + block if self._failed else block)  # a line of the last time may have been cut off
             if (figures := self._totals.figures()) is not None:
-                self._sums.write(figures.to_json())
+                self._sums.write(figures.to_json() | self._devices)
         except (OSError, StoreError) as error:
             if not self._failed:
                 log.warning("samples are lost, and the attempt goes on: %s", error)

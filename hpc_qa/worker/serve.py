@@ -87,7 +87,8 @@ def serve_documents(
     suspects = suspicion(attempt.shard)
     intents = Intents(attempt.directory.path / INTENTS)
     cache = DocumentCache(attempt.project / attempt.config.documents.cache, attempt.converter_key)
-    source = ChunkSource(cache, [*todo, *(one.entry for one in settled)], choice, attempt.config)
+    tokens = control_tokens(attempt.project / (attempt.config.vllm.tokenizer or attempt.config.model))
+    source = ChunkSource(cache, [*todo, *(one.entry for one in settled)], choice, attempt.config, tokens)
     live = LiveMetrics(
         attempt.directory, run=attempt.run.run_id, shard=attempt.shard.index, documents=len(todo) + len(settled),
         stage=lambda: stages.current,
@@ -340,10 +341,9 @@ def _pipeline(
     attempt: Attempt, todo: Sequence[Entry], done_chunks: Mapping[str, ChunkDone],
     source: ChunkSource, write: Callable[[list[dict[str, Any]]], None], intents: Intents, suspects: Suspicion,
 ) -> Pipeline:  # fmt: skip
-    config, project = attempt.config, attempt.project
+    config = attempt.config
     frozen = attempt.run.prompts
-    tokens = control_tokens(project / (config.vllm.tokenizer or config.model))
-    templates = prompts.of(read_json(frozen)["templates"], source=str(frozen), control_tokens=tokens)
+    templates = prompts.of(read_json(frozen)["templates"], source=str(frozen), control_tokens=source.tokens)
 
     maker = RecordMaker(
         model=config.model,

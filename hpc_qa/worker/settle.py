@@ -11,6 +11,7 @@ from hpc_qa.documents.facts import settled_state
 from hpc_qa.errors import StoreError
 from hpc_qa.manifest import Entry
 from hpc_qa.store.conversion_directory import ConversionDirectory
+from hpc_qa.units import plural
 
 MAX_NAMED = 5
 
@@ -49,5 +50,8 @@ def settle(
             settled.append(Settled(entry, *state))
     if unknown:
         named = ", ".join(unknown[:MAX_NAMED]) + (", ..." if len(unknown) > MAX_NAMED else "")
-        raise StoreError(f"{len(unknown)} documents are not converted: {named}", hint="hpc-qa resume RUN converts them")
+        raise StoreError(
+            f"{plural(len(unknown), 'document is', 'documents are')} not converted: {named}",
+            hint="hpc-qa resume RUN converts them",
+        )
     return left, settled

@@ -24,17 +24,17 @@ from hpc_qa.documents.cache import DocumentCache
 from hpc_qa.errors import ConfigError, ExitCode, HpcQaError, ServerError
 from hpc_qa.manifest import Entry, entry_from
 from hpc_qa.processes import killed_for_memory
-from hpc_qa.serving.gpu_samples import held_gpus
+from hpc_qa.serving.gpu_samples import held_gpus, held_kinds
 from hpc_qa.slurm.environment import inside_slurm, job_identity, node_name
 from hpc_qa.store.files import HeldFolder, exists, read_jsonl, write_json_once
 from hpc_qa.store.merge import commit_shard, merge_shard
 from hpc_qa.store.run_directory import AttemptDirectory, RunDirectory, ShardDirectory, attempt_name
 from hpc_qa.store.trust import check_project, check_run
-from hpc_qa.units import iso, parse_clock, utc_now
+from hpc_qa.units import iso, parse_clock, plural, utc_now
 from hpc_qa.worker.again import check_attempts, continue_later
 from hpc_qa.worker.chunk_source import PlannedChoice
 from hpc_qa.worker.parent import end_with_parent
-from hpc_qa.worker.sampling import sampling
+from hpc_qa.worker.sampling import sampling, use_of
 from hpc_qa.worker.scratch import remove_abandoned
 from hpc_qa.worker.serve import Attempt, serve_documents
 from hpc_qa.worker.settle import Settled, settle
@@ -80,7 +80,10 @@ def _say_why(run: RunDirectory, shard: ShardDirectory, error: HpcQaError, *, kil
     `killed` processes were killed by the kernel for memory meanwhile, which explains whatever else has happened.
     """
     if killed:
-        error.faults = [*error.faults, f"the kernel killed {killed} processes of this task for memory"]
+        error.faults = [
+            *error.faults,
+            f"the kernel killed {plural(killed, 'process', 'processes')} of this task for memory",
+        ]
         error.hint = "give it more: hpc-qa resume RUN --mem SIZE" if inside_slurm() else "free memory on this machine"
     for line in error.log_tail if isinstance(error, ServerError) else ():
         log.error("  | %s", line)
@@ -131,7 +134,11 @@ def run_task(run: RunDirectory, shard: ShardDirectory, stopping: Stopping) -> Ex
     _log_to(attempt)
     _write_identity(attempt)
     stages = Stages(attempt.stages)
-    with sampling(attempt, lambda: stages.current, lambda: held_gpus(config.vllm, config.gpus_per_node)):
+    gpus = config.vllm, config.gpus_per_node
+    with sampling(
+        attempt, lambda: stages.current, lambda: held_gpus(*gpus), kinds=lambda: held_kinds(*gpus),
+        use=use_of(config.vllm),
+    ):  # fmt: skip
         check_attempts(shard, attempt, config.slurm)
         stages.begin("setup")
         merged = merge_shard(shard)

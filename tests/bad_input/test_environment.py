@@ -41,9 +41,9 @@ def doctor(call: Call) -> dict[str, dict[str, str]]:
 def test_doctor_reads_the_manifest_and_the_prompts(ready: Path, call: Call) -> None:
     found = doctor(call)
     assert found["manifest"]["state"] == found["prompts"]["state"] == "ok"
-    assert "1 documents, all there" in found["manifest"]["text"]
+    assert "1 document, all there" in found["manifest"]["text"]
     (ready / "docs" / "a.txt").unlink()
-    assert "1 of 1 documents are not there: a.txt" in doctor(call)["manifest"]["text"]
+    assert "1 of 1 document not there: a.txt" in doctor(call)["manifest"]["text"]
     (ready / "m.jsonl").write_text("{broken\n")
     assert doctor(call)["manifest"]["state"] == "fail"
     (ready / "p.yaml").write_text("no_such_prompt: x\n")

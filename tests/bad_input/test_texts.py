@@ -14,7 +14,7 @@ from hpc_qa.qa.chat import render
 from hpc_qa.qa.control_tokens import control_tokens
 from hpc_qa.qa.generation import asks
 from tests.bad_input.conftest import TEXT, Converted, convert
-from tests.data.bad.texts import ATTACK, LARGE, TEXTS
+from tests.data.bad.texts import ATTACK, LARGE, ORDERS, TEXTS
 
 SUSPICIOUS = {
     "bidi.txt", "tags.txt", "zero_width_row.txt", "joiners.txt", "selectors.txt", "fillers.txt",
@@ -44,6 +44,11 @@ def test_what_hides_or_reorders_text_is_taken_out_and_recorded(found: dict[str, 
 def test_under_hidden_characters_the_plain_text_is_found(found: dict[str, Converted], name: str) -> None:
     assert found[name].markdown == TEXT + "\n"
     assert found[name].facts.removed_characters > 10
+
+
+def test_instructions_to_the_model_are_flagged_and_stay_text(found: dict[str, Converted]) -> None:
+    assert found["orders.txt"].markdown == ORDERS + TEXT + "\n"
+    assert {name for name, one in found.items() if "instructions" in one.facts.suspicious} == {"orders.txt"}
 
 
 def test_joiners_and_selectors_that_are_spelling_stay(found: dict[str, Converted]) -> None:
@@ -86,11 +91,11 @@ def test_text_without_end_is_cut_into_chunks_of_bounded_size(found: dict[str, Co
 
 def test_a_text_that_is_nothing_to_the_tokenizer_is_empty(tmp_path: Path) -> None:
     nothing = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
-    nothing.normalizer = normalizers.Replace(Regex(r"[\s\S]+"), "")
+    nothing.normalizer = normalizers.Replace(Regex("[\u1680-\u169c.\\s]+"), "")
     (tmp_path / "model").mkdir()
     nothing.save(str(tmp_path / "model" / "tokenizer.json"))
     (tmp_path / "run").mkdir()
-    found = convert(tmp_path / "run", tmp_path / "model", {"a.txt": b"Text. Text."})["a.txt"]
+    found = convert(tmp_path / "run", tmp_path / "model", {"a.txt": TEXTS["no_tokens.txt"][0]})["a.txt"]
     assert (found.outcome, "tokenizer" in found.facts.detail) == ("empty", True)
 
 

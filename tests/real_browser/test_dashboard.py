@@ -73,6 +73,8 @@ def test_the_four_plots_are_there_and_refresh_by_themselves(browser, tmp_path):
         names = ["target 20", "critical 10", "baseline 0.742", "critical 0.69"]
         names += ["85 % of what is allocated: 54.4 GB", "95 % of what is allocated: 60.8 GB", "wanted 60 to 100 %"]
         assert [name for name in names if name not in said] == []
+        inside = "[...document.querySelectorAll('svg text')].every((one) => one.getBBox().y >= 0)"
+        assert browser.evaluate(inside)  # no label is cut off at the top
         half_an_hour(run, [pair(0.4), document(), document()], shard=1, gpus=(10,))
         browser.wait("document.querySelector('#documents_per_hour output').textContent === '10.0'")
         assert outputs(browser) == ["10.0", "0.600", "16.0 GB", "40 %"]

@@ -10,7 +10,7 @@ import pytest
 from hpc_qa.store.run_directory import list_runs
 from hpc_qa.store.segments import read_segment
 from tests.made_runs import finished_run
-from tests.projects import call, echo_process, make_project, wait_for
+from tests.projects import build_manifest, call, echo_process, make_project, wait_for
 from tests.real_disk.workers import small_disk
 
 pytestmark = pytest.mark.timeout(600)  # seconds only where the machine is busy
@@ -87,6 +87,26 @@ def test_a_disk_full_while_a_dataset_is_published_leaves_the_old_one_and_collect
             disk.make_room()
         assert disk.hpc_qa(tmp_path, "collect", large.run_id, "-o", target).returncode == 0
         assert contents(disk.seen(Path(target))) != before
+
+
+def test_a_disk_full_in_the_middle_of_a_conversion_blames_no_document(tmp_path: Path, model_folder: Path) -> None:
+    with small_disk(tmp_path / "cache", 4_000_000) as disk:
+        project = make_project(tmp_path, model=model_folder, socket=tmp_path / "no.sock", key="echo-key", documents=1)
+        [document] = (project / "documents").iterdir()
+        document.write_text("# Top\n\n" + "The agency must decide within 45 days of the request. " * 4_500)
+        build_manifest(project)
+        config = str(project / "config.yaml")
+        for leave in (0, 300_000, 500_000):  # for its bytes, its Markdown, its chunks
+            disk.fill(leave)
+            done = disk.hpc_qa(project, "convert", config, "--json")
+            assert done.returncode == 1, (leave, done.stdout, done.stderr)
+            assert "No space left on device" in done.stderr
+            assert "  try: " in done.stderr
+            assert "Traceback" not in done.stderr
+            disk.make_room()
+        done = disk.hpc_qa(project, "convert", config, "--json")
+        [row] = json.loads(done.stdout)
+        assert (done.returncode, row["status"], row["cached"]) == (0, "ok", False)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -1,28 +1,16 @@
 """A pipeline that the API starts is a run like any other, published where it was asked for."""
 
-import json
 import time
-from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from hpc_qa.report.dashboard_history import History
-from hpc_qa.report.dashboard_server import DashboardServer
 from hpc_qa.store.run_directory import find
 from tests.projects import echo_process, make_project, proof
-from tests.served_dashboard import served
+from tests.served_dashboard import ask, served
 
 WAIT_S = 300
-
-
-def ask(server: DashboardServer, method: str, path: str, body: Any = None) -> tuple[int, dict[str, Any]]:
-    connection = HTTPConnection("127.0.0.1", server.port or 0, timeout=WAIT_S)
-    headers = {"Authorization": f"Bearer {server.token}", "Content-Type": "application/json"}
-    connection.request(method, path, None if body is None else json.dumps(body), headers)
-    answer = connection.getresponse()
-    return answer.status, json.loads(answer.read())
 
 
 @pytest.mark.timeout(600)

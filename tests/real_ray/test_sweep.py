@@ -8,7 +8,7 @@ import pytest
 
 from hpc_qa.bench.record_file import read_records
 from hpc_qa.store.run_directory import list_runs
-from tests.projects import call, echo_process, make_project, spawn, wait_for
+from tests.projects import call, echo_process, make_project, put_faults, spawn, wait_for
 
 SWEEP = """
 name: small
@@ -70,8 +70,11 @@ def test_a_sweep_goes_on_after_a_failing_cell_and_after_a_kill(project, capsys):
 
     records = read_records([project / "records"]).records
     assert {record.sweep for record in records} == {"small"}
-    assert {record.configuration.concurrency_limit for record in records} == {2, 4}
-    assert {record.configuration.document_set for record in records} == {"here"}
+    measured = [record for record in records if record.failure is None]
+    assert {record.configuration.concurrency_limit for record in measured} == {2, 4}
+    assert {record.configuration.document_set for record in measured} == {"here"}
+    failed = sorted(record.failure.partition(":")[0] for record in records if record.failure)
+    assert failed == ["interrupted", "wrong settings", "wrong settings"]
     exported, picture = said["files"]
     rows = json.loads(Path(exported).read_text())
     assert all(row.keys() >= {"model", "batch_size", "document_set", "duration_seconds", "metrics"} for row in rows)
@@ -86,6 +89,51 @@ def test_a_sweep_goes_on_after_a_failing_cell_and_after_a_kill(project, capsys):
     assert call(project, *sweep, "--retry-failed") == 0
     assert states(project) == ["done"] * 4
     assert len(list_runs(project)) == runs + 2
+
+
+def swept(project, name, config, *, timeout="01:00:00"):
+    """The file of a sweep of one cell on this config."""
+    path = project / f"{name}.yaml"
+    path.write_text(
+        f"name: {name}\nconfig: {config}\ngrid:\n  client.concurrency_limit: [2]\nwarm_up: 0\n"
+        f'cell_timeout: "{timeout}"\n'
+    )
+    return str(path)
+
+
+def failures(project, name):
+    return [record.failure for record in read_records([project / "records"]).records if record.sweep == name]
+
+
+@pytest.mark.long
+@pytest.mark.covers("bench", "cli/sweep.py", "report/sweep_result.py")
+@pytest.mark.timeout(900)
+def test_cells_that_take_too_long_are_cut_off_or_give_nothing_have_their_class_and_a_record(project, capsys):
+    assert call(project, "bench", "sweep", swept(project, "slow", "config.yaml", timeout="00:00:02")) == 3
+    (said,) = failures(project, "slow")
+    assert said.startswith("timed out: ")
+    assert "1 runs failed, 0 are left" in capsys.readouterr().err
+
+    path = swept(project, "cut", "config.yaml")
+    running = spawn(project, "bench", "sweep", path)
+    wait_for((project / "sweeps" / "cut" / "state.json").is_file, 400)
+    os.kill(running.pid, signal.SIGINT)
+    assert running.wait(60) == 3
+    (said,) = failures(project, "cut")
+    assert said.startswith("interrupted: ")
+    assert call(project, "bench", "sweep", path, "--json") == 0  # without --retry-failed
+    assert sorted(map(bool, failures(project, "cut"))) == [False, True]
+
+    extractive = (project / "config.yaml").read_text().replace("abstractive", "extractive")
+    (project / "config2.yaml").write_text(extractive)
+    put_faults(project, dict.fromkeys(range(3), "refuse"))
+    assert call(project, "bench", "sweep", swept(project, "none", "config2.yaml")) == 3
+    (said,) = failures(project, "none")
+    assert said.startswith("no document done: ")
+    assert call(project, "report", "--markdown", str(project / "B.md")) == 0
+    document = (project / "B.md").read_text()
+    assert document.count("- failed: ") == 3
+    assert "Runs of no batch" not in document  # no run of a cell is taken for one of its own
 
 
 def test_a_changed_sweep_file_needs_another_name(project, capsys):

@@ -114,7 +114,7 @@ def test_a_server_that_is_killed_for_memory_is_called_so_and_resume_gives_it_mor
     said = capfd.readouterr().err
     (run,) = list_runs(folder)
     assert steps(on_strict, run) == ["OUT_OF_MEMORY"]
-    assert re.search(r"the kernel killed \d+ processes of this task for memory", said)
+    assert re.search(r"the kernel killed \d+ process(es)? of this task for memory", said)
     assert f"shard 0 | OUT_OF_MEMORY on {on_strict.nodes[0]}" in said
     assert f"try: an array task needs more memory than slurm.mem: hpc-qa resume {run.run_id} --mem SIZE" in said
     assert call(folder, "resume", run.run_id, "--mem", "lots") == 2

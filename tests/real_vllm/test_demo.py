@@ -23,6 +23,9 @@ def test_the_demo_publishes_a_proven_dataset_that_datasets_opens(
     assert len({row["doc_id"] for row in rows}) >= 8
     assert all(row["evidence"] for row in rows)
     assert all(text in row["context"] for row in rows for text in row["evidence"])
+    card = (dataset / "README.md").read_text()
+    assert "15 public domain" in card
+    assert "2 BSD-3-Clause" in card
     program = "import sys, datasets; d = datasets.load_dataset(sys.argv[1]); print(sum(s.num_rows for s in d.values()))"
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
     opened = subprocess.run(

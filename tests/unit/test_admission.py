@@ -138,7 +138,7 @@ def test_submit_of_the_next_batch_asks_for_the_gate_of_the_one_before(project, c
     captured = capsys.readouterr()
     said = json.loads(captured.out)
     assert (said["run"], said["gate"]["verdict"]) == (None, "no-go")
-    assert "error_rate 1: 1 of 1 documents failed" in captured.err
+    assert "error_rate 1: 1 of 1 document failed" in captured.err
     assert "--despite-gate" in captured.err
     assert call(project, "submit", str(config), "--despite-gate") == 2  # and it comes to the next: nothing is converted
     said = capsys.readouterr().err

@@ -1,13 +1,14 @@
 """The figures of a review against worked values from elsewhere."""
 
 import math
+import random
 import statistics
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from hpc_qa.qa.agreement import mean_score, share, weighted_kappa
+from hpc_qa.qa.agreement import effective_n, mean_score, share, weighted_kappa, weighted_share
 
 # `anxiety` of the R package irr: raters 1 and 2, whose kappa2(..., "squared") is 0.297
 ANXIETY = (
@@ -75,3 +76,30 @@ def test_what_ratings_do_not_say_is_null():
     assert mean_score([]).value is None
     assert (mean_score([4]).value, mean_score([4]).low) == (4, None)
     assert share(0, 0).low is None
+
+
+def test_equal_weights_change_nothing_and_unequal_ones_give_the_share_of_the_population():
+    assert mean_score([5, 4, 4, 3], [2, 2, 2, 2]) == mean_score([5, 4, 4, 3])
+    assert weighted_share([True, True, False], [3, 3, 3]) == share(2, 3)
+    found = weighted_share([True] * 10 + [False] * 10, [5] * 10 + [1] * 10)
+    assert found.value == pytest.approx(5 / 6)
+    assert found.n == 20
+    assert found.high - found.low > share(17, 20).high - share(17, 20).low
+    assert effective_n([5] * 10 + [1] * 10) == pytest.approx(3600 / 260)
+    assert mean_score([5, 1], [3, 1]).value == 4
+
+
+@pytest.mark.parametrize("estimate", [mean_score, weighted_share])
+def test_weights_of_other_things_are_refused(estimate):
+    with pytest.raises(ValueError, match="3 weights for 2 things"):
+        estimate([1, 1], [1, 1, 1])
+
+
+def test_the_weighted_interval_covers_the_share_of_the_population():
+    draw, inside = random.Random(5), 0
+    for _ in range(400):
+        large = [draw.random() < 0.9 for _ in range(25)]
+        small = [draw.random() < 0.5 for _ in range(25)]
+        found = weighted_share([*large, *small], [5] * 25 + [1] * 25)
+        inside += found.low <= (5 * 0.9 + 0.5) / 6 <= found.high
+    assert inside >= 0.93 * 400

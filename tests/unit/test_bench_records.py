@@ -1,14 +1,15 @@
 """Benchmark records: read from what people write by hand, in whichever template."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
-from hpc_qa.bench.record import Record
+from hpc_qa.bench.record import Issue, Record
 from hpc_qa.bench.record_file import keep, read_records
-from hpc_qa.bench.templates import TEMPLATES
+from hpc_qa.bench.templates import IDS, TEMPLATES
 from hpc_qa.cli.main import run
 from hpc_qa.errors import ConfigError
 
@@ -82,7 +83,7 @@ def test_the_sample_of_the_benchmark_document_is_read_as_it_stands(tmp_path):
     record = one(tmp_path, SAMPLE)
     assert (record.id, record.environment, record.results.gpu_hours) == ("local_test_2025-11-04_001", "local", 2.9)
     assert record.hardware.gpu_model == "NVIDIA RTX 3090"
-    assert record.issues == ["Minor: 2 PDFs had encoding warnings", "No critical issues"]
+    assert record.issues == [Issue(text="2 PDFs had encoding warnings", severity="minor"), "No critical issues"]
     assert record.results.error_rate is None
 
 
@@ -108,15 +109,29 @@ def test_the_detailed_template_is_read_into_the_same_shape(tmp_path):
     assert record.configuration.model_dump()["max_num_seqs"] == 64
 
 
+def with_own_id(template: str) -> str:
+    (written,) = (name for name in IDS if f"id: {name}\n" in template)
+    return template.replace(written, "test_2026-01-31_1")
+
+
 @pytest.mark.parametrize("kind", TEMPLATES)
 def test_a_template_without_values_is_a_record_of_which_nothing_is_known(tmp_path, kind):
-    record = one(tmp_path, TEMPLATES[kind]())
+    record = one(tmp_path, with_own_id(TEMPLATES[kind]()))
     assert {value for section in (record.results, record.hardware) for value in section.model_dump().values()} == {None}
 
 
 def test_the_full_template_has_every_key(tmp_path):
     data = yaml.safe_load(TEMPLATES["full"]())["benchmark_run"]
     assert list(data) == list(Record.model_fields)
+
+
+@pytest.mark.parametrize("written", ['"Critical: the disk was full"', "Critical: the disk was full"])
+def test_a_severity_in_front_of_an_issue_is_its_severity(tmp_path, written):
+    record = one(tmp_path, f"benchmark_run:\n  id: a\n  issues:\n    - {written}\n    - 'MINOR : slow'\n    - odd\n")
+    assert record.issues == [
+        Issue(text="the disk was full", severity="critical"), Issue(text="slow", severity="minor"), "odd",
+    ]  # fmt: skip
+    assert read_records([keep(record, tmp_path / "records")]).records == [record]
 
 
 def test_what_is_kept_reads_back_as_the_same(tmp_path):
@@ -230,4 +245,14 @@ def test_import_keeps_what_is_right_and_names_what_is_not(tmp_path, capsys):
 @pytest.mark.parametrize("kind", TEMPLATES)
 def test_a_template_is_printed_as_it_is_imported(tmp_path, capsys, kind):
     assert run(["bench", "template", kind]) == 0
-    assert read(tmp_path, capsys.readouterr().out).faults == []
+    assert read(tmp_path, with_own_id(capsys.readouterr().out)).faults == []
+
+
+@pytest.mark.parametrize("kind", TEMPLATES)
+def test_an_untouched_template_is_refused_with_what_to_fill_in(tmp_path, capsys, kind):
+    (tmp_path / "t.yaml").write_text(TEMPLATES[kind]())
+    assert run(["--project", str(tmp_path), "bench", "import", str(tmp_path / "t.yaml")]) == 2
+    said = capsys.readouterr().err
+    assert re.search(r"t\.yaml:\d: (run_id|benchmark_run\.id|id): .* is the template's; write one of your own", said)
+    assert "and fill in what was measured: PDFs, time, pairs, GPU-hours" in said
+    assert not (tmp_path / "records").exists()

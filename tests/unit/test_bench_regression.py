@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,20 @@ from hpc_qa.bench.effect import of_shares, ratio
 from hpc_qa.bench.regression import check
 from hpc_qa.cli.main import run
 from hpc_qa.errors import ConfigError, ExitCode
+from tests.made_campaign import Campaign
 from tests.made_records import arm
 
 STEADY = (20.0, 20.2, 19.8, 20.1, 19.9)
+
+
+@pytest.fixture
+def campaign(tmp_path) -> Campaign:
+    """Two runs on a cluster."""
+    made = Campaign(tmp_path, 8)
+    made.done(0, 4)
+    made.done(4, 8, nonce="0002")
+    made.sync()
+    return made
 
 
 def by(factor: float) -> list[float]:
@@ -133,6 +145,14 @@ def test_error_rates_of_unknown_documents_are_compared_by_run():
     assert found.verdict == "regressed"
 
 
+def test_an_arm_in_which_single_runs_lost_many_documents_is_not_called_worse():
+    one_mishap = arm(documents=200, errors=(0.01, 0.2, 0.0, 0.21, 0.01))
+    found = check(arm(documents=200, errors=(0.01, 0.0, 0.01, 0.0, 0.02)), one_mishap)
+    assert found.verdict not in ("regressed", "no regression")
+    alike = judged(0.03, 1.0, everything=True, pairs=300, mishap=0.1)
+    assert alike["regressed"] <= 6
+
+
 def test_unlike_arms_are_refused_with_all_that_differs_unless_it_is_allowed():
     other = {"model": {"name": "n", "tensor_parallel": 4}, "configuration": {"chunk_size": 3000, "batch_size": 5}}
     with pytest.raises(ConfigError) as caught:
@@ -170,6 +190,21 @@ def test_the_plain_rule_looks_at_means_alone():
     }  # fmt: skip
     assert (plain["quality_regression"]["status"], plain["overall_assessment"]) == ("NO DATA", "FAIL")
     assert set(plain) >= {"throughput_regression", "quality_regression", "memory_regression", "overall_assessment"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"quality": (0.7,) * 3}, {"quality": (0.7,) * 3}),
+        ({"throughput": (20,) * 3}, {"throughput": (20,) * 3}),
+        ({"throughput": (0,) * 3, "quality": (0.7,) * 3}, {"throughput": (20,) * 3, "quality": (0.7,) * 3}),
+    ],
+)
+def test_the_plain_rule_passes_nothing_that_could_not_be_compared(before, after):
+    found = check(arm(**before), arm(**after))
+    assert (found.plain["overall_assessment"], found.exit_code(plain=True)) == ("NO DATA", ExitCode.UNDECIDED)
+    both = {"throughput": (20,) * 3, "quality": (0.7,) * 3}
+    assert check(arm(**both), arm(**both)).plain["overall_assessment"] == "PASS"
 
 
 def test_a_ratio_to_nearly_nothing_is_finite():
@@ -215,6 +250,40 @@ def test_records_that_cannot_be_used_are_named_and_the_others_compared(tmp_path,
     assert "left out" in capsys.readouterr().err
 
 
+def test_a_run_that_is_named_several_times_is_one_run(campaign, capsys):
+    first, second = sorted(path.name for path in (campaign.project / "runs").iterdir())
+    command = ["--project", str(campaign.project), "bench"]
+    assert run([*command, "record", first]) == 0
+    (kept,) = (path.stem for path in (campaign.project / "records").iterdir())
+    capsys.readouterr()
+    assert run([*command, "check", f"{first},{kept},{first}", f"{second},{second},{second}", "--json"]) == 5
+    said = json.loads(capsys.readouterr().out)
+    assert (said["verdict"], said["metrics"][0]["n_baseline"], said["metrics"][0]["n_current"]) == (
+        "inconclusive",
+        1,
+        1,
+    )
+    assert said["notes"].count(f"left out: {second} is named twice") == 2
+
+
+@pytest.mark.parametrize("larger", ["baseline", "current"])
+def test_a_run_in_both_arms_is_left_out_of_the_larger_one(larger):
+    one, more = arm(throughput=STEADY), arm(throughput=by(0.5))
+    both = replace(one, records=(*one.records, *more.records))
+    arms = (both, one) if larger == "baseline" else (one, both)
+    found = check(*arms)
+    assert {found.metrics[0].n_baseline, found.metrics[0].n_current} == {5}
+    assert found.metrics[0].effect == pytest.approx(1.0 if larger == "baseline" else -0.5)
+    assert sum("is in both arms" in note for note in found.notes) == 5
+
+
+def test_an_arm_held_against_itself_is_no_regression_and_a_note():
+    one = arm(throughput=STEADY)
+    found = check(one, one)
+    assert found.verdict == "no regression"
+    assert "both arms are the same 5 runs: nothing is held against anything else" in found.notes
+
+
 @pytest.mark.parametrize("wrong", ["nowhere", "records", ","])
 def test_what_names_no_record_is_said(tmp_path, capsys, wrong):
     (tmp_path / "records").mkdir()
@@ -231,13 +300,13 @@ def test_compare_shows_unlike_arms_and_marks_what_differs(tmp_path, capsys):
     said = json.loads(capsys.readouterr().out)
     assert [row["key"] for row in said["keys"] if row["differs"]] == ["model.name"]
     assert said["differs"] == [{"key": "model.name", "baseline": ["m"], "current": ["n"]}]
-    assert (said["throughput_regression"]["status"], said["overall_assessment"]) == ("PASS", "PASS")
+    assert (said["throughput_regression"]["status"], said["overall_assessment"]) == ("PASS", "NO DATA")
     (row,) = said["results"]
     assert (row["name"], row["change_percent"]) == ("throughput_pdfs_per_hour", pytest.approx(100))
     assert run(["bench", "compare", first, second]) == 0
     text = capsys.readouterr().out
     assert text.startswith("differs    model.name: m against n\nalike      in all else that is known of both\n")
-    assert "means alone: PASS (throughput +100.0 % PASS, quality NO DATA, memory NO DATA)" in text
+    assert "means alone: NO DATA (throughput +100.0 % PASS, quality NO DATA, memory NO DATA)" in text
 
 
 def test_runs_of_two_configurations_are_refused_with_what_differs_and_the_plain_shape_beside_it(tmp_path, capsys):

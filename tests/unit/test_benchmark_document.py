@@ -53,7 +53,8 @@ def section(text: str, title: str) -> str:
 CHAPTERS = [
     "Benchmark Targets", "Recording Guidelines", "Local Environment Benchmarks", "Campus Cluster Benchmarks",
     "Cumulative Totals (All Batches)", "Performance Comparison", "Optimization Insights", "GPU Hour Projections",
-    "Cost Estimates", "Lessons Learned", "Quality-Performance Trade-offs", "Outstanding Questions", "Next Steps",
+    "Cost Estimates", "Benchmark Templates", "Lessons Learned",
+    "Quality-Performance Trade-offs", "Outstanding Questions", "Next Steps",
 ]  # fmt: skip
 
 
@@ -73,7 +74,43 @@ def test_a_batch_with_a_record_is_filled_and_one_without_says_after_what_it_will
     assert "_To be filled after batch_500._" in section(text, "Cluster test 4: batch 500")
     local = section(text, "Local test 1: initial validation")
     assert "| Avg time per PDF | 8.70 minutes |" in local
-    assert "accepted 95.0 % (" in local
+    assert "accepted 95.0 % of a sample of 20 pairs (" in local
+    assert "| QA pairs accepted | 16 | 100.0 % of those generated |" in batch
+    assert "accepted 100.0 % of the 16 judged pairs, which had passed the checks (" in batch
+    assert "| Success rate | 100.0 % | ended ok, of all documents, also those that were skipped |" in batch
+
+
+def test_what_a_record_says_stands_in_the_document(tmp_path):
+    record = {
+        "id": "r", "environment": "cluster", "batch": "batch_50", "commit_sha": "abc",
+        "model": {"name": "m", "revision": "r1", "serving": "vllm 1", "tensor_parallel": 4},
+        "dataset": {"pdfs_processed": 50, "markdown_size_mb": 45}, "hardware": {"gpu_count": 4, "cpu_cores": 8},
+        "configuration": {"chunk_size": 1500, "temperature": 0.25},
+        "results": {
+            "total_time_minutes": 60, "gpu_hours": 4, "startup_s": 99, "tokens_per_s": 1234, "avg_cpu_memory_gb": 32,
+            "gpu_hours_per_accepted_pair": 0.02, "max_gpu_memory_gb": 74,
+        },
+        "quality": {
+            "rated_by": "human", "quality_score": 0.8, "quality_score_deviation": 0.05, "sample_size": 20,
+            "judge": {"sample_size": 250, "quality_score": 0.75, "sensitivity": 0.9},
+        },
+    }  # fmt: skip
+    keep(Record.model_validate(record), tmp_path / "records")
+    (tmp_path / "project.yaml").write_text("budget: {gpu_hours: 1000, corpus_documents: 1100}\n")
+    text = document(material(tmp_path, load_project(tmp_path)), Remarks())
+    batch = section(text, "Cluster test 2: batch 50")
+    for part in (
+        "m, tensor parallel 4, revision r1, served by vllm 1", "50, 45.0 MB of Markdown", "temperature 0.25",
+        "| Start-up | 99.0 s |", "| Tokens per second | 1,234.0 |", "| GPU-hours per accepted pair | 0.02 hours |",
+        "quality score 0.800 ± 0.050 between documents",
+        "The judge, of 250 pairs: quality score 0.750; sensitivity 0.900.",
+    ):  # fmt: skip
+        assert part in batch, part
+    assert "| Memory usage (CPU) | GB | how much memory to ask for | no data | 32.0 on average |" in text
+    assert "- [x] Memory usage: host 32.0 GB on average, of a GPU 74.0 GB" in text
+    # of a run that the ledger does not know there is the plain rule alone
+    assert "**Projected Total**: 96.8 GPU-hours for 1,100 PDFs, within the budget of 1,000.0." in text
+    assert "hpc-qa bench import" in section(text, "Benchmark Templates")
 
 
 def test_a_batch_is_held_against_the_one_before_and_the_gate_says_go_or_not(campaign):
@@ -95,6 +132,37 @@ def test_totals_count_a_document_once_and_gpu_hours_as_often_as_they_were_used(c
     assert f"| Total GPU-Hours Used | {used:.1f} / 30.0 |" in text
     usage = section(document(found, Remarks()), "Current Usage Summary")
     assert "| Local Test (not charged) | 10 | 2.90 | 0 | 30.0 |" in usage
+
+
+HAND = """\
+run_id: {id}
+pdfs: 4
+time_minutes: 30
+gpu_hours: 1.5
+environment: {environment}
+"""
+
+
+def test_a_record_written_by_hand_stands_in_the_chapter_of_its_environment_or_in_one_of_its_own(campaign):
+    for name, environment in (("here", "local"), ("there", "cluster"), ("somewhere", "null")):
+        text = HAND.format(id=name, environment=environment)
+        (campaign.project / "records" / f"{name}.yaml").write_text(text)
+    text = filled(campaign)
+    chapters = ("Local Environment Benchmarks", "Campus Cluster Benchmarks", "Benchmarks Whose Environment Is Not Said")
+    found = [re.findall(r"\*\*Record\*\*: (here|there|somewhere)", section(text, title)) for title in chapters]
+    assert found == [["here"], ["there"], ["somewhere"]]
+
+
+def test_gpu_hours_that_the_budget_does_not_count_are_named_with_the_reason(campaign, capsys):
+    (campaign.project / "records" / "there.yaml").write_text(HAND.format(id="there", environment="cluster"))
+    local = "2.90 GPU-hours on this machine: recorded, and never charged"
+    by_hand = "1.50 GPU-hours of records whose runs the ledger does not know"
+    text = filled(campaign)
+    for title in ("Cumulative Totals (All Batches)", "Current Usage Summary"):
+        assert f"- {local}\n- {by_hand}" in section(text, title)
+    assert hpc_qa(["--project", str(campaign.project), "report"]) == 0
+    said = capsys.readouterr().out
+    assert f"local      {local}\nby hand    {by_hand}" in said
 
 
 def test_local_and_cluster_stand_side_by_side_with_the_factor_and_what_differs(campaign):

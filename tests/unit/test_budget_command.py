@@ -63,7 +63,7 @@ def test_without_a_budget_or_without_documents_nothing_is_decided_and_it_says_wh
     few = tmp_path / "few.csv"
     few.write_text("doc_id,size,task_id,gpu_hours\na,1,t0,1\nb,1,t1,\n")
     assert run(["budget", "forecast", "--costs", str(few), "--budget-gpu-hours", "10"]) == 5
-    assert "to decide  about 1 more documents have to be done" in capsys.readouterr().out
+    assert "to decide  about 1 more document has to be done" in capsys.readouterr().out
 
 
 def test_one_document_decides_nothing_unless_it_alone_cost_more_than_the_budget(capsys, tmp_path):

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from hpc_qa.campaign.calibration import Calibration
+from hpc_qa.campaign.calibration import Calibration, Calibrations, a_score_decides
 from hpc_qa.qa.calibration import corrected_rate
 
 
@@ -86,3 +86,53 @@ def test_a_control_without_a_verdict_counts_apart():
     lost = {"kind": "control", "chunk_id": "c", "good": True, "control": "extractive", "accepted": None}
     found.add({"chunk_id": "c"}, [lost])
     assert (found.without_verdict, found.sensitivity.n) == (1, 0)
+
+
+def accept(**minima):
+    return {"accept": {"min_clarity": None, "min_accuracy": None, "min_relevance": None, "require": [], **minima}}
+
+
+def test_a_score_decides_where_a_minimum_or_a_binary_that_is_asked_for_can_reject():
+    assert not a_score_decides(accept(), None)
+    assert a_score_decides(accept(min_accuracy=2), None)
+    assert a_score_decides(accept(require=["grounded"]), "say whether it is grounded")
+    assert not a_score_decides(accept(require=["grounded"]), "say how clear it is")
+
+
+def control(*, good, scores, accepted=True):
+    said = dict(zip(("clarity", "accuracy", "relevance"), scores, strict=True))
+    kind = "extractive" if good else "negation"
+    return {"kind": "control", "chunk_id": "c", "good": good, "control": kind, "accepted": accepted} | said
+
+
+def test_a_judge_that_decides_nothing_has_no_specificity_but_one_by_the_reference_rule():
+    found = Calibration(decides=False)
+    bad = [control(good=False, scores=(5, 1, 5))] * 3 + [control(good=False, scores=(4, 4, 4))]
+    found.add({"chunk_id": "c"}, [control(good=True, scores=(5, 5, 4)), *bad])
+    said = found.to_json()
+    assert said["specificity"]["value"] is said["sensitivity"]["value"] is said["acceptance_rate"]["value"] is None
+    assert said["reference"]["rule"] == "every score at least 4"
+    assert (said["reference"]["sensitivity"]["value"], said["reference"]["specificity"]["value"]) == (1.0, 0.75)
+    assert "No score decides" in found.words()
+    assert "(specificity) | 4 | 75.0 %" in found.words()
+    assert "0.0 % (" not in found.words().replace("100.0 % (", "")
+    assert found.of_record() == dict.fromkeys(("sensitivity", "specificity", "corrected_acceptance_rate"))
+
+
+def test_two_judges_have_a_calibration_each_and_none_together():
+    found = Calibrations()
+    strict, lenient = (found.of("model", rule, decides=True) for rule in ("accuracy of 5", "accuracy of 2"))
+    strict.add({"chunk_id": "c"}, [control(good=False, scores=(4, 4, 4), accepted=False)])
+    lenient.add({"chunk_id": "c"}, [control(good=False, scores=(4, 4, 4), accepted=True)] * 3)
+    said = found.to_json()
+    assert [one["specificity"]["value"] for one in said["judges"]] == [0.0, 1.0]
+    assert said["specificity"] == {"value": None, "low": None, "high": None, "n": 0}
+    assert all(f"model, accepting accuracy of {least}:" in found.words() for least in (2, 5))
+    assert found.of("model", "accuracy of 5", decides=True) is strict
+
+
+def test_the_only_judge_is_said_as_before():
+    found = Calibrations()
+    found.of("model", "every check", decides=True).add({"chunk_id": "c"}, [control(good=True, scores=(5, 5, 5))])
+    assert found.to_json()["sensitivity"]["value"] == 1.0
+    assert found.to_json()["judges"][0]["model"] == "model"

@@ -112,7 +112,7 @@ def test_show_has_what_is_charged_and_says_of_what_it_is_not_known(accounted, ca
     assert {name: row["gpu_hours_gaps"] for name, row in rows.items()} == {
         "7": {"suspended": 1.0, "whole_nodes": 3.0}, "8": None, "9": None,
     }  # fmt: skip
-    assert "not known of 1 attempts: accounting has no number of nodes" in captured.err
+    assert "not known of 1 attempt: accounting has no number of nodes" in captured.err
 
 
 def test_the_whole_ledger_is_reconciled_and_what_is_not_known_is_a_gap_too(accounted):
@@ -127,7 +127,7 @@ def test_the_whole_ledger_is_reconciled_and_what_is_not_known_is_a_gap_too(accou
         "           +1 time in suspension",
         "           +3 GPUs of whole nodes that were not asked for",
         "           -1 attempts whose charge is not known",
-        "           of 1 attempts: accounting has no number of nodes",
+        "           of 1 attempt: accounting has no number of nodes",
         "busy       unknown",
     ]
 

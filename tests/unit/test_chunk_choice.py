@@ -1,5 +1,7 @@
 """Which chunks are left out of a manifest, and which issue of a manual is asked about."""
 
+from dataclasses import replace
+
 from hpc_qa.campaign.chunk_choice import Choice, Document, choose
 from hpc_qa.config import Documents
 from hpc_qa.documents.reissues import sketch
@@ -36,6 +38,12 @@ def test_the_language_counts_only_where_one_is_asked_for_and_it_is_known() -> No
 def test_what_is_not_in_skip_is_asked_about() -> None:
     made = {"a": [screened(1, kind="form"), screened(2, language="de"), screened(3), screened(3)]}
     assert chosen(made, Documents(skip=[])).documents["a"].left_out == {}
+
+
+def test_a_chunk_of_a_torn_page_is_left_out_when_so_set_and_one_of_raw_text_is_not() -> None:
+    made = {"a": [replace(screened(1), page_fidelity="low"), replace(screened(2), page_fidelity="raw"), screened(3)]}
+    assert chosen(made).documents["a"].left_out == {}
+    assert chosen(made, Documents(low_pages="skip")).documents["a"].left_out == {"low_page": [0]}
 
 
 def test_a_licence_in_every_document_is_boilerplate_and_a_chunk_with_little_of_it_is_kept() -> None:
@@ -76,3 +84,31 @@ def test_only_the_newest_issue_is_asked_about_when_so_set() -> None:
     assert found.groups == [["x", "y", "z"]]
     assert {one.doc_id: one.reason for one in found.settled} == {"x": "reissue_of:y", "z": "reissue_of:y"}
     assert found.counts() == {"chunks": 3, "asked": 1, "reissue_of": 2}
+
+
+def newest_of(**documents: tuple[str, str | None]) -> Choice:
+    """The choice among documents that are alike, each with its path and title."""
+    made = {name: Document(path, title, MANUAL) for name, (path, title) in documents.items()}
+    chunks = {name: [screened(place)] for place, name in enumerate(made)}
+    return choose(made, dict.fromkeys(made, 1), chunks.get, Documents(reissues="newest"), "en")
+
+
+def test_the_manuals_of_two_states_are_no_issues_of_one() -> None:
+    found = newest_of(
+        ohio=("ohio/rules.pdf", "Rules 2025"), iowa=("rules-2024.pdf", "Rules of Iowa"), utah=("UT_rules.pdf", None),
+        older=("ohio/old.pdf", "Rules December 2024"), nowhere=("rules.pdf", "Rules 2026"),
+    )  # fmt: skip
+    assert {one.doc_id: one.reason for one in found.settled} == {"older": "reissue_of:ohio"}
+    assert found.groups == [["ohio", "iowa", "utah", "older", "nowhere"]]  # they stay on one side of the split
+    assert found.by_order == []
+
+
+def test_an_issue_that_names_no_state_is_one_of_the_only_state_that_the_others_name() -> None:
+    found = newest_of(ohio=("ohio/rules.pdf", "December 2025"), nowhere=("rules.pdf", "February 2025"))
+    assert {one.doc_id: one.reason for one in found.settled} == {"nowhere": "reissue_of:ohio"}
+
+
+def test_where_no_date_tells_the_newest_the_order_of_the_manifest_decides_and_is_said_to() -> None:
+    found = newest_of(a=("one.pdf", "Rules"), b=("two.pdf", "Rules"), c=("three.pdf", "Rules"))
+    assert {one.doc_id for one in found.settled} == {"a", "b"}
+    assert found.by_order == found.to_json()["newest_by_order"] == ["c"]

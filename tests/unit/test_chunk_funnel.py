@@ -33,7 +33,7 @@ def merged(*records: dict[str, Any], chunks: str = "") -> Merged:
 
 def record(doc_id: str, chunks: int, all_chunks: int, state: str = "ok", **left_out: int) -> dict[str, Any]:
     return {"doc_id": doc_id, "state": state, "chunks": chunks, "all_chunks": all_chunks, "left_out": left_out,
-            "suspicious": {"instructions": 1}, "sketch": "x"}  # fmt: skip
+            "suspicious": {"instructions": 1}, "page_fidelity": {"low": 2}, "sketch": "x"}  # fmt: skip
 
 
 def funnel(*records: dict[str, Any], chunks: str) -> ChunkFunnel:
@@ -49,6 +49,8 @@ def test_a_finished_run_accounts_for_every_chunk() -> None:
     assert (found.chunks, found.asked) == (11, 4)
     assert +found.left_out == Counter(duplicate_of=4, contents=1, duplicate=1, capped=1)
     assert (found.suspicious_documents, found.suspicious) == (2, {"instructions": 2})
+    assert found.fidelity() == "4 chunks of pages whose lines did not stay together"
+    assert found.to_json()["page_fidelity"] == {"low": 4}
     assert set(found.sketches) == {"a", "b"}
 
 

@@ -51,6 +51,21 @@ def test_the_rows_of_a_divided_table_keep_its_header_beside_them() -> None:
     assert rows == [line for line in table.splitlines() if "---" not in line]
 
 
+def test_a_first_row_that_does_not_fit_beside_its_header_is_whole_and_keeps_it() -> None:
+    row = "| n0 | " + " ".join(["word"] * 50) + " |"
+    chunks = chunked(f"| name | {' '.join(['limit'] * 10)} |\n|---|---|\n{row}\n| n1 | 1 |\n", 60)
+    [whole] = [chunk for chunk in chunks if row in chunk.text]
+    assert (whole.table_header or "").startswith("| name | limit")
+
+
+def test_the_parts_of_a_row_that_is_too_long_by_itself_keep_its_header() -> None:
+    row = "| n0 | " + " ".join(["word"] * 200) + " |"
+    first, *parts = chunked(f"| name | limit |\n|---|---|\n{row}\n| n1 | 1 |\n", 60)
+    assert first.text.startswith("| name | limit |\n|---|---|")
+    assert len(parts) >= 3
+    assert {part.table_header for part in parts} == {"| name | limit |"}
+
+
 def test_a_long_paragraph_is_divided_between_sentences() -> None:
     for chunk in chunked(PROSE * 30, 40):
         assert chunk.text.startswith("One")

@@ -14,10 +14,11 @@ from hpc_qa.store.merge import commit_shard
 from tests.made_runs import attempt, chunk, document, finished_run, pair, planned_run, rejected, whole
 
 COLUMNS = [
-    "id", "question", "answer", "evidence", "context", "doc_id", "source_path", "source_sha256", "pages", "headings",
+    "id", "question", "answer", "evidence", "context",
+    "table_header", "doc_id", "source_path", "source_sha256", "pages", "headings",
     "question_type", "difficulty", "clarity", "accuracy", "relevance", "grounded", "answerable", "self_contained",
     "quality_score", "round_trip_answer", "checks", "reject_reason", "model", "model_revision", "prompt_sha256", "seed",
-    "converter", "run_id", "created_at", "contaminated_with", "split_group",
+    "converter", "run_id", "created_at", "contaminated_with", "split_group", "flags", "page_fidelity",
 ]  # fmt: skip
 DOCUMENTS = [f"doc{number}" for number in range(6)]
 
@@ -55,6 +56,13 @@ def test_the_dataset_has_the_promised_columns_and_every_accepted_pair_once(tmp_p
     assert train[0]["source_path"] == f"in/{train[0]['doc_id']}.pdf"
     assert train[0]["checks"] == {"evidence_exists": True, "numbers_occur": True}
     assert all(row["reject_reason"] is None for row in train)
+
+
+def test_a_row_has_the_headings_of_its_pair_and_without_them_those_of_the_chunk(tmp_path):
+    pairs = [pair("a", 0, 0, headings=["Part II", "§ 9"]), pair("a", 0, 1)]
+    run = one_shard(tmp_path, [batch := chunk("a", 0, pairs), [document("a", [batch])]])
+    collect([run])
+    assert [row["headings"] for row in rows(run.dataset, "train")] == [["Part II", "§ 9"], ["Part I", "§ 0"]]
 
 
 def test_rows_are_in_the_order_of_documents_chunks_and_items_whatever_the_order_of_work(tmp_path):

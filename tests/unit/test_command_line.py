@@ -32,9 +32,9 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_an_empty_project_has_no_runs_and_that_is_no_error(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert called(capsys, "--project", tmp_path, "status", "--json")[:2] == (0, "[]\n")
+    assert called(capsys, "--project", tmp_path, "status", "--json") == (0, "[]\n", "")
     code, _, err = called(capsys, "status", "--project", tmp_path)
-    assert (code, err) == (0, "")
+    assert (code, err.splitlines()[0]) == (0, f"no run in {tmp_path}")
 
 
 def test_the_project_may_stand_before_or_after_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -135,5 +135,5 @@ def test_a_document_is_settled_by_its_conversion_or_by_the_task_that_failed_on_i
     assert [(one.state, one.reason) for one in settled] == [
         ("skipped", "too_many_chunks"), ("failed", "empty"), ("failed", "not_found"),
     ]  # fmt: skip
-    with pytest.raises(StoreError, match="1 documents are not converted: d007"):
+    with pytest.raises(StoreError, match="1 document is not converted: d007"):
         settle([entry(7)], cache, of_four, max_chunks=None)

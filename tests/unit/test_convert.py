@@ -236,7 +236,7 @@ def test_a_damaged_cache_entry_is_a_store_error_and_no_wrong_answer(tmp_path: Pa
     )
     chunk = chunk_json.Chunk("id", 0, "Text.", (), None, 0, 5, 2, (chunk_json.Sentence(1, 0, 5),))
     (folder / "chunks.jsonl").write_text(chunk_json.to_json(chunk) + "\n")
-    with pytest.raises(StoreError, match="1 chunks"):
+    with pytest.raises(StoreError, match="1 chunk,"):
         cache.chunks("ab" * 32, "text/plain")
     (folder / "facts.json").write_text("{torn")
     assert cache.facts("ab" * 32, "text/plain") is None

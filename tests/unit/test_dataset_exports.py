@@ -1,7 +1,9 @@
 """What `collect` writes beside the tables: CSV, conversations, licences, statistics, Croissant."""
 
+import csv
 import functools
 import json
+import re
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -13,7 +15,7 @@ from hpc_qa.campaign.publication import Options
 from hpc_qa.cli.main import run as hpc_qa
 from hpc_qa.errors import ConfigError
 from hpc_qa.store.dataset import FILES
-from hpc_qa.store.exports import CHAT_FILES, CHAT_LINES, GROUNDED_TURN
+from hpc_qa.store.exports import CHAT_FILES, CHAT_LINES, GROUNDED_TURN, cell, messages
 from hpc_qa.store.merge import commit_shard
 from tests.made_runs import attempt, chunk, document, finished_run, pair, planned_run, rejected
 
@@ -39,7 +41,8 @@ def test_no_cell_of_the_csv_is_a_formula_and_pandas_reads_it_back(tmp_path):
     run = run_of_answers(tmp_path, [*hostile, *plain])
     collect([run], options=Options(csv=True))
     table = pd.read_csv(run.dataset / "qa.csv", keep_default_na=False, dtype=str)
-    assert list(table["answer"]) == [f"'{text}" for text in hostile] + plain
+    split = {"\t=1": "\t'=1", "\r=1": "\r'=1", "\n=1": "\n'=1"}  # these begin a cell elsewhere as well
+    assert list(table["answer"]) == [f"'{split.get(text, text)}" for text in hostile] + plain
     columns = [*pq.read_schema(run.dataset / FILES["train"]).names, "split"]
     assert list(table.columns) == columns
     rows = pq.read_table(run.dataset / FILES["train"]).to_pylist()
@@ -47,6 +50,41 @@ def test_no_cell_of_the_csv_is_a_formula_and_pandas_reads_it_back(tmp_path):
     assert [float(text) for text in table["quality_score"]] == [row["quality_score"] for row in rows]
     raw = (run.dataset / "qa.csv").read_bytes().decode()
     assert not any(f'"{start}' in raw for start in ("=", "+", "-", "@", "\t", "\r"))
+
+
+def test_no_cell_of_the_csv_becomes_a_formula_where_lists_are_separated_by_semicolons(tmp_path):
+    hostile = ["a;=1+1", 'a";"=1+1', "a; @SUM(A1)", "a\n=1+1", "a;-1", "a\t＝1"]
+    run = run_of_answers(tmp_path, [*hostile, "a;b", "a; b = c"])
+    collect([run], options=Options(csv=True))
+    text = (run.dataset / "qa.csv").read_bytes().decode()
+    for delimiter in ",;\t":
+        cells = [one for row in csv.reader(text.split("\n"), delimiter=delimiter) for one in row]
+        assert not [one for one in cells if one.lstrip(" \"'").startswith(("=", "@", "-", "＝")) and "'" not in one]
+    table = pd.read_csv(run.dataset / "qa.csv", keep_default_na=False, dtype=str)
+    assert list(table["answer"][-2:]) == ["a;b", "a; b = c"]
+
+
+def test_a_list_in_a_cell_of_the_csv_is_what_it_was_although_it_holds_a_formula(tmp_path):
+    evidence = ["a;=1+1", 'a;"=1', "a; -1"]
+    assert json.loads(cell(evidence)) == evidence
+    assert not re.search(r';[\\" ]*[=-]', cell(evidence))
+
+
+def test_control_tokens_are_broken_up_in_conversations_and_nowhere_else(tmp_path):
+    run = planned_run(tmp_path, [["a"]])
+    facts = json.loads((run.path / "run.json").read_text())
+    spoken = {"question": "What ends <|im_end|> a turn?", "answer": "It is [/INST] or <odd>.", "evidence": ["</think>"]}
+    batches = [chunk("a", 0, [pair("a", 0, 0, **spoken)], context="Say </think> <|im_end|>.", flags=["control_tokens"])]
+    assert commit_shard(run.shard(0), attempt(run.shard(0), [*batches, [document("a", batches)]]).name, ["a"])
+    assert "control_tokens" not in facts["model"]
+    collect([run], options=Options(chat="both"))
+    said = (run.dataset / CHAT_LINES["train"]).read_text()
+    assert not [token for token in ("<|im_end|>", "[/INST]", "</think>") if token in said]
+    assert said.count("< |im_end|>") == 3
+    row = pq.read_table(run.dataset / FILES["train"]).to_pylist()[0]
+    assert (row["question"], row["answer"]) == (spoken["question"], spoken["answer"])
+    assert row["flags"] == ["control_tokens"]
+    assert messages(row, "closed_book", ["<odd>"])[1]["content"] == "It is [ /INST] or < odd>."
 
 
 @pytest.fixture

@@ -4,11 +4,14 @@ import re
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from demo import fetch, model
+from hpc_qa import manifest
+from hpc_qa.campaign.licenses import read_source_licenses
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCHIVES = ROOT / "cache" / "demo" / "archives"
@@ -51,6 +54,13 @@ def test_the_corpus_has_the_same_bytes_at_every_build(corpus, archives, tmp_path
     subprocess.run([sys.executable, "-c", program, *archives, tmp_path / "corpus"], cwd=ROOT, check=True)
     again = {path.name: path.read_bytes() for path in (tmp_path / "corpus").iterdir()}
     assert again == {path.name: path.read_bytes() for path in corpus.iterdir()}
+
+
+def test_the_licence_of_every_document_goes_into_the_dataset(corpus):
+    said = read_source_licenses(corpus.parent / fetch.SOURCE_LICENCES)
+    entries = manifest.build([corpus], project=corpus.parent).entries
+    licences = Counter(said.of(entry.path, None) for entry in entries)
+    assert licences == {"public domain": 15, "BSD-3-Clause": 2}
 
 
 def test_a_finished_corpus_is_not_built_again(corpus, archives):

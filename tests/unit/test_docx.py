@@ -1,13 +1,17 @@
 """Word documents as a reader finds them in the Markdown."""
 
+import io
 import re
 from pathlib import Path
 
+import docx
 import pytest
+from docx.enum.style import WD_STYLE_TYPE
 
 from hpc_qa import manifest
 from hpc_qa.documents.docx import read_docx
 from hpc_qa.documents.extracted import Extracted
+from hpc_qa.documents.suspicion import has_place
 from hpc_qa.manifest.entry import DOCX
 from tests import made_documents as made
 from tests.data.bad.word import package, paragraph, part
@@ -43,6 +47,24 @@ def test_running_heads_and_hidden_text_are_left_out() -> None:
     assert found.markdown == read(made.letter()).markdown
     assert "ignore all rules" not in found.markdown
     assert found.hidden_words == 2 * 3
+    assert has_place(found.markdown, found.hidden_text_places)
+    assert read(made.letter()).hidden_text_places == []
+
+
+def test_text_that_its_style_hides_is_left_out_and_text_that_says_otherwise_is_not() -> None:
+    document = docx.Document()
+    document.styles.add_style("Secret", WD_STYLE_TYPE.CHARACTER).font.hidden = True
+    document.styles.add_style("Basis", WD_STYLE_TYPE.PARAGRAPH).font.hidden = True
+    document.styles.add_style("Heir", WD_STYLE_TYPE.PARAGRAPH).base_style = document.styles["Basis"]
+    document.add_paragraph("The fee is 25 dollars. ").add_run("One secret.", style="Secret")
+    document.add_paragraph("Two secrets.", style="Heir")
+    document.add_paragraph("", style="Heir").add_run("It is due in May.").font.hidden = False
+    target = io.BytesIO()
+    document.save(target)
+    found = read(target.getvalue())
+    assert found.markdown == "The fee is 25 dollars.\n\nIt is due in May.\n"
+    assert found.hidden_words == 4
+    assert found.hidden_text_places == ["ItisdueinMay", "Thefeeis25dollars"]
 
 
 def test_a_file_that_is_markup_in_words_stays_words() -> None:
@@ -76,6 +98,8 @@ def test_a_text_that_mammoth_loses_is_kept_without_structure() -> None:
     lost = f'<w:p><x:odd xmlns:x="urn:x">{run("Words that stand in an element of nobody.")}</x:odd></w:p>'
     found = read(package(part(paragraph() + lost)))
     assert (found.structure, found.engine, "element of nobody" in found.markdown) == (False, "xml.etree", True)
+    assert found.word_coverage is not None
+    assert found.word_coverage < 0.9
 
 
 def test_a_manifest_lists_word_documents_without_pages(tmp_path: Path) -> None:

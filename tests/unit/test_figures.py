@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hpc_qa.campaign.figures import RunFigures, attempt_rows, figures
+from hpc_qa.campaign.figures import COLUMNS, RunFigures, attempt_rows, figures, spent_of
 from hpc_qa.campaign.sync import sync_file, sync_runs
 from hpc_qa.store.files import write_json_once
 from hpc_qa.store.merge import commit_shard
@@ -151,6 +151,21 @@ def test_samples_count_where_the_ledger_has_them(tmp_path, run, monkeypatch):
     assert found.avg_gpu_utilization_percent == pytest.approx(100 * (0.2 * 600 + 0.6 * 1800 + 0.4 * 1200) / 3600)
     assert (found.max_gpu_memory_gb, found.energy_kwh) == (pytest.approx(70.0), pytest.approx(3.0))
     assert (found.allocated_gpus, found.sampled_gpus) == (2, 1)
+
+
+@pytest.mark.parametrize(("known_s", "percent"), [(1, None), (899, None), (901, 90.0)])
+def test_a_mean_of_little_is_null_and_says_of_how_much_it_would_have_been(known_s, percent):
+    none = dict.fromkeys(COLUMNS) | {"source": "sacct", "is_final": True, "cpus": 8, "gpu_count": 1}
+    long, short = (
+        none | {"elapsed_s": seconds, "gpu_hours_allocated": seconds / 3600} for seconds in (1000 - known_s, known_s)
+    )
+    found = spent_of([long, short | {"gpu_utilization": 0.9, "cpu_efficiency": 0.9}], None)
+    assert found.avg_gpu_utilization_percent == (None if percent is None else pytest.approx(percent))
+    assert found.cpu_efficiency_percent == found.avg_gpu_utilization_percent
+    names = set() if percent else {"avg_gpu_utilization_percent", "cpu_efficiency_percent"}
+    assert found.partly_known == {name: pytest.approx(known_s / 1000) for name in names}
+    unknown = none | {"elapsed_s": 1, "gpus_asked": 4}
+    assert spent_of([unknown, short | {"gpu_utilization": 0.9}], None).avg_gpu_utilization_percent is None
 
 
 def test_a_local_run_without_a_gpu_has_wall_and_core_hours_of_its_machine(tmp_path):

@@ -71,7 +71,7 @@ def test_a_batch_is_held_against_the_newest_run_of_the_batch_before_it(tmp_path,
     assert (code, said["verdict"], said["previous"]) == (4, "no-go", before.run_id)
     assert {name: one["verdict"] for name, one in said["criteria"].items()} == {
         "complete": "go", "issues": "go", "error_rate": "go", "avg_time_per_pdf_minutes": "no-go", "startup_s": "go",
-        "tokens_per_s": "no-go", "gpu_hours_per_pdf": "go", "quality_score": "go", "gpu_hours_projected": "go",
+        "tokens_per_s": "no-go", "gpu_hours_per_pdf": "go", "quality_score": "go", "gpu_hours_projected": "not asked",
     }  # fmt: skip
     assert said["criteria"]["avg_time_per_pdf_minutes"]["why"] == "+16.7 % against batch_50 (0.2)"
     assert hpc_qa(["--project", str(tmp_path), "gate", "latest"]) == 4
@@ -108,7 +108,7 @@ def test_a_run_that_is_not_complete_is_undecided_and_one_that_is_damaged_a_no_go
     attempt(run.shard(0), whole("a"))
     code, said = told(capsys, tmp_path, "latest")
     assert (code, said["criteria"]["complete"]["verdict"]) == (5, "undecided")
-    assert "1 documents left" in said["criteria"]["complete"]["why"]
+    assert "1 document left" in said["criteria"]["complete"]["why"]
     done = ran(tmp_path, "batch_50", "0002")
     (segment,) = done.path.glob("shards/*/*/seg-*.jsonl")
     segment.write_bytes(segment.read_bytes().replace(b"factual", b"faktual", 1))
@@ -207,6 +207,7 @@ issues:
   - slow scratch
   - {text: wrong state, severity: critical}
   - text: odd
+  - Critical: wrong answers
 """
 
 
@@ -214,10 +215,15 @@ def test_issues_of_a_run_are_read_and_a_critical_one_is_a_no_go(tmp_path, capsys
     run = ran(tmp_path, "batch_50", "0001")
     assert read_issues(run) == []
     (run.path / "issues.yaml").write_text(ISSUES)
-    found = [Issue("slow scratch", MINOR), Issue("wrong state", CRITICAL), Issue("odd", MINOR)]
+    found = [
+        Issue("slow scratch", MINOR),
+        Issue("wrong state", CRITICAL),
+        Issue("odd", MINOR),
+        Issue("wrong answers", CRITICAL),
+    ]
     assert read_issues(run) == found
     code, said = told(capsys, tmp_path, "latest")
-    assert (code, said["criteria"]["issues"]["why"]) == (4, "wrong state")
+    assert (code, said["criteria"]["issues"]["why"]) == (4, "wrong state; wrong answers")
     for text in ("issues: none\n", "issues: []\n", "issues:\n", ""):
         (run.path / "issues.yaml").write_text(text)
         assert read_issues(run) == []

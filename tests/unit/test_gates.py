@@ -6,7 +6,7 @@ import pytest
 
 from hpc_qa.budget import gates
 from hpc_qa.budget.forecast import Forecast
-from hpc_qa.budget.gates import GO, NO_GO, UNDECIDED, Previous
+from hpc_qa.budget.gates import GO, NO_GO, NOT_ASKED, UNDECIDED, Previous
 from hpc_qa.errors import ExitCode
 
 NAME = "avg_time_per_pdf_minutes"
@@ -39,15 +39,35 @@ def test_only_a_change_for_the_worse_of_more_than_ten_per_cent_is_a_no_go(now, t
 
 
 def test_a_first_batch_is_compared_with_nothing_and_that_holds_nothing_up():
-    found = gates.not_worse(NAME, None, Previous(), more_is_worse=True)
+    found = gates.not_worse(NAME, 8.0, Previous(), more_is_worse=True)
     assert (found.verdict, found.why) == (GO, "no previous batch")
+
+
+@pytest.mark.parametrize("earlier", [Previous(), before(8.0), before(None), Previous(why_not="another model")])
+def test_what_was_never_measured_says_go_to_nothing(earlier):
+    for found in (
+        gates.not_worse(NAME, None, earlier, more_is_worse=True),
+        gates.quality_held(None, 0, Previous()),
+        gates.affordable(None, 1000.0),
+        gates.affordable(None, None),
+        gates.every_gpu_seen(0, None),
+        gates.every_gpu_seen(2, None, used_by_us=False),
+        gates.few_errors(0, 0),
+        gates.no_cluster_fault({}),
+    ):
+        assert found.value is None
+        assert found.verdict in (UNDECIDED, NOT_ASKED)
+
+
+def test_what_is_not_asked_holds_nothing_up():
+    assert gates.verdict([gates.few_errors(0, 9), gates.affordable(None, None)]) == GO
 
 
 @pytest.mark.parametrize(
     ("score", "then", "verdict"),
     [
         (None, None, UNDECIDED),
-        (0.690, None, GO),
+        (0.690, None, UNDECIDED),  # the batch before was not judged
         (0.689, None, NO_GO),
         (0.742, 0.780, GO),
         (0.741, 0.780, NO_GO),  # exactly 5 % less
@@ -108,7 +128,7 @@ def test_a_forecast_says_by_how_much_it_is_over_and_how_many_documents_would_dec
 
 
 def test_without_a_budget_it_is_said_and_without_a_forecast_it_is_undecided():
-    assert (gates.affordable(None, None).verdict, gates.affordable(None, None).why) == (GO, "no budget is set")
+    assert (gates.affordable(None, None).verdict, gates.affordable(None, None).why) == (NOT_ASKED, "no budget is set")
     assert gates.affordable(None, 1000.0).verdict == UNDECIDED
 
 
@@ -125,11 +145,11 @@ def test_a_smoke_test_has_shown_that_everything_works_or_not():
 
 @pytest.mark.parametrize(
     ("allocated", "sampled", "verdict"),
-    [(4, 4, GO), (4, 3, NO_GO), (4, None, UNDECIDED), (0, None, GO), (None, None, UNDECIDED)],
+    [(4, 4, GO), (4, 3, NO_GO), (4, None, UNDECIDED), (0, None, NOT_ASKED), (None, None, UNDECIDED)],
 )
 def test_every_allocated_gpu_was_seen_or_none_was_held(allocated, sampled, verdict):
     assert gates.every_gpu_seen(allocated, sampled).verdict == verdict
-    assert gates.every_gpu_seen(allocated, sampled, used_by_us=False).verdict == "go"
+    assert gates.every_gpu_seen(allocated, sampled, used_by_us=False).verdict == NOT_ASKED
 
 
 @pytest.mark.parametrize("state", sorted(gates.CLUSTER_FAULTS))

@@ -84,6 +84,7 @@ def test_a_server_of_somebody_else_and_a_vllm_for_the_cpu_hold_no_gpu_of_ours():
     assert uses_gpus(Vllm(model="m"), installed=missing)
     assert not uses_gpus(Vllm(model="m"), installed=str)
     assert not uses_gpus(Vllm(model="m", attach="their.sock"), installed=missing)
+    assert uses_gpus(Vllm(model="m", attach="our.sock", attach_pid=1), installed=missing)
 
 
 def test_what_holds_no_gpu_of_ours_is_not_sampled_whatever_this_machine_has(fake_nvml):

@@ -38,9 +38,10 @@ def test_what_is_there_is_not_touched(tmp_path):
     assert (tmp_path / "project.yaml").read_text() == "corpus: mine.jsonl\n"
 
 
-def test_runs_and_caches_are_ignored_by_git(tmp_path):
+def test_what_the_program_writes_by_itself_is_ignored_by_git(tmp_path):
     init(tmp_path)
-    assert set((tmp_path / ".gitignore").read_text().split()) == {"/runs/", "/ledger/", "/cache/", "/models/"}
+    ignored = {"/runs/", "/ledger/", "/sweeps/", "/cache/", "/models/"}
+    assert set((tmp_path / ".gitignore").read_text().split()) == ignored
 
 
 def test_a_folder_that_is_a_file_is_a_fault(tmp_path):

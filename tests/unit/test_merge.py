@@ -2,7 +2,7 @@ import pytest
 
 from hpc_qa.errors import StoreError
 from hpc_qa.store.commits import commit, read_commit, set_aside
-from hpc_qa.store.merge import commit_shard, counts_of, merge_shard
+from hpc_qa.store.merge import commit_shard, merge_shard, tally_of
 from tests.made_runs import attempt, chunk, document, key, pair, planned_run, rejected, whole
 
 
@@ -100,7 +100,7 @@ def test_pairs_without_their_chunk_do_not_count(shard):
 def test_the_counts_add_up(shard):
     batches = [chunk("a", 0, [pair("a", 0, 0), rejected("a", 0, 1)]), chunk("a", 1, [], cached_tokens=None)]
     attempt(shard, [*batches, [document("a", batches)], [document("b", state="failed")]])
-    assert counts_of(shard) == {
+    assert merge_shard(shard).counts.to_json() == {
         "documents": {"ok": 1, "failed": 1, "skipped": 0},
         "reasons": {"failed: poison": 1},
         "chunks": 2,
@@ -124,14 +124,14 @@ def test_a_shard_with_a_document_left_cannot_be_committed(shard):
 def test_the_first_commit_holds_and_says_what_the_files_say(shard):
     first = attempt(shard, whole("a"))
     second = attempt(shard, whole("b"), restart=1)
-    counts = counts_of(shard)
+    counts, tally = merge_shard(shard).counts.to_json(), tally_of(shard, ["a", "b"])
     assert commit_shard(shard, first.name, ["a", "b"])
     assert not commit_shard(shard, second.name, ["a", "b"])
     committed = read_commit(shard)
     assert committed is not None
     assert (committed.attempt, committed.counts) == (first.name, counts)
     assert [info.path for info in committed.segments] == [f"{a.name}/seg-000.jsonl" for a in (first, second)]
-    assert counts_of(shard) == counts
+    assert tally_of(shard, ["a", "b"]) == tally == ({"ok": 2}, {}, 8, 8)
 
 
 def test_what_is_written_after_the_commit_does_not_count(shard):

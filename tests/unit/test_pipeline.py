@@ -2,11 +2,12 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from hpc_qa.client.request import Reply, Request
-from hpc_qa.documents.chunks import Chunk
+from hpc_qa.documents.chunks import Chunk, Section
 from hpc_qa.errors import DocumentError, RequestError
 from hpc_qa.manifest import Entry
 from hpc_qa.store.merge import ChunkDone
@@ -25,6 +26,18 @@ def test_a_good_pair_is_judged_and_accepted_and_written_in_one_batch_with_its_ch
     assert pair["evidence"] == [TEXTS[0]]
     assert (written_chunk["asked"], written_chunk["parsed"], written_chunk["lost"]) == (2, 1, {"shortfall": 1})
     assert documents_of(batches)[0]["state"] == "ok"
+
+
+def test_a_pair_has_the_headings_of_its_evidence_and_the_chunk_those_of_its_first_sentence() -> None:
+    section = Section(len(TEXTS[0]) + 1, ("Eligibility", "Hearings"))
+    later = GOOD_PAIR | {"evidence": [2], "question": "Who may request a fair hearing?", "answer": "A provider may."}
+    batches, _ = run(
+        lambda request: answer_well(request) if request.kind == "judge" else reply(request, {"items": [later]}),
+        chunks_of=lambda _: [replace(chunk(0), sections=(section,))],
+    )
+    pair, written_chunk = batches[0]
+    assert pair["headings"] == ["Eligibility", "Hearings"]
+    assert written_chunk["headings"] == ["Eligibility"]
 
 
 def test_the_tokens_of_the_judge_are_also_counted_apart() -> None:

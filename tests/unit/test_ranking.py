@@ -80,8 +80,8 @@ def test_a_cell_with_too_few_runs_or_chunks_is_not_ranked_and_why_is_said(worse,
     found = rank(cells)
     assert found.winner is cells[1]
     assert found.unranked == ((cells[2], why),)
-    assert f"Not ranked: limit 5, {why}." in said(*cells)
-    assert said(*cells[1:]).startswith(f"**Optimal Setting**: undecided, no ranking: limit 5 has {why}.")
+    assert f"Not ranked, with {why}: limit 5." in said(*cells)
+    assert said(*cells[1:]).startswith("**Optimal Setting**: undecided, 1 of 2 cells can be ranked.")
 
 
 def test_a_server_that_takes_more_requests_at_once_needs_more_chunks():

@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from hpc_qa.documents.reissues import edition, groups, similarity, sketch
+from hpc_qa.documents.editions import edition
+from hpc_qa.documents.reissues import groups, similarity, sketch
 
 WORDS = [f"word{number}" for number in range(4_000)]
 
@@ -87,3 +88,31 @@ def test_the_date_of_an_issue_comes_from_its_path_and_title_and_is_the_latest_of
     assert edition("manuals/provider_2024-07-01.pdf", "Manual 2023") == (2024, 7, 1)
     assert edition("manuals/2024/provider-202503.pdf", None) == (2025, 3, 0)
     assert edition("form-120241.pdf", "Manual") == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("path", "title", "date"),
+    [
+        ("rules.pdf", "Rules, December 2025", (2025, 12, 0)),
+        ("rules.pdf", "Rules of Feb. 3rd, 2025", (2025, 2, 3)),
+        ("rules-15-March-2024.pdf", None, (2024, 3, 15)),
+        ("rules_2024may.pdf", None, (2024, 5, 0)),
+        ("rules-12-31-2024.pdf", None, (2024, 12, 31)),
+        ("rules.pdf", "As of 31.12.2024", (2024, 12, 31)),
+        ("rules-07-2025.pdf", None, (2025, 7, 0)),
+        ("rules_07012025.pdf", None, (2025, 7, 1)),
+        ("rules-20250701.pdf", None, (2025, 7, 1)),
+        ("Section 2082 notes 2019.pdf", None, (2019, 0, 0)),
+        ("Section 2021 notes 2019.pdf", None, (2019, 0, 0)),
+        ("form 1999.pdf", "Maybe 2082", (0, 0, 0)),
+        ("manual 1901.pdf", "Decemberist", (0, 0, 0)),
+    ],
+)
+def test_a_date_is_read_as_people_write_it_and_other_numbers_are_none(
+    path: str, title: str | None, date: tuple
+) -> None:
+    assert edition(path, title, latest=2027) == date
+
+
+def test_no_year_beyond_the_next_one_is_a_date() -> None:
+    assert edition("rules 2024, 2044.pdf", None) == (2024, 0, 0)

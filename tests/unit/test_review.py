@@ -169,3 +169,34 @@ def test_the_card_of_the_dataset_says_what_people_said_or_that_nobody_read(run, 
     assert "nobody has read them" not in card
     rated = "4 pairs that passed the checks were rated: clarity 4.2, accuracy 4.5, relevance 4.2, overall 4.0 of 5"
     assert f"- {run.run_id}: {rated}; 75 % good enough (30 to 95 %)" in card
+
+
+def test_the_share_among_accepted_rejected_and_published_pairs_is_said_apart(capsys, run):
+    say(run, "ann", {"a": (5, 5, 5, 5), "b": (5, 5, 5, 5), "c": (1, 1, 1, 1), "d": (5, 5, 5, 5)})
+    found = results(capsys, run)
+    assert found["acceptance"]["value"] == 0.75
+    assert {name: (one["value"], one["n"]) for name, one in found["acceptance_by_outcome"].items()} == {
+        "accepted": (1.0, 2),
+        "rejected": (0.5, 2),
+    }
+    assert (found["effective_n"], found["sample"]["equal_chances"]) == (4, True)
+    collect([run])
+    card = (run.dataset / "README.md").read_text()
+    assert "75 % good enough (30 to 95 %); of the 2 that are published here 100 % (34 to 100 %)" in card
+
+
+def test_figures_of_a_sample_with_unequal_chances_are_weighted(capsys, tmp_path):
+    run, names = planned_run(tmp_path, [["a", "b"]]), ["a", "b"]
+    low = {"accepted": False, "reject_reason": "clarity_below_4"}
+    large = [chunk("a", 0, [pair("a", 0, item) for item in range(5)])]
+    small = [chunk("b", 0, [pair("b", 0, 0, **low)])]
+    batches = [*large, [document("a", large)], *small, [document("b", small)]]
+    assert commit_shard(run.shard(0), attempt(run.shard(0), batches).name, names)
+    say(run, "ann", {"a": (5, 5, 5, 5), "b": (1, 1, 1, 1)})
+    found = results(capsys, run)
+    assert found["acceptance"]["value"] == pytest.approx(5 / 6)
+    assert found["means"]["overall"]["value"] == pytest.approx((5 * 5 + 1) / 6)
+    assert not found["sample"]["equal_chances"]
+    assert found["effective_n"] == pytest.approx(36 / 26, abs=0.01)
+    assert hpc_qa(["review", str(run.path), "--export"]) == 0
+    assert "weighted   by their chances to be drawn" in capsys.readouterr().out

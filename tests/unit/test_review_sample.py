@@ -1,5 +1,6 @@
 """The sample of a review: seeded, spread over documents and over accepted and rejected, one pair of a chunk."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpc_qa.campaign.review_sample import Place, default_size, draw, kept_sample, records_of, sample_of
+from hpc_qa.campaign.review_sample import Place, _chances, default_size, draw, kept_sample, records_of, sample_of
 from hpc_qa.errors import ConfigError, StoreError
 from hpc_qa.store.merge import commit_shard
 from hpc_qa.store.run_directory import RunDirectory
@@ -52,6 +53,46 @@ def test_every_pair_is_drawn_equally_often():
     times = Counter(one.key for seed in range(4000) for one in draw(accepted, refused, 5, seed))
     assert len(times) == 20
     assert max(abs(count - 1000) for count in times.values()) < 150  # 5 of 20 in 4,000 tries: 1,000, 27 either way
+
+
+@given(POPULATION, st.integers(1, 40), st.integers(0, 5))
+def test_the_chances_of_all_pairs_add_up_to_the_sample_and_none_is_over_one(chunks, size, seed):
+    sizes = [good + bad for good, bad in chunks if good + bad]
+    chances = _chances(sizes, min(size, len(sizes)))
+    assert sum(chances) == min(size, len(sizes))
+    assert all(0 < chance <= 1 for chance in chances)
+
+
+@pytest.mark.parametrize(("chunks", "size"), [(20, 20), (60, 50), (60, 20), (200, 50)])
+def test_weighted_by_its_chances_a_sample_near_the_number_of_chunks_has_the_share_of_the_population(chunks, size):
+    accepted = [one for number in range(chunks // 2) for one in places(number, 0, 5, "a")]
+    refused = [one for number in range(chunks // 2) for one in places(500 + number, 0, 1, "r")]
+    found = []
+    for seed in range(40):
+        drawn = draw(accepted, refused, size, seed)
+        found.append(sum(1 / drawn[one] for one in drawn if one in accepted) / sum(1 / drawn[one] for one in drawn))
+    assert sum(found) / len(found) == pytest.approx(5 / 6, abs=0.02)
+
+
+def test_the_kept_chance_is_how_often_a_pair_is_drawn_in_chunks_of_both_kinds():
+    accepted = [*places(0, 0, 4, "a"), *places(1, 1, 1, "a"), *places(2, 2, 2, "a")]
+    refused = [*places(1, 1, 2, "r"), *places(2, 2, 1, "r"), *places(3, 3, 1, "r")]
+    times: Counter[str] = Counter()
+    chances = {}
+    for seed in range(4000):
+        drawn = draw(accepted, refused, 3, seed)
+        times.update(one.key for one in drawn)
+        chances |= {one.key: chance for one, chance in drawn.items()}
+    assert len(times) == 11
+    assert all(abs(times[key] / 4000 - chance) < 0.04 for key, chance in chances.items())
+
+
+def test_a_sample_of_before_chances_were_kept_counts_every_pair_alike(run):
+    ours = sample_of(run, size=5)
+    assert ours.chances.keys() == {one.key for one in ours.pairs}
+    bare = dataclasses.replace(ours, chances={})
+    assert bare.equal_chances
+    assert bare.weight(ours.pairs[0].key) == 1
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from hpc_qa.campaign.review_ratings import RATED, SKIPPED, Rating, RatingsFile, 
 from hpc_qa.campaign.review_sample import kept_sample, sample_of
 from hpc_qa.campaign.revoke import Revoked, prospect, revoke
 from hpc_qa.campaign.revoke_targets import find_targets
+from hpc_qa.campaign.status import status
 from hpc_qa.campaign.verify import verify
 from hpc_qa.cli.main import run as hpc_qa
 from hpc_qa.errors import ConfigError, ExitCode, StoreError
@@ -75,7 +76,7 @@ def made_run(
 
 
 def revoked(project: Path, text: str, reason: str | None = None) -> Revoked:
-    return revoke(project, prospect(find_targets(project, text)), reason=reason)
+    return revoke(project, prospect(project, find_targets(project, text)), reason=reason)
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
@@ -115,6 +116,20 @@ def test_nothing_that_came_from_the_document_is_left_and_the_rest_is_proven(tmp_
     assert "| ended ok | 5 | 1 skipped: revoked |" in card
     assert "in/beta.pdf" not in card
     assert json.loads((run.dataset / "manifest.json").read_text())["revoked_documents"] == 1
+
+
+@pytest.mark.parametrize("commits", [True, False])
+def test_status_and_verify_count_the_same_before_and_after(tmp_path, commits):
+    run = made_run(tmp_path, commits=commits)
+    for revoke_it in (False, True):
+        if revoke_it:
+            revoked(tmp_path, "beta")
+        now, proof = status(run), verify(run)
+        assert {state: now.count(state) for state in ("ok", "failed", "skipped", "left")} == {
+            "ok": proof.documents["ok"], "failed": 0, "skipped": proof.documents["skipped"], "left": len(proof.left),
+        }  # fmt: skip
+        assert (now.count("pairs"), now.count("accepted")) == (proof.pairs, proof.accepted)
+    assert (proof.documents["skipped"], proof.pairs) == (1, 20)
 
 
 def test_it_is_written_down_who_revoked_what_when_and_why(tmp_path):
@@ -311,6 +326,23 @@ def test_a_source_is_found_by_its_path_and_not_converted_again(tmp_path, capsys,
     assert rows["alpha"].keys() == rows["beta"].keys()
     assert hpc_qa(["prompt", "show", "c.yaml", "beta"]) == 2
     assert holding(tmp_path) == ["in/beta.txt"]
+
+
+def test_what_was_revoked_before_is_not_asked_about_again_unless_a_dataset_has_it(tmp_path, capsys):
+    run = made_run(tmp_path)
+    collect([run])
+    old = bytes_of(run.dataset)
+    command = ["--project", str(tmp_path), "revoke", "beta"]
+    assert hpc_qa([*command, "--yes"]) == 0
+    capsys.readouterr()
+    assert hpc_qa(command) == 0
+    said = capsys.readouterr()
+    assert "removed      nothing: it was done before" in said.out
+    assert said.err == ""
+    for name, content in old.items():  # a copy from before is put back
+        (run.dataset / name).write_bytes(content)
+    assert hpc_qa(command) == 2
+    assert "nobody is there to ask" in capsys.readouterr().err
 
 
 def manifest_of(project: Path, name: str, lines: list[dict]) -> None:

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from hpc_qa.campaign.sampled_gpus import SampledGpu, gpus_of
+from hpc_qa.config import Vllm
 from hpc_qa.ledger.samples import from_json, from_line, sum_up
 from hpc_qa.serving.gpu_samples import GpuReading
 from hpc_qa.store.run_directory import AttemptDirectory
 from hpc_qa.worker.process_tree import LOOK_EVERY_S, ProcessTree
-from hpc_qa.worker.sampling import Sampler, sampling
-from tests.fake_nvml.library import SECOND
+from hpc_qa.worker.sampling import Sampler, sampling, use_of
+from tests.fake_nvml.library import FIRST, SECOND
 
 
 @pytest.fixture
@@ -103,6 +105,60 @@ result["names"] = sorted({one["id"] for line in directory.gpu_samples.open() for
     }  # fmt: skip
     assert {name: found[name] for name in expected} == expected
     assert fake_nvml.run(program, *rules[:3], "1 energy not_supported")["energy_basis"] == "power"
+
+
+def test_what_the_gpus_are_stands_beside_their_figures_and_is_none_of_them(fake_nvml, directory):
+    program = f"""
+import json
+from pathlib import Path
+from hpc_qa.config import Vllm
+from hpc_qa.serving.gpu_samples import named_kinds
+from hpc_qa.store.run_directory import AttemptDirectory
+from hpc_qa.worker.sampling import Sampler
+directory = AttemptDirectory(Path({str(directory.path)!r}))
+sampler = Sampler(directory, lambda: "serving", list, kinds=named_kinds(2, None))
+sampler.take()
+sampler.write()
+result = json.loads(directory.samples_json.read_text())
+"""
+    found = fake_nvml.run(program, "1 total not_supported")
+    assert found["devices"] == [
+        {"id": FIRST, "name": "Made Up GPU", "memory_bytes": 80_000_000_000},
+        {"id": SECOND, "name": "Made Up GPU", "memory_bytes": None},
+    ]
+    assert from_json(found) == from_json({name: value for name, value in found.items() if name != "devices"})
+    assert gpus_of(directory.samples_json) == [SampledGpu("Made Up GPU", 80_000_000_000)]
+
+
+def test_a_server_of_ours_that_was_there_before_counts_from_now_on():
+    burn = (
+        "import time\nx = bytearray(50_000_000)\nwhile time.process_time() < 0.6: pass\nprint(flush=True)\n"
+        "input()\nwhile time.process_time() < 1.2: pass\nprint(flush=True)\ninput()"
+    )
+    server = subprocess.Popen([sys.executable, "-c", burn], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert server.stdin is not None
+    assert server.stdout is not None
+    server.stdout.readline()
+    # as a stranger: started by another process than the one that samples
+    sampler = (
+        "import sys, json\nfrom hpc_qa.config import Vllm\nfrom hpc_qa.worker.sampling import use_of\n"
+        "settings = Vllm(model='m', attach='s.sock', attach_pid=int(sys.argv[1]))\nuse = use_of(settings)\n"
+        "before = use()\nprint(flush=True)\ninput()\nprint(json.dumps([before, use()]))"
+    )
+    worker = subprocess.Popen(
+        [sys.executable, "-c", sampler, str(server.pid)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert worker.stdout is not None
+    worker.stdout.readline()
+    server.stdin.write("\n")
+    server.stdin.flush()
+    server.stdout.readline()
+    (before, after) = json.loads(worker.communicate("\n")[0])
+    server.communicate("\n")
+    assert before[1] > 50_000_000
+    assert 0.5 <= after[0] - before[0] < 1.1  # what the server used before is no part of it
+    assert use_of(Vllm(model="m", attach="s.sock", attach_pid=server.pid))() is None
+    assert use_of(Vllm(model="m", attach="s.sock"))() is not None
 
 
 # -- what happens to it

@@ -90,3 +90,4 @@ def test_conversion_keeps_languages_flags_and_a_sketch(tmp_path: Path) -> None:
     assert facts.suspicious_unicode
     assert {flag for one in screened for flag in one.flags} == {"hidden_characters", "role_markers"}
     assert (found["page"][0].hidden_words, found["german"][0].hidden_words) == (3, 0)
+    assert found["page"][0].suspicious == {"hidden_text": 1}

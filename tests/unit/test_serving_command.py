@@ -72,6 +72,9 @@ def test_what_would_break_the_seal_cannot_be_set(name):
 
 def test_python_optimize_cannot_be_set():
     assert setting_faults(Vllm(model="m", env={"PYTHONOPTIMIZE": "1"}))
+    assert setting_faults(Vllm(model="m", attach_pid=7)) == [
+        "vllm.attach_pid is the process of the server of vllm.attach, which is missing"
+    ]
 
 
 def test_ordinary_settings_have_no_faults():

@@ -69,6 +69,21 @@ def test_the_resource_that_was_short_is_named_where_it_is_known(stage, use, kv, 
     assert bottleneck(stage, use, kv) == said
 
 
+@pytest.mark.parametrize(
+    ("busy", "longest"),
+    [([4, 4, 4, 1, 4, 4], 3.0), ([1, 1], 0.0), ([3.8, 3.81, 3.9], 2.0), ([], None), ([None, None], None)],
+)
+def test_the_longest_time_with_busy_processors_has_no_break_in_it(busy, longest):
+    seconds = [0.0]
+    for one in busy:
+        seconds.append(seconds[-1] + (one or 0.0))
+    known = None not in busy
+    lines = [to_line(Sample(at, "serving", spent if known else None, 1, ())) for at, spent in enumerate(seconds)]
+    found = UseByStage()
+    found.add_attempt(lines, 4)
+    assert found.saturated_s == longest
+
+
 def test_the_time_of_a_run_is_divided_among_sizes_by_their_tokens():
     costs = [
         DocumentCost("a", size="small", tokens=1_000, judged=2, score=1.5),
@@ -124,7 +139,7 @@ def test_what_the_tool_saw_becomes_an_issue_with_its_severity(tmp_path):
     assert anomalies(found, costs, [], []) == []
     costs[0].facts = Facts("ok", "x", "text/plain", 10, undecodable=3, repaired=True)
     costs[1].lost = Counter(timeout=2)
-    rows = [{"data_quality": ["no_elapsed"], "gpu_samples_share": 0.5}]
+    rows = [{"data_quality": ["no_elapsed"], "gpu_samples_share": 0.5, "gpu_count": 1}]
     said = {one.text: one.severity for one in anomalies(found, costs, rows, [{"server_restarts": 1}])}
     assert said == dict.fromkeys(
         ["attempts of which accounting says no_elapsed: 1", "attempts whose GPUs were not sampled all the time: 1",
@@ -132,3 +147,10 @@ def test_what_the_tool_saw_becomes_an_issue_with_its_severity(tmp_path):
          "documents with characters that could not be decoded: 1 of 2", "documents that had to be repaired: 1 of 2"],
         "minor",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(("gpus", "share", "said"), [(4, None, 1), (4, 0.5, 1), (4, 0.95, 0), (0, None, 0)])
+def test_gpus_that_nobody_sampled_are_an_issue(tmp_path, gpus, share, said):
+    run = finished_run(tmp_path, [["a"]])
+    rows = [{"data_quality": [], "gpu_samples_share": share, "gpu_count": gpus}]
+    assert len(anomalies(figures(run, tmp_path), document_costs(run, tmp_path), rows, [])) == said

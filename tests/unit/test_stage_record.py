@@ -107,6 +107,18 @@ def test_a_second_call_shows_hits_and_the_stages_of_the_first_are_found(
     assert stages_of(project / CACHE, set(), key) == []
 
 
+def test_a_stage_that_came_near_the_limit_of_its_call_is_held_up_by_memory(tmp_path: Path) -> None:
+    for limit_bytes, sha256 in ((1000, "near"), (4000, "far"), (None, "unknown")):
+        record = StageRecord(memory_limit_bytes=limit_bytes, converter_key="key")
+        usage = Usage(2.0, 1.8, 950, 10, 20)
+        record.documents.append(Measured("a", sha256, "pdf", 5, False, None, {"conversion": usage}))
+        record.write(tmp_path / sha256)
+    found = {name: stages_of(tmp_path / name, {(name, "pdf")}, "key") for name in ("near", "far", "unknown")}
+    assert {name: stage["bottleneck"] for name, [stage] in found.items()} == {
+        "near": "memory", "far": "cpu", "unknown": "cpu",
+    }  # fmt: skip
+
+
 def test_a_call_that_nobody_asks_about_leaves_a_record_only_of_work(
     project: Path, entries: list[manifest.Entry]
 ) -> None:

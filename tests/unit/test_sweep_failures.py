@@ -134,6 +134,18 @@ def test_the_record_of_a_cell_that_broke_has_what_its_run_gave_and_is_replaced_w
     assert kept.failure.startswith("server died")
 
 
+def test_a_record_of_a_cell_that_is_made_anew_stays_that_of_a_cell(project):
+    sweep, (cell, _) = load_sweep(project / "sweep.yaml", project)
+    run = planned_run(project, [["a"]])
+    outcome = Outcome(cell.name, 1, "running", run.run_id)
+    failed = keep_failure(sweep, cell, outcome, CellFailed("timed out", "x"), project)
+    attempt(run.shard(0), whole("a"))
+    assert hpc_qa(["--project", str(project), "bench", "record", run.run_id, "--replace"]) == 0
+    (kept,) = read_records([project / "records"]).records
+    assert (kept.id, kept.sweep, kept.failure) == (failed.id, "small", "timed out: x")
+    assert kept.results.qa_pairs_generated == 4
+
+
 def test_a_cell_that_was_cut_off_is_left_and_the_others_that_failed_are_not(project):
     sweep, cells = load_sweep(project / "sweep.yaml", project)
     state, order = SweepState(project, sweep), schedule(sweep, cells)

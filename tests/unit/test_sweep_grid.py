@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from hpc_qa.bench.grid import load_sweep, schedule
+from hpc_qa.bench.sweep import shortcomings
 from hpc_qa.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,6 +86,18 @@ def test_every_fault_of_a_sweep_file_comes_at_once(tmp_path):
     ):  # fmt: skip
         assert part in said
     assert all("sweep.yaml:" in fault for fault in caught.value.faults)
+
+
+def test_what_could_not_be_ranked_is_said_before_a_sweep_begins(tmp_path):
+    text = (
+        "name: s\nconfig: base.yaml\nsettings: {documents.sample_chunks: 30}\n"
+        "grid:\n  client.concurrency_limit: [2, 100]\n"
+    )
+    assert list(shortcomings(*made(tmp_path, text), [])) == [
+        "repeats: 1; of fewer than 2 runs of a cell no setting can be called optimal",
+        "Benchmark_100: 30 of 150 chunks that a ranking needs",
+    ]
+    assert list(shortcomings(*shipped("demo_concurrency"), [])) == []
 
 
 def test_values_that_a_setting_cannot_have_are_named_each(tmp_path):

@@ -11,6 +11,7 @@ from hpc_qa.bench.record_file import read_records
 from hpc_qa.bench.sweep import left_to_do, of_cell
 from hpc_qa.bench.sweep_state import Outcome, SweepState
 from hpc_qa.errors import ConfigError
+from hpc_qa.report.document.sweeps import cells_of, optimal, varied_settings
 from hpc_qa.report.sweep_result import SweepResult
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +28,14 @@ def result(name, hours, *, quality=0.7):
                 continue
             made = Record(
                 id=f"{cell.name}_{repeat}",
-                results=Results(throughput_pdfs_per_hour=10.0 * repeat, gpu_hours=spent, qa_pairs_accepted=100),
+                results=Results(
+                    throughput_pdfs_per_hour=10.0 * repeat,
+                    gpu_hours=spent,
+                    qa_pairs_accepted=100,
+                    error_rate=0.25,
+                    qa_pairs_per_pdf=4.5,
+                    avg_gpu_utilization_percent=60,
+                ),
                 quality=Quality(quality_score=quality),
             )
             records[made.id] = of_cell(made, sweep, cell)
@@ -60,8 +68,24 @@ def test_the_export_is_read_by_import_and_the_plot_is_a_picture(tmp_path, name, 
     rows, picture = result(name, [*hours, None]).write(tmp_path)
     assert len(json.loads(rows.read_text())) == 2 * cells
     read = read_records([rows])
-    assert (read.faults, len(read.records)) == ([], 2 * cells)
+    assert (read.faults, len(read.records), len(read.warnings)) == ([], 2 * cells, 0)
     assert picture.read_text().startswith("<?xml")
+
+
+@pytest.mark.parametrize(("name", "cells"), [("concurrency", 4), ("ran_matrix", 36)])
+def test_what_is_imported_of_an_export_has_the_same_figures_and_the_same_optimum(tmp_path, name, cells):
+    measured = result(name, [None, *(2.0 + abs(number - 1) for number in range(cells - 1))])
+    rows, _ = measured.write(tmp_path)
+    read = read_records([rows])
+    done = [record for record in read.records if record.failure is None]
+    assert [record.failure for record in read.records[:2]] == ["does not fit: 140 GB of 80"] * 2
+    assert len(done) == 2 * cells - 2
+    for made in done:
+        found = made.results
+        assert (found.qa_pairs_accepted, found.qa_pairs_per_pdf, found.error_rate) == (100, 4.5, 0.25)
+        assert found.avg_gpu_utilization_percent == 60
+    again = list(optimal(cells_of(done, varied_settings(done))))
+    assert [line.replace("**", "").replace("\\", "") for line in again] == measured.optimal()
 
 
 def test_the_record_of_a_cell_has_what_is_swept_among_its_settings():

@@ -82,3 +82,5 @@ def test_text_that_the_converter_drops_silently_is_kept_without_structure() -> N
     found = read_html(page, min_word_coverage=0.9)
     assert "deep words are here" in found.markdown
     assert (found.engine, found.structure) == ("html.parser", False)
+    assert found.word_coverage is not None
+    assert found.word_coverage < 0.9

@@ -11,6 +11,7 @@ import pytest
 from hpc_qa.campaign import follow
 from hpc_qa.campaign.control import fails_again, last_words, running_beside, with_memory
 from hpc_qa.campaign.status import RunStatus, status
+from hpc_qa.cli.main import run as hpc_qa
 from hpc_qa.config import Config
 from hpc_qa.errors import ClientError, ConfigError, HpcQaError, ServerError
 from hpc_qa.store.run_directory import AttemptDirectory, RunDirectory
@@ -47,6 +48,30 @@ def test_a_fault_that_would_come_again_is_told_from_one_that_may_pass(
     said = json.loads((made.path / "failure.json").read_text())
     assert said["faults"] == list(error.faults)
     assert "RUN" not in said["hint"]
+
+
+def test_of_a_run_that_goes_on_nobody_is_told_to_resume_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = planned_run(tmp_path, [["a"]])
+    for command in ("verify", "collect", "gate"):
+        hpc_qa(["--project", str(tmp_path), command, "latest"])
+        assert "hpc-qa resume" in capsys.readouterr().out
+    living(run)
+    for command in ("verify", "collect", "gate"):
+        hpc_qa(["--project", str(tmp_path), command, "latest"])
+        said = capsys.readouterr().out
+        assert "resume" not in said
+        assert "goes on" in said
+        assert "--watch" in said
+
+
+@pytest.mark.parametrize("command", ["status", "metrics", "ledger show"])
+def test_in_an_empty_project_it_is_said_what_to_do_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    assert hpc_qa(["--project", str(tmp_path), *command.split()]) == 0
+    assert "  try: hpc-qa " in capsys.readouterr().err
+    assert hpc_qa(["--project", str(tmp_path), *command.split(), "--json"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_an_attempt_that_broke_without_a_word_may_be_repeated(tmp_path: Path) -> None:

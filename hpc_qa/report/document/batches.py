@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from hpc_qa.bench.effect import wilson
-from hpc_qa.bench.record import Configuration, Record
+from hpc_qa.bench.record import Configuration, JudgeScores, Quality, Record, Results, Scores
 from hpc_qa.budget import gates
 from hpc_qa.budget.forecast import NAIVE_OVERHEAD
 from hpc_qa.budget.gates import Criterion, Previous
@@ -30,7 +30,7 @@ class Expected:
 
     batch: str
     title: str
-    environment: str
+    environment: str | None  # None: its newest record does not say
     pairs: str
 
 
@@ -50,22 +50,25 @@ def expected_of(material: Material) -> list[Expected]:
     known = {one.batch: one for one in EXPECTED}
     for name in batches_of(material.single):
         if name not in known:
-            environment = material.of_batch(name)[-1].environment or LOCAL
+            environment = material.of_batch(name)[-1].environment
             known[name] = Expected(name, f"Batch {name}", environment, "")
     return sorted(known.values(), key=lambda one: (rank(one.batch) or (9, 0), one.batch))
 
 
-def benchmarks(material: Material, remarks: Remarks, environment: str, title: str) -> str:
-    """The sections of all batches of one environment, and its runs without a batch."""
+def benchmarks(material: Material, remarks: Remarks, environment: str | None, title: str) -> str:
+    """The sections of all batches of one environment, and its runs without a batch; None are those that do not say.
+
+    Empty where there is nothing at all to say.
+    """
     sections = [_of_batch(one, material, remarks) for one in expected_of(material) if one.environment == environment]
     unnamed: dict[str, list[Record]] = defaultdict(list)
     for record in material.of_batch(None):
-        if (record.environment or LOCAL) == environment:
+        if record.environment == environment:
             unnamed[record.config_file or "no config"].append(record)
     for config, records in sorted(unnamed.items()):
-        place = remarks.place(key_of("runs", f"{environment} {config}"), LESSONS)
+        place = remarks.place(key_of("runs", f"{environment or 'unknown'} {config}"), LESSONS)
         sections.append(_section(f"Runs of no batch: {config}", records, "", place, material))
-    return chapter(title, *sections)
+    return chapter(title, *sections) if sections else ""
 
 
 def _of_batch(expected: Expected, material: Material, remarks: Remarks) -> str:
@@ -105,15 +108,28 @@ def _configuration(record: Record, material: Material) -> Iterator[tuple[str, st
         yield "Job ID(s)", words(", ".join(record.job_ids) or None)
     yield "Config", words(record.config_file)
     yield "Commit", words(record.commit_sha)
-    yield "Model", f"{words(record.model.name)}, tensor parallel {number(record.model.tensor_parallel)}"
-    settings = {name: getattr(record.configuration, name) for name in Configuration.model_fields}
-    yield "Settings", ", ".join(f"{name} {number(value)}" for name, value in settings.items())
+    model = record.model
+    version = f", revision {words(model.revision)}" if model.revision else ""
+    served = f", served by {words(model.serving)}" if model.serving else ""
+    yield "Model", f"{words(model.name)}, tensor parallel {number(model.tensor_parallel)}{version}{served}"
+    yield "Settings", ", ".join(_settings(record))
     if record.environment == CLUSTER:
         yield "Node", words(record.hardware.node_list)
     yield "Hardware", hardware(record)
-    yield "PDFs processed", number(record.dataset.pdfs_processed)
+    size = record.dataset.markdown_size_mb
+    markdown = f", {number(size, 'MB')} of Markdown" if size is not None else ""
+    yield "PDFs processed", number(record.dataset.pdfs_processed) + markdown
     yield "Manifest", words(record.dataset.manifest)
     yield "Recording", recorded(record, material)
+
+
+def _settings(record: Record) -> Iterator[str]:
+    """The three of every record, then the others that are known."""
+    for name, value in record.configuration.model_dump().items():
+        if name in Configuration.model_fields:
+            yield f"{name} {number(value)}"
+        elif value is not None:
+            yield f"{name} {words(value)}"
 
 
 def time(minutes: float | None) -> str:
@@ -130,7 +146,7 @@ def _results(record: Record, pairs: str, material: Material) -> Iterator[list[st
     yield ["Avg time per PDF", number(found.avg_time_per_pdf_minutes, "minutes"), ""]
     pairs = pairs or f"about {PAIRS_PER_PDF * (record.dataset.pdfs_processed or 0):,}"
     yield ["QA pairs generated", number(found.qa_pairs_generated), f"target: {pairs}"]
-    yield ["QA pairs accepted", number(found.qa_pairs_accepted), ""]
+    yield ["QA pairs accepted", number(found.qa_pairs_accepted), _of_generated(found)]
     yield ["QA pairs per PDF", number(found.qa_pairs_per_pdf), f"target: about {PAIRS_PER_PDF}"]
     yield [
         "Throughput",
@@ -144,9 +160,19 @@ def _results(record: Record, pairs: str, material: Material) -> Iterator[list[st
     yield ["CPU memory (max)", number(found.max_cpu_memory_gb, "GB"), ""]
     yield ["GPU-hours per PDF", number(found.gpu_hours_per_pdf, "hours"), ""]
     yield ["Total GPU-hours", number(found.gpu_hours, "hours"), "allocated, all attempts"]
+    yield ["GPU-hours per accepted pair", number(found.gpu_hours_per_accepted_pair, "hours"), ""]
+    yield ["Start-up", number(found.startup_s, "s"), "median over attempts, to the first request"]
+    yield ["Tokens per second", number(found.tokens_per_s), "computed, of one server while it served"]
     yield ["Job efficiency", number(found.job_efficiency_percent, "%"), "CPU efficiency, as seff has it"]
     yield ["Memory efficiency", number(found.memory_efficiency_percent, "%"), "as seff has it"]
-    yield ["Error rate", percent(found.error_rate), _target(material, "error_rate")]
+    asked = "; ".join(filter(None, ["failed, of all documents", _target(material, "error_rate")]))
+    yield ["Error rate", percent(found.error_rate), asked]
+    yield ["Success rate", percent(found.success_rate), "ended ok, of all documents, also those that were skipped"]
+
+
+def _of_generated(found: Results) -> str:
+    made, accepted = found.qa_pairs_generated, found.qa_pairs_accepted
+    return f"{percent(accepted / made)} of those generated" if made and accepted is not None else ""
 
 
 def _target(material: Material, metric: str) -> str:
@@ -163,16 +189,40 @@ def _quality(record: Record) -> str:
         ["Source Relevance", number(found.avg_relevance_score, digits=2), size],
         ["Overall Quality", number(found.avg_overall_score, digits=2), size],
     ]
-    said = [f"quality score {number(found.quality_score, digits=3)}"]
+    said = [f"quality score {number(found.quality_score, digits=3)}{_spread(found)}"]
     rate = found.overall_acceptance_rate
     if rate is not None:
         bounds = wilson(rate, found.sample_size, LEVEL_95) if found.sample_size else None
         between = f" ({percent(bounds[0])} to {percent(bounds[1])} with 95 % confidence)" if bounds else ""
-        said.append(f"accepted {percent(rate)}{between}")
+        said.append(f"accepted {percent(rate)} of {_of_whom(found)}{between}")
     if found.ok is not None:
         said.append("found good" if found.ok else "found not good")
     who = f"Rated by: {found.rated_by or 'not said'}; {'; '.join(said)}.\n"
-    return table(["Metric", "Score (1-5)", "Sample size"], rows) + f"\n{who}"
+    beside = _judge(found.judge) if found.judge is not None else ""
+    return table(["Metric", "Score (1-5)", "Sample size"], rows) + f"\n{who}{beside}"
+
+
+def _spread(found: Scores) -> str:
+    between = found.quality_score_deviation
+    return "" if between is None else f" ± {number(between, digits=3)} between documents"
+
+
+def _judge(found: JudgeScores) -> str:
+    """What the judge says, where people rated, and what controls say of the judge."""
+    known = {
+        "quality score": found.quality_score, "sensitivity": found.sensitivity, "specificity": found.specificity,
+        "acceptance rate corrected by controls": found.corrected_acceptance_rate,
+    }  # fmt: skip
+    said = "; ".join(f"{name} {number(value, digits=3)}" for name, value in known.items() if value is not None)
+    return f"The judge, of {number(found.sample_size)} pairs: {said or 'not known'}.\n"
+
+
+def _of_whom(found: Quality) -> str:
+    """What the acceptance rate is a share of."""
+    size = "" if found.sample_size is None else f"{found.sample_size:,} "
+    if found.rated_by == "judge":
+        return f"the {size}judged pairs, which had passed the checks"
+    return f"the {size}rated pairs" if found.rated_by == "human" else f"a sample of {size}pairs".replace("  ", " ")
 
 
 def _issues(record: Record) -> str:
@@ -213,6 +263,8 @@ def _scaling(record: Record, material: Material) -> str:
     before = material.before(record)
     if before is None:
         return ""
+    if differs := _differs(record, before):
+        return _titled("Scaling analysis", f"Not compared: {words(before.batch or before.id)} had another {differs}.\n")
     found = {one.name: one for one in scaling(record, before)}
     time_, quality = found.pop("avg_time_per_pdf_minutes"), found.pop("quality_score")
     rows = [_answer("Time per PDF stable?", time_), _answer("Quality maintained?", quality)]
@@ -259,12 +311,16 @@ def _go(record: Record, material: Material) -> str:
         return _titled("Go / no-go", f"_The gate cannot be read: {words(found)}_\n")
     criteria = found.criteria if isinstance(found, GateReport) else _from_record(record, material)
     items = "".join(
-        f"- [{'x' if one.verdict == gates.GO else ' '}] {one.name}: {one.verdict}, {shown(one.value)}; "
-        f"{words(one.why)} (asked: {words(one.limit)})\n"
+        f"- {_tick(one)}{one.name}: {one.verdict}, {shown(one.value)}; {words(one.why)} (asked: {words(one.limit)})\n"
         for one in criteria
     )
     source = "" if isinstance(found, GateReport) else " (from the record alone: the run is not here)"
     return _titled(f"Go / no-go: {gates.verdict(criteria)}{source}", items)
+
+
+def _tick(one: Criterion) -> str:
+    """The box before a criterion; none where nothing was asked."""
+    return "" if one.verdict == gates.NOT_ASKED else "[x] " if one.verdict == gates.GO else "[ ] "
 
 
 def _from_record(record: Record, material: Material) -> list[Criterion]:

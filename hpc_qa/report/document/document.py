@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from hpc_qa.bench.templates import TEMPLATES
 from hpc_qa.report.document.batches import EXPECTED, benchmarks
 from hpc_qa.report.document.costs import costs
 from hpc_qa.report.document.environments import comparison
@@ -37,11 +38,13 @@ def document(material: Material, remarks: Remarks) -> str:
         guidelines(material),
         benchmarks(material, remarks, LOCAL, "Local Environment Benchmarks"),
         benchmarks(material, remarks, CLUSTER, "Campus Cluster Benchmarks"),
+        *filter(None, [benchmarks(material, remarks, None, "Benchmarks Whose Environment Is Not Said")]),
         chapter("Cumulative Totals (All Batches)", cumulative(material)),
         chapter("Performance Comparison", comparison(material), sweeps(material, remarks)),
         insights(material, remarks),
         projections(material),
         costs(material),
+        _templates(),
         _by_hand(
             "Lessons Learned",
             "lessons",
@@ -71,6 +74,18 @@ def document(material: Material, remarks: Remarks) -> str:
 
 def _by_hand(title: str, key: str, prompt: str, remarks: Remarks) -> str:
     return chapter(title, remarks.place(key, prompt))
+
+
+def _templates() -> str:
+    """The two short forms, for runs that this program did not make."""
+    return chapter(
+        "Benchmark Templates",
+        "For runs that were made otherwise; `hpc-qa bench import FILE` reads them once they are filled in.\n",
+        *(
+            chapter(f"{kind.capitalize()}", f"```yaml\n{TEMPLATES[kind]()}```\n", level=3)
+            for kind in ("quick", "detailed")
+        ),
+    )
 
 
 def _head(material: Material) -> str:

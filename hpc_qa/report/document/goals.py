@@ -8,6 +8,7 @@ from hpc_qa.campaign.batches import rank
 from hpc_qa.report.document.markdown import chapter, checklist, facts, number, table, words
 from hpc_qa.report.document.material import CLUSTER, LOCAL, Material
 from hpc_qa.report.document.remarks import NOTHING, Remarks
+from hpc_qa.units import plural
 
 # figure, unit, what it is good for, key of a record
 KEY_METRICS = (
@@ -43,7 +44,12 @@ def targets(material: Material, remarks: Remarks) -> str:
 
 
 def _value(record: Record | None, key: str) -> str:
-    return NO_DATA if record is None else number(record.value(key))
+    if record is None:
+        return NO_DATA
+    peak, mean = "results.max_cpu_memory_gb", record.results.avg_cpu_memory_gb
+    if key == peak and record.value(peak) is None and mean is not None:
+        return f"{number(mean)} on average"
+    return number(record.value(key))
 
 
 def _reached(material: Material, newest: Iterable[Record | None]) -> Iterator[str]:
@@ -82,7 +88,7 @@ def hardware(record: Record) -> str:
         gpus = f"{found.gpu_count} x {words(found.gpu_model or 'GPU')}{memory}"
     else:
         gpus = "no GPU" if found.gpu_count == 0 or record.results.gpu_hours == 0 else "GPUs not known"
-    cpus = f"{found.cpu_cores:,} CPUs" if found.cpu_cores else "CPUs not known"
+    cpus = plural(found.cpu_cores, "CPU") if found.cpu_cores else "CPUs not known"
     memory_gb = found.ram_gb_allocated or found.ram_gb
     return ", ".join([gpus, cpus, f"{number(memory_gb, 'GB')} of memory" if memory_gb else "memory not known"])
 
@@ -145,9 +151,11 @@ def _during(record: Record) -> Iterator[tuple[str, bool, str]]:
         no_gpu or used is not None,
         seen if no_gpu or used is not None else "no samples",
     )
-    known = found.max_cpu_memory_gb is not None and (no_gpu or found.max_gpu_memory_gb is not None)
+    peak, mean = found.max_cpu_memory_gb, found.avg_cpu_memory_gb
+    known = (peak is not None or mean is not None) and (no_gpu or found.max_gpu_memory_gb is not None)
+    host = f"{number(mean, 'GB')} on average" if peak is None and mean is not None else f"at most {number(peak, 'GB')}"
     gpu = "" if no_gpu else f", of a GPU {number(found.max_gpu_memory_gb, 'GB')}"
-    yield "Memory usage", known, f"host at most {number(found.max_cpu_memory_gb, 'GB')}{gpu}"
+    yield "Memory usage", known, f"host {host}{gpu}"
     minutes = found.total_time_minutes
     yield "Processing timestamps", minutes is not None, f"total time {number(minutes, 'minutes')}"
     rate = found.error_rate
@@ -166,7 +174,7 @@ def _after(record: Record, material: Material) -> Iterator[tuple[str, bool, str]
     sample = quality.sample_size or 0
     by_people = quality.rated_by == "human" or (quality.rated_by is None and sample > 0)
     who = (
-        f"{sample} pairs rated by people"
+        f"{plural(sample, 'pair')} rated by people"
         if by_people
         else f"the judge alone rated {sample}"
         if sample

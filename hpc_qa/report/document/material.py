@@ -12,8 +12,9 @@ from pathlib import Path
 from hpc_qa.bench.arm import FOLDER
 from hpc_qa.bench.record import Record
 from hpc_qa.bench.record_file import read_records
-from hpc_qa.bench.run_record import ids_of, record_of
-from hpc_qa.bench.targets import Target, load_targets, profile_of
+from hpc_qa.bench.record_ids import ids_of
+from hpc_qa.bench.run_record import record_of
+from hpc_qa.bench.targets import DEFAULT, Target, load_targets, profile_of
 from hpc_qa.campaign.batches import rank
 from hpc_qa.campaign.gate import GateReport, gate
 from hpc_qa.config_file import Project
@@ -108,7 +109,7 @@ def material(project: Path, settings: Project, *, today: date | None = None) -> 
     place = {record_id: number for number, record_id in enumerate(runs)}  # of a day: in the order of their creation
     records = sorted((*kept, *made), key=lambda one: (one.date or "", place.get(one.id, -1), one.id))
     budget = budget_report(project, settings)
-    profile = profile_of([records[-1]], project) if records else profile_of([], project)
+    profile = profile_of(records[-1], project) if records else DEFAULT
     return Material(
         project=project,
         settings=settings,
@@ -142,12 +143,12 @@ def _kept(project: Path) -> tuple[Sequence[Record], list[str]]:
 def _of_runs(project: Path, kept: Iterable[str]) -> tuple[dict[str, RunDirectory], list[Record], list[str]]:
     """(runs by the id of their record, records of runs that have none yet, runs that cannot be read)."""
     every = {run.run_id: run for run in list_runs(project)}
-    ids, known = ids_of(every.values()), set(kept)
+    ids, known = ids_of(project, every.values()), set(kept)
     made, unread = [], [f"left out: {run} cannot be read: hpc-qa status" for run in every.keys() - ids.keys()]
     for run_id, record_id in ids.items():
         if record_id not in known:
             try:
-                made.append(record_of(every[run_id], project))
+                made.append(record_of(every[run_id], project, record_id))
             except HpcQaError as error:
                 unread.append(f"left out: {run_id}: {error}")
     return {record_id: every[run_id] for run_id, record_id in ids.items()}, made, sorted(unread)

@@ -111,8 +111,11 @@ def optimal(cells: Sequence[Cell]) -> Iterator[str]:
     if found.left_out:
         names = words("; ".join(cell.name for cell in found.left_out))
         yield f"Not considered, as quality is lower or not known: {names}."
-    for cell, why in found.unranked if found.first else found.unranked[1:]:
-        yield f"Not ranked: {words(cell.name)}, {words(why)}."
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for cell, why in found.unranked:
+        reasons[why].append(cell.name)
+    for why, those in reasons.items():
+        yield f"Not ranked, with {words(why)}: {words('; '.join(those))}."
 
 
 def _won(found: Ranking, first: Cell) -> Iterator[str]:

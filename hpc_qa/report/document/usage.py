@@ -100,6 +100,31 @@ def _gpu_hours(record: Record, material: Material) -> float | None:
     return charged[run.run_id] if run and run.run_id in charged else record.results.gpu_hours
 
 
+def differences(material: Material) -> dict[str, str]:
+    """Why GPU-hours of the records are not all in `budget`: a sentence for each kind of record, under its name."""
+    said = {}
+    here = [record for record in material.records if record.environment == LOCAL]
+    if hours := _known(_gpu_hours(record, material) for record in here):
+        said["local"] = f"{number(hours)} GPU-hours on this machine: recorded, and never charged"
+    charged = material.budget.usage.charged_by_run
+    by_hand = [one for one in material.records if one.environment != LOCAL and _run_id(one, material) not in charged]
+    if hours := _known(record.results.gpu_hours for record in by_hand):
+        said["by hand"] = (
+            f"{number(hours)} GPU-hours of records whose runs the ledger does not know: used by the benchmark "
+            "document's tables, not by hpc-qa budget"
+        )
+    return said
+
+
+def _known(hours: Iterable[float | None]) -> float:
+    return sum(one for one in hours if one is not None)
+
+
+def _run_id(record: Record, material: Material) -> str | None:
+    run = material.runs.get(record.id)
+    return run.run_id if run else None
+
+
 def _documents_of_runs(material: Material) -> dict[str, dict[str, dict[str, Any]]]:
     runs = [run.run_id for run in material.runs.values()]
     found: dict[str, dict[str, dict[str, Any]]] = {}
@@ -149,7 +174,8 @@ def usage_table(material: Material) -> str:
             f"**{left}**",
         ]
     )
-    return table(["Batch", "PDFs", "GPU-Hours Used", "Cumulative GPU-Hours", "Remaining Budget"], lines)
+    headings = ["Batch", "PDFs", "GPU-Hours Used", "Cumulative GPU-Hours", "Remaining Budget"]
+    return table(headings, lines) + _said(differences(material).values())
 
 
 def cumulative(material: Material) -> str:
@@ -158,16 +184,23 @@ def cumulative(material: Material) -> str:
     found = together(rows)
     used = rows[-1].cumulative if rows else 0.0
     limit, total = material.budget_gpu_hours, material.documents_total
-    return table(
+    totals = table(
         ["Metric", "Value"],
         [
             ["Total PDFs Processed", f"{number(found.total)} / {number(total)}"],
             ["Total QA Pairs", number(found.total_pairs)],
             ["Total GPU-Hours Used", f"{number(used)} / {_left(limit)}"],
             ["GPU Hour Budget Remaining", _left(None if limit is None else limit - used)],
-            ["Overall Success Rate", percent(found.success_rate)],
+            ["Overall Success Rate", f"{percent(found.success_rate)} of the PDFs processed ended ok"],
         ],
     )
+    return totals + _said(differences(material).values())
+
+
+def _said(sentences: Iterable[str]) -> str:
+    """A list below a table; nothing where there is nothing to say."""
+    lines = "".join(f"- {sentence}\n" for sentence in sentences)
+    return f"\n{lines}" if lines else ""
 
 
 def _left(hours: float | None) -> str:

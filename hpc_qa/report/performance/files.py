@@ -15,6 +15,7 @@ from hpc_qa.store.files import make_folder_if_missing
 
 DASHBOARD = "performance_dashboard.png"
 INCHES, DPI = (15, 10), 150
+PAD = 0.25  # inches around each of the four, so that nothing touches the edge or its neighbour
 
 
 def charts(material: Material) -> list[Chart]:
@@ -47,9 +48,10 @@ def dashboard(material: Material) -> bytes:
     """The four trends, two by two, as PNG."""
     import matplotlib.style
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     with matplotlib.style.context(STYLE, after_reset=True):
-        figure = Figure(figsize=INCHES, layout="constrained")
+        figure = Figure(figsize=INCHES, layout=ConstrainedLayoutEngine(w_pad=PAD, h_pad=PAD))
         for axes, chart in zip(figure.subplots(2, 2).flat, trends(material), strict=True):
             axes.set_title(chart.title, loc="left", fontsize=14)
             if chart.draw is None:

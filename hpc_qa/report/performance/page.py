@@ -8,10 +8,10 @@ from markupsafe import Markup
 import hpc_qa
 from hpc_qa.bench.record import Record
 from hpc_qa.bench.targets import against
-from hpc_qa.report.cells import number, text, visible
+from hpc_qa.report.cells import identifier, number, text, visible
 from hpc_qa.report.document.goals import KEY_METRICS
 from hpc_qa.report.document.material import Material
-from hpc_qa.report.document.usage import together, usage_rows
+from hpc_qa.report.document.usage import differences, together, usage_rows
 from hpc_qa.report.page import Figure
 from hpc_qa.report.performance.files import charts
 from hpc_qa.report.replaced import replace_file
@@ -56,12 +56,14 @@ def _summary(material: Material) -> Iterator[Markup]:
         return
     done, total = together(usage_rows(material)), material.documents_total
     of = Markup(" of {}").format(number(total)) if total else ""
-    said = Markup("{}{} documents were worked on; they gave {} pairs.")
+    said = Markup("Documents that were worked on: {}{}; pairs that they gave: {}.")
     yield said.format(number(done.total), of, number(done.total_pairs))
     limit, used = material.budget_gpu_hours, material.budget.usage.charged.gpu_hours
     if limit is not None:
         said = Markup("{} of {} GPU-hours are used; the forecast says: {}.")
         yield said.format(number(used), number(limit), material.budget.status)
+    for sentence in differences(material).values():
+        yield text(f"{sentence}.")
 
 
 def _figures(material: Material) -> Iterator[Figure]:
@@ -76,9 +78,10 @@ def _records(material: Material) -> Table:
     """The newest records, the latest first."""
     rows = [
         (
-            text(one.id), text(one.batch or one.sweep or ""), text(one.model.name), number(one.dataset.pdfs_processed),
-            number(one.results.avg_time_per_pdf_minutes), number(one.results.qa_pairs_per_pdf),
-            number(one.quality.quality_score, digits=3), number(one.results.gpu_hours), number(len(one.issues)),
+            identifier(one.id), text(one.batch or one.sweep or ""), text(one.model.name),
+            number(one.dataset.pdfs_processed), number(one.results.avg_time_per_pdf_minutes),
+            number(one.results.qa_pairs_per_pdf), number(one.quality.quality_score, digits=3),
+            number(one.results.gpu_hours), number(len(one.issues)),
         )
         for one in reversed(material.records[-MOST_ROWS:])
     ]  # fmt: skip

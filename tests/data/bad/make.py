@@ -35,7 +35,8 @@ INPUTS = {
     "text: NULs, control characters, only white space, only emoji, 0 bytes": (
         "nul.txt", "controls.txt", "space.txt", "emoji.txt", "zero.txt"),
     "text: bidirectional controls, zero-width and tag characters": ("bidi.txt", "zero_width.txt", "tags.txt"),
-    "text: the model's own control tokens": ("tokens.txt",),
+    "text: the model's own control tokens, instructions to it": ("tokens.txt", "orders.txt"),
+    "text: nothing to the tokenizer": ("no_tokens.txt",),
     "text: 10^6 repeats of one token, one word without end, a line of 50 MB": (
         "million_repeats.txt", "one_word.txt", "long_line.txt"),
     "text: something else inside, packed streams among it": (
@@ -63,6 +64,7 @@ INPUTS = {
         "half.docx", "torn_part.docx", "encrypted.docx", "really_doc.docx", "really_pdf.docx", "really_text.docx"),
     "DOCX: macros, embedded files, linked pictures": ("macros.docx", "embedded.docx", "linked_picture.docx"),
     "HTML: scripts and styles, 10^6 nested tags": ("script.html", "nested.html"),
+    "HTML: a base elsewhere, pictures, frames and styles to fetch": ("remote.html",),
     "HTML: entities, odd encodings, torn markup": (
         "entities.html", "outside.html", "utf7.html", "comments.html", "torn_tags.html", "out_of_order.html"),
 }  # fmt: skip

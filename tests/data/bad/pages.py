@@ -4,6 +4,18 @@ from tests import made_documents as made
 
 TEXT = made.PDF_LINE
 MANY = 50_000
+
+
+def remote(address: str) -> str:
+    """A page that would have a browser fetch everything that it can from this address."""
+    return (
+        f'<base href="{address}/base/"><link rel=stylesheet href="{address}/c.css">'
+        f'<script src="{address}/s.js"></script>'
+        f'<meta http-equiv=refresh content="0;url={address}/r"><img src="x.png"><iframe src="{address}/i"></iframe>'
+        f'<object data="{address}/o"></object><video src="{address}/v"></video><p>{TEXT}</p>'
+    )
+
+
 PAGES: dict[str, str] = {
     "good": f"<h1>Top</h1><p>{TEXT}</p>",
     "script": f"<script>alert('SCRIPTED')</script><style>p{{}} .STYLED{{}}</style><p onclick='CLICKED()'>{TEXT}</p>",
@@ -25,5 +37,6 @@ PAGES: dict[str, str] = {
     "escapes": f'<meta charset="unicode_escape"><p>\\x41</p><p>{TEXT}</p>',
     "unknown": f'<meta charset="no-such"><p>{TEXT}</p>',
     "odd_references": f"<p>&#x110000;&#0;&#xD800;&#x202E;{TEXT}</p>",
+    "remote": remote("http://127.0.0.1:9"),
     "picture": f'<p>{TEXT}</p><img src="data:image/png;base64,{"A" * 1_000_000}">',
 }
