@@ -22,6 +22,7 @@ BENCHES = (
     "chunking",
     "live",
     "corpus",
+    "document",
     "judge",
     "preprocessing",
     "duplicates",
