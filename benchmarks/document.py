@@ -65,6 +65,7 @@ def figures(project: Path) -> list[Figure]:
     )  # fmt: skip
     compared = json.loads(hpc_qa(project, "bench", "compare", baseline, current, "--json"))
     swept = json.loads(hpc_qa(project, "bench", "sweep", SWEEP, "--json"))
+    del swept["files"]
     done = [cell for cell in swept["cells"] if cell["runs"] and not cell["failures"]]
     count = sum(map(len, arms.values()))
     return [
