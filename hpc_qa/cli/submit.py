@@ -146,6 +146,7 @@ def plan(
 @click.option("--executor", type=click.Choice(["slurm", "local"]), help="Instead of the config's.")
 @click.option("--manifest", help="Use this manifest and not the config's.")
 @click.option("--name", help="Instead of the config's; the run's id begins with it.")
+@click.option("--concurrency-limit", type=click.IntRange(1), help="Instead of the config's client.concurrency_limit.")
 @click.option("--limit", type=click.IntRange(1), help="Only the first N documents.")
 @click.option("--detach", is_flag=True, help="Return at once; hpc-qa status shows how it goes.")
 @click.option("--wait", is_flag=True, help="Wait until Slurm has ended every array task.")
@@ -159,7 +160,7 @@ def plan(
 def submit(  # noqa: PLR0913, PLR0917 - one for each option
     config: str, executor: str | None, manifest: str | None, name: str | None, limit: int | None, detach: bool,
     wait: bool, again: bool, dry_run: bool, over_budget: bool, despite_gate: bool, convert_first: bool,
-    budget_gpu_hours: float | None, *, project: Path, as_json: bool,
+    budget_gpu_hours: float | None, concurrency_limit: int | None, *, project: Path, as_json: bool,
 ) -> int:  # fmt: skip
     """Plan a run of CONFIG, freeze it into a run directory, and submit it to Slurm as one job array.
 
@@ -172,7 +173,7 @@ def submit(  # noqa: PLR0913, PLR0917 - one for each option
     from hpc_qa.campaign.submit import check_startable, freeze, refuse_double
 
     given = {"manifest": manifest_option(manifest), "executor": executor, "budget.gpu_hours": budget_gpu_hours}
-    given["name"] = name
+    given |= {"name": name, "client.concurrency_limit": concurrency_limit}
     settings = load_config(config, project, **given)
     check_startable(settings, project)
     planned = make_plan(settings, project, limit, convert_first=convert_first)

@@ -2,7 +2,8 @@
 
 A pipeline is a run: `hpc-qa submit` starts it, in a process of its own, so that the same checks, the same admission to
 the budget and the same gate hold as for everybody who types it. `model_strategy` names a config, `configs/NAME.yaml`;
-`batch_size` is how many documents are taken, `--limit`. Paths lead nowhere outside of the project.
+`batch_size` is how many documents are worked on together, `--concurrency-limit`, and `limit` how many are taken,
+`--limit`. Paths lead nowhere outside of the project.
 """
 
 import json
@@ -22,11 +23,15 @@ from hpc_qa.errors import ExitCode
 from hpc_qa.report.local_server import Refused
 from hpc_qa.units import stamp, utc_now
 
-KEYS = ("name", "input_path", "output_path", "model_strategy", "batch_size")
+KEYS = ("name", "input_path", "output_path", "model_strategy", "batch_size", "limit")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SUBMIT_S = 600.0  # documents are converted meanwhile where the config has that done on submit
 MANIFESTS = (".jsonl", ".txt")
 MOST_DOCUMENTS = 10**9
+COUNTS = {
+    "batch_size": "how many documents are worked on together, a whole number from 1, or null for the config's",
+    "limit": "how many documents are taken at most, a whole number from 1, or null for all",
+}
 NOT_FOR_DATASETS = ("runs", "ledger", "cache", "configs", "manifests", "projections", "records")
 STATUS_OF: dict[int, tuple[HTTPStatus, str]] = {  # of the program's exit code
     ExitCode.USAGE: (HTTPStatus.UNPROCESSABLE_ENTITY, "refused"),
@@ -43,7 +48,8 @@ class Order:
     config: Path
     source: Path  # a manifest, or documents
     output: Path | None  # None: the run's own folder
-    documents: int | None  # at most
+    together: int | None  # documents that are worked on at once; None: as the config says
+    limit: int | None  # documents that are taken, at most
 
 
 def order_of(asked: Mapping[str, Any], project: Path) -> Order:
@@ -56,14 +62,16 @@ def order_of(asked: Mapping[str, Any], project: Path) -> Order:
     faults += [f"{key} is missing" for key in ("name", "input_path", "model_strategy") if asked.get(key) is None]
     if faults:
         raise _bad(*faults)
-    name, strategy, documents = asked["name"], asked["model_strategy"], asked.get("batch_size")
+    name, strategy = asked["name"], asked["model_strategy"]
     if not (isinstance(name, str) and NAME.fullmatch(name)):
         faults.append("name: up to 64 letters, digits and . _ -, a letter or digit first")
     known = sorted(path.stem for path in (project / "configs").glob("*.yaml"))
     if not (isinstance(strategy, str) and NAME.fullmatch(strategy) and strategy in known):
         faults.append(f"model_strategy: names a config; configs/ has {', '.join(known) or 'none'}")
-    if documents is not None and not (type(documents) is int and 1 <= documents <= MOST_DOCUMENTS):
-        faults.append("batch_size: how many documents are taken at most, a whole number from 1, or null for all")
+    for key, what in COUNTS.items():
+        count = asked.get(key)
+        if count is not None and not (type(count) is int and 1 <= count <= MOST_DOCUMENTS):
+            faults.append(f"{key}: {what}")
     source = _inside(asked["input_path"], project, "input_path", faults)
     if source is not None and not (source.is_file() or source.is_dir()):
         faults.append("input_path: there is no such file or folder in the project")
@@ -74,7 +82,8 @@ def order_of(asked: Mapping[str, Any], project: Path) -> Order:
         faults.append(f"output_path: a new folder, and none below {', '.join(NOT_FOR_DATASETS)}")
     if faults or source is None:
         raise _bad(*faults)
-    return Order(name, project / "configs" / f"{strategy}.yaml", source, output, documents)
+    config = project / "configs" / f"{strategy}.yaml"
+    return Order(name, config, source, output, asked.get("batch_size"), asked.get("limit"))
 
 
 def _bad(*faults: str) -> Refused:
@@ -107,8 +116,9 @@ def start(order: Order, project: Path) -> str:
         manifest = project / "manifests" / f"{order.name}-{stamp(utc_now())}.jsonl"
         manifest.parent.mkdir(exist_ok=True)
         call(project, "manifest", "build", str(order.source), "-o", str(manifest))
-    limit = () if order.documents is None else ("--limit", str(order.documents))
-    submit = ("submit", str(order.config), "--name", order.name, "--manifest", str(manifest), *limit, "--detach")
+    options = {"--concurrency-limit": order.together, "--limit": order.limit}
+    counts = [word for name, count in options.items() if count is not None for word in (name, str(count))]
+    submit = ("submit", str(order.config), "--name", order.name, "--manifest", str(manifest), *counts, "--detach")
     return str(call(project, *submit)["run"])
 
 

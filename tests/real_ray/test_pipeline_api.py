@@ -21,7 +21,7 @@ def test_a_pipeline_is_started_followed_to_its_end_and_published(tmp_path: Path,
         (project / "config.yaml").rename(project / "configs" / "small.yaml")
         order = {
             "name": "by-api", "input_path": "documents", "output_path": "out/set", "model_strategy": "small",
-            "batch_size": 2,
+            "batch_size": 5, "limit": 2,
         }  # fmt: skip
         with served(project, history=History(project, every_s=1.0), polled=True) as server:
             server.pipelines._clock = lambda: 100.0 * time.monotonic()  # a test has no half minute to wait
@@ -46,4 +46,5 @@ def test_a_pipeline_is_started_followed_to_its_end_and_published(tmp_path: Path,
     assert (project / "out" / "set" / "qa.jsonl").read_text().count("\n") > 0
     run = find(project, run_id)
     assert (run.facts()["limit"], run.facts()["config"]["name"]) == (2, "by-api")
+    assert run.facts()["config"]["client"]["concurrency_limit"] == 5
     assert proof(project, run)["exit_code"] == 0

@@ -22,7 +22,7 @@ def test_a_pipeline_that_does_not_fit_is_refused_with_the_figures_and_one_that_f
     (folder / "config.yaml").rename(folder / "configs" / "small.yaml")
     budget = folder / "project.yaml"
     budget.write_text("budget: {gpu_hours: 0.5, clusters: [lab]}\n")
-    order = {"name": "by-api", "input_path": "m.jsonl", "model_strategy": "small", "batch_size": 2}
+    order = {"name": "by-api", "input_path": "m.jsonl", "model_strategy": "small", "limit": 2}
     with served(folder, history=History(folder, every_s=60.0)) as server:
         status, said = ask(server, "POST", PIPELINE, order)
         assert (status, said["error"]["type"]) == (409, "limit")

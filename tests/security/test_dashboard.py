@@ -160,7 +160,7 @@ def test_bodies_that_are_no_order_are_refused_with_their_type(server, started):
         {}, {"name": "x"}, ORDER | {"over_budget": True}, ORDER | {"name": "../x"}, ORDER | {"name": 5},
         ORDER | {"name": "--over-budget"}, ORDER | {"model_strategy": "../configs/small"},
         ORDER | {"model_strategy": "large"}, ORDER | {"model_strategy": ["small"]}, ORDER | {"batch_size": 0},
-        ORDER | {"batch_size": True}, ORDER | {"batch_size": 1.5}, ORDER | {"batch_size": "5"},
+        ORDER | {"limit": 0}, ORDER | {"batch_size": True}, ORDER | {"batch_size": 1.5}, ORDER | {"batch_size": "5"},
         ORDER | {"input_path": "missing.jsonl"}, ORDER | {"input_path": 7}, ORDER | {"input_path": "a\0b"},
         ORDER | {"output_path": "m.jsonl"}, ORDER | {"output_path": "runs/x"}, ORDER | {"output_path": "configs/x"},
     ):  # fmt: skip
