@@ -125,7 +125,7 @@ def checks(record: Record, material: Material) -> dict[str, Items]:
 
 
 def _before(record: Record) -> Iterator[tuple[str, bool, str]]:
-    exact = bool(record.commit_sha and record.config_file)
+    exact = bool(record.commit_sha and record.config_file) and not str(record.commit_sha).endswith("+dirty")
     commit = f"commit {words(record.commit_sha)}, config {words(record.config_file)}"
     yield "Exact configuration (commit, config file)", exact, commit
     found = record.hardware
@@ -145,12 +145,10 @@ def _before(record: Record) -> Iterator[tuple[str, bool, str]]:
 def _during(record: Record) -> Iterator[tuple[str, bool, str]]:
     found, no_gpu = record.results, record.hardware.gpu_count == 0 or record.results.gpu_hours == 0
     used = found.avg_gpu_utilization_percent
-    seen = "no GPU was held" if no_gpu else f"mean {number(used, '%')}, a sample a second"
-    yield (
-        "GPU utilization, each second",
-        no_gpu or used is not None,
-        seen if no_gpu or used is not None else "no samples",
-    )
+    sampled = used is not None and record.run is not None
+    by_hand = f"mean {number(used, '%')}, written by hand: how often it was looked at is not known"
+    seen = f"mean {number(used, '%')}, a sample a second" if sampled else "no samples" if used is None else by_hand
+    yield "GPU utilization, each second", no_gpu or sampled, "no GPU was held" if no_gpu else seen
     peak, mean = found.max_cpu_memory_gb, found.avg_cpu_memory_gb
     known = (peak is not None or mean is not None) and (no_gpu or found.max_gpu_memory_gb is not None)
     host = f"{number(mean, 'GB')} on average" if peak is None and mean is not None else f"at most {number(peak, 'GB')}"

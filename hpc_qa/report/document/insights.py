@@ -33,6 +33,7 @@ REMEDY = {
     None: "not known what it waited for: without samples of GPU and CPU nobody can say",
 }
 # strategy -> (title, settings that it changes)
+SAME_WORK = ("batch", "sweep", "dataset.manifest", "dataset.pdfs_processed")  # else more than a setting differs
 STRATEGIES = {
     "concurrency tuning": ("Concurrency Tuning", ("concurrency_limit",)),
     "memory management": (
@@ -123,7 +124,9 @@ def _bottlenecks(record: Record) -> Iterator[str]:
                 ("Solution", one.solution), ("Improvement", most),
             )
         )  # fmt: skip
-    if not bottlenecks(record):
+    if all(stage.share_percent is None for stage in record.stages):
+        yield f"{words(record.id)}: not known, as it says of no stage what share of the time it took.\n"
+    elif not bottlenecks(record):
         yield f"{words(record.id)}: nothing beside the work itself took {number(WORTH_NAMING)} % of what was held.\n"
 
 
@@ -153,11 +156,12 @@ def _named(names: Sequence[str], material: Material) -> tuple[Cell, Cell] | str:
 
 
 def found_pair(records: Sequence[Record], settings: Sequence[str]) -> tuple[Cell, Cell] | None:
-    """The earliest cell and the one that took least, of records that differ in these settings alone."""
+    """The earliest cell and the one that took least, of the same work with other values of these settings alone."""
     groups: dict[tuple[str, ...], dict[tuple[str, ...], list[Record]]] = {}
     for record in records:
         flat = record.configuration.model_dump()
         alike = [str(record.value(key)) for key in KEYS if key.partition(".")[2] not in settings]
+        alike += [str(record.value(key)) for key in SAME_WORK]
         alike += [str(value) for key, value in sorted(flat.items()) if key not in settings]
         groups.setdefault((str(record.environment), *alike), {}).setdefault(
             tuple(str(flat.get(name)) for name in settings), []

@@ -12,6 +12,7 @@ from hpc_qa.bench.record import Record
 from hpc_qa.ledger import documents
 from hpc_qa.report.document.markdown import number, percent, table, words
 from hpc_qa.report.document.material import LOCAL, Material, batches_of
+from hpc_qa.units import plural
 
 LOCAL_ROW, SWEEPS, UNNAMED, OTHER = "Local Test", "Sweeps", "Not named", "Other jobs"
 
@@ -103,6 +104,9 @@ def _gpu_hours(record: Record, material: Material) -> float | None:
 def differences(material: Material) -> dict[str, str]:
     """Why GPU-hours of the records are not all in `budget`: a sentence for each kind of record, under its name."""
     said = {}
+    unknown = sum(_gpu_hours(record, material) is None for record in material.records)
+    if unknown:
+        said["not known"] = f"GPU-hours of {plural(unknown, 'record')} are not known: the sums are without them"
     here = [record for record in material.records if record.environment == LOCAL]
     if hours := _known(_gpu_hours(record, material) for record in here):
         said["local"] = f"{number(hours)} GPU-hours on this machine: recorded, and never charged"
@@ -165,15 +169,9 @@ def usage_table(material: Material) -> str:
     used = rows[-1].cumulative if rows else 0.0
     limit = material.budget_gpu_hours
     left = _left(None if limit is None else limit - used)
-    lines.append(
-        [
-            "**Total**",
-            f"**{number(together(rows).total)}**",
-            f"**{number(used)}**",
-            f"**{number(used)}**",
-            f"**{left}**",
-        ]
-    )
+    at_least = _at_least(rows)
+    total = [number(together(rows).total), f"{at_least}{number(used)}", f"{at_least}{number(used)}", left]
+    lines.append(["**Total**", *(f"**{cell}**" for cell in total)])
     headings = ["Batch", "PDFs", "GPU-Hours Used", "Cumulative GPU-Hours", "Remaining Budget"]
     return table(headings, lines) + _said(differences(material).values())
 
@@ -189,12 +187,17 @@ def cumulative(material: Material) -> str:
         [
             ["Total PDFs Processed", f"{number(found.total)} / {number(total)}"],
             ["Total QA Pairs", number(found.total_pairs)],
-            ["Total GPU-Hours Used", f"{number(used)} / {_left(limit)}"],
+            ["Total GPU-Hours Used", f"{_at_least(rows)}{number(used)} / {_left(limit)}"],
             ["GPU Hour Budget Remaining", _left(None if limit is None else limit - used)],
             ["Overall Success Rate", f"{percent(found.success_rate)} of the PDFs processed ended ok"],
         ],
     )
     return totals + _said(differences(material).values())
+
+
+def _at_least(rows: Iterable[UsageRow]) -> str:
+    """In front of a sum of which a part is not known."""
+    return "at least " if any(row.gpu_hours is None and row.name != LOCAL_ROW for row in rows) else ""
 
 
 def _said(sentences: Iterable[str]) -> str:

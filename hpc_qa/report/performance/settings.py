@@ -3,9 +3,10 @@
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpc_qa.bench.record import Stage
+from hpc_qa.bench.record import Record, Stage
 from hpc_qa.report.cells import rounded, visible
 from hpc_qa.report.document.material import Material
 from hpc_qa.report.document.stages import of_allocation
@@ -27,7 +28,7 @@ GROUPS = {  # of stages -> colour
 def concurrency(material: Material) -> Chart:
     """Throughput of every run, cells of sweeps too, against its concurrency limit."""
     name, title = "concurrency", "Throughput against concurrency"
-    about = "One dot for each run or cell of a sweep; the line joins the means."
+    about = "One dot for each run or cell of a sweep; a line joins the means of like runs: model, GPUs, sweep."
     source = "Benchmark records: configuration.concurrency_limit."
     records = [
         one for one in material.measured
@@ -38,15 +39,16 @@ def concurrency(material: Material) -> Chart:
         return Chart(name, title, about, source, missing=missing)
     places = [float(one.configuration.concurrency_limit or 0) for one in records]
     values = [float(one.results.throughput_pdfs_per_hour or 0.0) for one in records]
-    by_limit: dict[float, list[float]] = defaultdict(list)
-    for place, value in zip(places, values, strict=True):
-        by_limit[place].append(value)
-    means = {place: math.fsum(those) / len(those) for place, those in sorted(by_limit.items())}
-    said = "; ".join(f"{rounded(place)}: {rounded(mean)} documents an hour" for place, mean in means.items())
+    lines = _means_of_alike(records)
+    said = " / ".join(
+        f"{name}: " + "; ".join(f"{rounded(place)}: {rounded(mean)} documents an hour" for place, mean in means.items())
+        for name, means in lines.items()
+    )
 
     def draw(every: "list[Axes]", _is_narrow: bool) -> None:
         (axes,) = every
-        axes.plot(list(means), list(means.values()), color=GREY, linewidth=1)
+        for means in lines.values():
+            axes.plot(list(means), list(means.values()), color=GREY, linewidth=1)
         dots(axes, places, values, records)
         thresholds(axes, material.targets.get("throughput_pdfs_per_hour"))
         axes.set_xlabel("concurrency limit")
@@ -55,6 +57,20 @@ def concurrency(material: Material) -> Chart:
         axes.set_xlim(left=0)
 
     return Chart(name, title, about, source, f"Mean throughput by concurrency limit: {said}", draw)
+
+
+def _means_of_alike(records: Sequence[Record]) -> dict[str, dict[float, float]]:
+    """Mean throughput by concurrency limit, of each kind of runs: of a sweep, of a model, on the same GPUs."""
+    values: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for one in records:
+        gpus = f"{one.hardware.gpu_count} x {one.hardware.gpu_model}" if one.hardware.gpu_count else "no GPU"
+        parts = (one.sweep, one.model.name and Path(one.model.name).name, one.environment, gpus)
+        limit, value = one.configuration.concurrency_limit, one.results.throughput_pdfs_per_hour
+        values[", ".join(filter(None, parts))][float(limit or 0)].append(float(value or 0.0))
+    return {
+        name: {place: math.fsum(those) / len(those) for place, those in sorted(by_limit.items())}
+        for name, by_limit in values.items()
+    }
 
 
 def stage_bars(material: Material) -> Chart:
