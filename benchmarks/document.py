@@ -2,8 +2,8 @@
 
 The demo's documents are worked on three times with many requests in flight and three times with few, in turn, then
 `configs/sweeps/demo_concurrency.yaml` is measured; everything is recorded, compared and reported by `hpc-qa` as a user
-types it, in a clone of the last commit. Records and the sweep's results are kept in benchmarks/records/. Takes about
-half an hour on two CPU cores, and is to be run on an otherwise idle machine.
+types it, in a clone of the last commit. Records are kept in benchmarks/records/, the sweep's results in
+benchmarks/sweeps/. Takes about half an hour on two CPU cores, and is to be run on an otherwise idle machine.
 """
 
 import json
@@ -20,7 +20,7 @@ from benchmarks.figure import ROOT, Figure
 from demo.__main__ import CONFIG, prepare, program
 
 HOW = "python -m benchmarks document"
-KEPT = ROOT / "benchmarks" / "records"
+KEPT, SWEPT = ROOT / "benchmarks" / "records", ROOT / "benchmarks" / "sweeps"
 DOCUMENT = "BENCHMARKS.md"
 SWEEP = "configs/sweeps/demo_concurrency.yaml"
 MANY, FEW, RUNS_EACH, SAMPLE_CHUNKS = 16, 2, 3, 24
@@ -93,10 +93,12 @@ def words_of(checked: dict[str, Any]) -> str:
 def kept(project: Path) -> Figure:
     """Fill the document, and keep it with the records and the results of the sweep."""
     hpc_qa(project, "report", "--markdown", DOCUMENT)
-    shutil.rmtree(KEPT, ignore_errors=True)
+    for folder in (KEPT, SWEPT):
+        shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(project / "records", KEPT)
+    SWEPT.mkdir()
     for path in (project / "sweeps").glob("*/benchmark_results_*.json"):
-        shutil.copy(path, KEPT / path.name)
+        shutil.copy(path, SWEPT / path.name)
     shutil.copy(project / DOCUMENT, ROOT / DOCUMENT)
     records = len(list(KEPT.glob("*.yaml")))
     return Figure(DOCUMENT, "filled from these records", f"from {records} records, in benchmarks/records/",

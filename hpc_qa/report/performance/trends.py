@@ -67,7 +67,7 @@ def _over_runs(
         lines(axes)
         axes.set_ylabel(unit)
         if key != QUALITY:  # whose differences are small
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, max(axes.get_ylim()[1], 1.05 * max(values)))  # values that are close: room above them
         date_axis(axes, records, is_narrow)
 
     return Chart(name, title, about, source, said, draw)
