@@ -10,8 +10,8 @@ PACKAGES = ("debian-policy", "developers-reference", "r-doc-pdf", "mpich-doc", "
 TWICE = ("refman.pdf",)  # nearly the same as fullrefman.pdf, which has 2,415 pages
 
 
-def fetch(folder: Path) -> list[Path]:
-    """The PDFs of these packages, unpacked; by name.
+def fetch(folder: Path, *, twice: bool = False) -> list[Path]:
+    """The PDFs of these packages, unpacked; by name. `twice`: also what is nearly the same as another.
 
     Raises:
         RuntimeError: apt-get cannot get them.
@@ -25,7 +25,7 @@ def fetch(folder: Path) -> list[Path]:
     for path in (folder / "unpacked").rglob("*.pdf*"):
         data = path.read_bytes() if not path.is_symlink() else b""
         data = gzip.decompress(data) if path.suffix == ".gz" else data
-        if data and path.name not in TWICE:
+        if data and (twice or path.name not in TWICE):
             (tree / path.name.removesuffix(".gz")).write_bytes(data)
     return sorted(tree.iterdir())
 
