@@ -136,8 +136,8 @@ def two_processes(project: Project, page_count: int) -> Figure:
     speedup, bare = min(one) / min(two), two_alone(project.paths[:BARE])
     raw = {"one_s": one, "two_s": two, "cores_used_by_two": cpu, "two_alone_times": bare, "load_before": load}
     measured = (
-        f"{speedup:.2f} times ({page_count:,} pages of {len(project.paths)} manuals); {max(cpu):.2f} cores in use, load "
-        f"{load:.1f} on {os.cpu_count()} cores before; two processes with nothing but the converter gain {bare:.2f}"
+        f"{speedup:.2f} times ({page_count:,} pages of {len(project.paths)} manuals); {max(cpu):.2f} cores in use, "
+        f"load {load:.1f} on {os.cpu_count()} cores before; two processes of the converter alone gain {bare:.2f}"
     )
     return Figure(
         "PDF to Markdown on two processes", f"at least {SPEEDUP} times", measured, speedup >= SPEEDUP, HOW, raw

@@ -23,20 +23,23 @@ from hpc_qa.documents.fidelity import (
     without_running_lines,
 )
 from hpc_qa.documents.headings import large_lines, with_headings
+from hpc_qa.documents.hidden_pdf import Hidden, letters_in, look, without_hidden
 from hpc_qa.documents.ocr import Ocr, Recognised, read_pages
 from hpc_qa.documents.ruled import Page, mended
 from hpc_qa.documents.signatures import format_of
+from hpc_qa.documents.suspicion import MAX_PLACES
 from hpc_qa.documents.text import clean, squeezed, without_escapes, without_padding
 from hpc_qa.errors import DocumentError
 from hpc_qa.units import plural
 
 if TYPE_CHECKING:
-    from liteparse import LiteParse, ParsedPage, ParseResult
+    from liteparse import LiteParse, ParsedPage
     from pypdfium2 import PdfDocument, PdfPage
 
 MIN_WORDS_A_PAGE = 50  # fewer on average, and pictures on the pages: a scan
 PICTURE_SHARE = 0.5  # of a page's area
 LOST_PAGE_WORDS = 20  # a page with so many raw words, and none or too few of them in the Markdown, was lost
+MAX_ROUNDS = 5  # of taking hidden text out
 HEADER_SEARCH_BYTES = 1024
 PAGES_AT_A_TIME = 1_000  # liteparse keeps all that it knows of a page, 0.25 MB, until the last one is done
 _LAST_HALF, _FIRST_HALF = re.compile(r"(?<![\w-])([^\W\d_]{2,})-$"), re.compile(r"[a-z][^\W\d_]+")
@@ -53,6 +56,7 @@ class _Raw:
     scanned: list[int]  # pages, from 1, with few words and a large picture
     marks: int  # objects drawn on all pages
     title: str | None
+    hidden: Hidden = field(default_factory=Hidden)
 
 
 def read_pdf(data: bytes, *, max_pages: int, min_word_coverage: float, ocr: Ocr | None = None) -> Extracted:
@@ -64,6 +68,7 @@ def read_pdf(data: bytes, *, max_pages: int, min_word_coverage: float, ocr: Ocr 
     _check_header(data)
     truncated = is_cut_off(data)  # of the file as it came: a repaired one has its end
     data, raw, repaired = _open(data, max_pages)
+    data, raw = _shown(data, raw, max_pages)
     recognised = read_pages(data, raw.scanned, ocr) if ocr and not ocr.fault and raw.scanned else Recognised()
     by_ocr = recognised.texts
     for number, text in by_ocr.items():
@@ -98,6 +103,8 @@ def read_pdf(data: bytes, *, max_pages: int, min_word_coverage: float, ocr: Ocr 
         truncated=truncated,
         title=raw.title,
         note=recognised.note,
+        hidden_words=raw.hidden.words,
+        hidden_text_places=raw.hidden.places[:MAX_PLACES],
     )
 
 
@@ -150,6 +157,26 @@ def _open(data: bytes, max_pages: int) -> tuple[bytes, _Raw, bool]:
     return repaired, raw, True
 
 
+def _shown(data: bytes, raw: _Raw, max_pages: int) -> tuple[bytes, _Raw]:
+    """The file without its hidden text, as far as that can go alone; as it is where something else would go too.
+
+    What lay under hidden text of the same letters shows only when that is gone: the file is looked at again.
+    """
+    first = raw
+    for _ in range(MAX_ROUNDS):
+        if not raw.hidden.pages or (shown := without_hidden(data, raw.hidden.pages)) is None:
+            break
+        again = _read_raw(shown, max_pages)
+        if again is None or len(again.pages) != len(raw.pages):
+            break
+        letters, left = (sum(map(letters_in, one.pages)) for one in (raw, again))
+        if left < letters - raw.hidden.letters:
+            break
+        data, raw = shown, again
+    raw.title, raw.hidden = first.title, first.hidden
+    return data, raw
+
+
 def _read_raw(data: bytes, max_pages: int) -> _Raw | None:
     """None: the file is broken."""
     import pypdfium2
@@ -177,6 +204,7 @@ def _read_raw_page(document: "PdfDocument", index: int, raw: _Raw) -> None:
     page = document[index]
     text_page = page.get_textpage()
     text = text_page.get_text_range()
+    look(page, text_page, index, raw.hidden)
     text_page.close()
     found = count_words(text)
     raw.words += found
@@ -252,8 +280,8 @@ def _parsed_pages(parser: "LiteParse", data: bytes) -> "Iterable[ParsedPage]":
 
     `parse` copies all that is known of a page into Python objects, which takes a third of its time.
     """
-    parsed: ParseResult = parser._native.parse_bytes(data)  # noqa: SLF001 - its version is pinned, and a test compares
-    return parsed.pages
+    pages: Iterable[ParsedPage] = parser._native.parse_bytes(data).pages  # its version is pinned, and a test compares
+    return pages
 
 
 def _mended(data: bytes, parsed: Sequence[Page], max_pages: int) -> list[str]:

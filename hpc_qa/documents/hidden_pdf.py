@@ -1,0 +1,319 @@
+"""Text that a page of a PDF holds and a reader does not see: found, counted, and taken out of the file.
+
+Hidden is what is drawn invisibly or transparently, in letters of less than a point, off the page, or in white on
+nothing. Invisible text on a picture is what OCR put over a scan, and stays. A form within the page has coordinates of
+its own: of its text only what is drawn invisibly or transparently is found. What another drawing covers is not.
+"""
+
+import ctypes
+import io
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from hpc_qa.documents.fidelity import count_words
+from hpc_qa.documents.suspicion import places_beside
+
+if TYPE_CHECKING:
+    from pypdfium2 import PdfPage, PdfTextPage
+
+INVISIBLE = 3  # text render modes, ISO 32000-1 table 106
+SEEN_BY_OUTLINE = frozenset({1, 2, 5, 6, 7})  # the last is a shape for a picture to shine through
+WHITE = 250  # of 255, each colour
+MIN_POINTS = 1.0
+MIN_LETTERS = 3  # of which fewer can be thin in print
+MAX_DEPTH = 3  # of forms within forms
+PICTURE_SHARE = 0.5  # of a page's area, from which on it is a scan
+BESIDE = 2  # objects on either side that a place is found again by
+
+Box = tuple[float, float, float, float]  # left, bottom, right, top; points
+
+
+@dataclass(slots=True)
+class Hidden:
+    """What is hidden on some pages."""
+
+    words: int = 0
+    letters: int = 0
+    places: list[str] = field(default_factory=list)  # see `suspicion.places_beside`
+    pages: list[int] = field(default_factory=list)  # from 0
+
+    def add(self, page: int, texts: Sequence[str], places: Sequence[str]) -> None:
+        """Note what is hidden on one more page."""
+        self.words += sum(map(count_words, texts))
+        self.letters += sum(map(letters_in, texts))
+        self.places += places
+        self.pages.append(page)
+
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    """An object of a page, or of a form within it."""
+
+    raw: Any
+    kind: int
+    within: Any  # the form; None for the page
+
+
+def letters_in(text: str) -> int:
+    """How many letters and digits a text has."""
+    return sum(map(str.isalnum, text))
+
+
+def look(page: "PdfPage", text_page: "PdfTextPage", number: int, found: Hidden) -> None:
+    """Note what is hidden on a page (from 0), with the text objects beside it."""
+    unseen = [one.raw for one in _unseen(page, text_page)]
+    if not unseen:
+        return
+    hidden = {_address(one) for one in unseen}
+    texts, places, before = list[str](), list[str](), list[str]()
+    behind: list[str] | None = None  # since the last hidden object; None before the first
+    for one in _text_objects(page):
+        text = _text(one.raw, text_page)
+        if _address(one.raw) in hidden:
+            if behind:
+                places += places_beside("".join(before), "".join(behind))
+                before = [*before, *behind][-BESIDE:]
+            texts.append(text)
+            behind = []
+        elif behind is None:
+            before = [*before, text][-BESIDE:]
+        else:
+            behind.append(text)
+            if len(behind) == BESIDE:
+                places += places_beside("".join(before), "".join(behind))
+                before, behind = behind, None
+    if behind is not None:
+        places += places_beside("".join(before), "".join(behind))
+    found.add(number, texts, places)
+
+
+def without_hidden(data: bytes, pages: Collection[int]) -> bytes | None:
+    """The file without what is hidden on these pages (from 0); None where PDFium cannot write it."""
+    import pypdfium2
+    import pypdfium2.raw as pdfium
+
+    target = io.BytesIO()
+    try:
+        with pypdfium2.PdfDocument(data) as document:
+            for number in pages:
+                page = document[number]
+                text_page = page.get_textpage()
+                unseen = list(_unseen(page, text_page))
+                text_page.close()  # it knows the objects that go
+                for raw in _removable(unseen):
+                    pdfium.FPDFPage_RemoveObject(page.raw, raw)
+                    pdfium.FPDFPageObj_Destroy(raw)
+                page.gen_content()
+                page.close()
+            document.save(target)
+    except pypdfium2.PdfiumError:
+        return None
+    return target.getvalue()
+
+
+def _removable(unseen: Sequence[_Object]) -> list[Any]:
+    """What can go: objects of the page itself, and forms in which there is nothing else; PDFium writes no form anew."""
+    import pypdfium2.raw as pdfium
+
+    in_forms = Counter(_address(one.within) for one in unseen if one.within is not None)
+    forms = {_address(one.within): one.within for one in unseen if one.within is not None}
+    whole = [form for at, form in forms.items() if pdfium.FPDFFormObj_CountObjects(form) == in_forms[at]]
+    return [one.raw for one in unseen if one.within is None] + whole
+
+
+def _unseen(page: "PdfPage", text_page: "PdfTextPage") -> Iterator[_Object]:
+    """The text objects that nobody sees, and that have letters."""
+    backgrounds = _Backgrounds(page)
+    for one, mode, white in _suspects(page):
+        text = _text(one.raw, text_page)
+        if not letters_in(text):
+            continue
+        box = None if one.within else _box(one.raw)
+        if mode == INVISIBLE:
+            hidden = not backgrounds.has_picture(box)
+        elif white:
+            hidden = box is not None and not backgrounds.has_colour(box)
+        else:
+            hidden = letters_in(text) >= MIN_LETTERS or _font_size(one.raw) < MIN_POINTS or not _is_tiny(box)
+        if hidden:
+            yield one
+
+
+def _suspects(page: "PdfPage") -> Iterator[tuple[_Object, int, bool]]:
+    """Text objects that may be hidden, with their render mode, and whether they are white; most pages have none.
+
+    Every object of every page goes through here: it makes nothing but what it yields.
+    """
+    import pypdfium2.raw as pdfium
+
+    get, kind_of, mode_of = pdfium.FPDFPage_GetObject, pdfium.FPDFPageObj_GetType, pdfium.FPDFTextObj_GetTextRenderMode
+    fill_of, bounds_of = pdfium.FPDFPageObj_GetFillColor, pdfium.FPDFPageObj_GetBounds
+    red, green, blue, alpha = colours = [ctypes.c_uint() for _ in range(4)]
+    left, bottom, right, top = box = [ctypes.c_float() for _ in range(4)]
+    colours_at, box_at = [*map(ctypes.pointer, colours)], [*map(ctypes.pointer, box)]
+    first_x, first_y, last_x, last_y = _sheet(page)
+    for index in range(pdfium.FPDFPage_CountObjects(page.raw)):
+        raw = get(page.raw, index)
+        kind = kind_of(raw)
+        if kind == pdfium.FPDF_PAGEOBJ_FORM:
+            yield from _unseen_in_form(raw)
+        if kind != pdfium.FPDF_PAGEOBJ_TEXT:
+            continue
+        mode = mode_of(raw)
+        if mode == INVISIBLE:
+            yield _Object(raw, kind, None), mode, False
+        elif mode in SEEN_BY_OUTLINE or not (fill_of(raw, *colours_at) and bounds_of(raw, *box_at)):
+            continue
+        elif red.value >= WHITE and green.value >= WHITE and blue.value >= WHITE and alpha.value:
+            yield _Object(raw, kind, None), mode, True
+        elif (
+            not alpha.value
+            or right.value - left.value < MIN_POINTS
+            or top.value - bottom.value < MIN_POINTS
+            or not (first_x <= right.value and left.value <= last_x and first_y <= top.value and bottom.value <= last_y)
+        ):
+            yield _Object(raw, kind, None), mode, False
+
+
+def _sheet(page: "PdfPage") -> Box:
+    """The page with what is cut off it in print; a media box can be nonsense, or begin at any corner."""
+    media, shown = page.get_mediabox(), page.get_bbox()
+    return (
+        min(media[0], media[2], shown[0]),
+        min(media[1], media[3], shown[1]),
+        max(media[0], media[2], shown[2]),
+        max(media[1], media[3], shown[3]),
+    )
+
+
+def _unseen_in_form(form: Any) -> Iterator[tuple[_Object, int, bool]]:
+    import pypdfium2.raw as pdfium
+
+    colours = [ctypes.c_uint() for _ in range(4)]
+    for one in _of_form(form, 1):
+        if one.kind != pdfium.FPDF_PAGEOBJ_TEXT:
+            continue
+        mode = pdfium.FPDFTextObj_GetTextRenderMode(one.raw)
+        known = pdfium.FPDFPageObj_GetFillColor(one.raw, *colours)
+        if mode == INVISIBLE or (known and not colours[3].value and mode not in SEEN_BY_OUTLINE):
+            yield one, mode, False
+
+
+def _is_tiny(box: Box | None) -> bool:
+    return box is not None and min(box[2] - box[0], box[3] - box[1]) < MIN_POINTS
+
+
+class _Backgrounds:
+    """What stands behind the text of a page; looked at when it is first asked for."""
+
+    def __init__(self, page: "PdfPage") -> None:
+        self._page = page
+
+    def has_picture(self, box: Box | None) -> bool:
+        """Whether the page is a scan, or its text stands on a picture."""
+        pictures, _, share = self._found
+        return share >= PICTURE_SHARE or (box is not None and _any_holds(pictures, box))
+
+    def has_colour(self, box: Box) -> bool:
+        """Whether white text there stands on anything that may be no white."""
+        return _any_holds(self._found[1], box)
+
+    @cached_property
+    def _found(self) -> tuple[list[Box], list[Box], float]:
+        """Boxes of pictures, boxes of what is not white, and the share of the page that pictures take."""
+        import pypdfium2.raw as pdfium
+
+        width, height = self._page.get_size()
+        pictures, coloured = list[Box](), list[Box]()
+        share, form = 0.0, None
+        for one in _objects(self._page):
+            if one.within is None:
+                form = one.raw if one.kind == pdfium.FPDF_PAGEOBJ_FORM else None
+            box = None if one.kind in (pdfium.FPDF_PAGEOBJ_TEXT, pdfium.FPDF_PAGEOBJ_FORM) else _box(one.raw)
+            if box is None:
+                continue
+            if one.kind == pdfium.FPDF_PAGEOBJ_IMAGE:
+                share += (box[2] - box[0]) * (box[3] - box[1]) / max(1.0, width * height)
+                pictures += [box] if form is None else []
+            if one.kind != pdfium.FPDF_PAGEOBJ_PATH or not _is_white(one.raw):
+                around = box if form is None else _box(form)  # where in the form it is drawn, the form's matrix says
+                coloured += [around] if around else []
+        return pictures, coloured, share
+
+
+def _any_holds(boxes: Sequence[Box], box: Box) -> bool:
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    return any(left <= x <= right and bottom <= y <= top for left, bottom, right, top in boxes)
+
+
+def _is_white(path: Any) -> bool:
+    import pypdfium2.raw as pdfium
+
+    colours = [ctypes.c_uint() for _ in range(4)]
+    known = pdfium.FPDFPageObj_GetFillColor(path, *colours)
+    return bool(known) and (colours[3].value == 0 or min(one.value for one in colours[:3]) >= WHITE)
+
+
+def _text_objects(page: "PdfPage") -> Iterator[_Object]:
+    import pypdfium2.raw as pdfium
+
+    return (one for one in _objects(page) if one.kind == pdfium.FPDF_PAGEOBJ_TEXT)
+
+
+def _objects(page: "PdfPage") -> Iterator[_Object]:
+    """The objects of a page and of the forms in it, in the order in which they are drawn."""
+    import pypdfium2.raw as pdfium
+
+    get, kind_of = pdfium.FPDFPage_GetObject, pdfium.FPDFPageObj_GetType
+    for index in range(pdfium.FPDFPage_CountObjects(page.raw)):
+        raw = get(page.raw, index)
+        kind = kind_of(raw)
+        yield _Object(raw, kind, None)
+        if kind == pdfium.FPDF_PAGEOBJ_FORM:
+            yield from _of_form(raw, 1)
+
+
+def _of_form(form: Any, depth: int) -> Iterator[_Object]:
+    import pypdfium2.raw as pdfium
+
+    for index in range(max(0, pdfium.FPDFFormObj_CountObjects(form))):
+        raw = pdfium.FPDFFormObj_GetObject(form, index)
+        kind = pdfium.FPDFPageObj_GetType(raw)
+        yield _Object(raw, kind, form)
+        if kind == pdfium.FPDF_PAGEOBJ_FORM and depth < MAX_DEPTH:
+            yield from _of_form(raw, depth + 1)
+
+
+def _text(raw: Any, text_page: "PdfTextPage") -> str:
+    import pypdfium2.raw as pdfium
+
+    size = pdfium.FPDFTextObj_GetText(raw, text_page.raw, None, 0)
+    buffer = ctypes.create_string_buffer(size)
+    pdfium.FPDFTextObj_GetText(raw, text_page.raw, ctypes.cast(buffer, ctypes.POINTER(ctypes.c_ushort)), size)
+    return buffer.raw[:size].decode("utf-16-le", "replace").rstrip("\0")
+
+
+def _box(raw: Any) -> Box | None:
+    import pypdfium2.raw as pdfium
+
+    left, bottom, right, top = (ctypes.c_float() for _ in range(4))
+    if not pdfium.FPDFPageObj_GetBounds(raw, left, bottom, right, top):
+        return None
+    return left.value, bottom.value, right.value, top.value
+
+
+def _font_size(raw: Any) -> float:
+    """In points on the page."""
+    import pypdfium2.raw as pdfium
+
+    size, matrix = ctypes.c_float(), pdfium.FS_MATRIX()
+    if not (pdfium.FPDFTextObj_GetFontSize(raw, size) and pdfium.FPDFPageObj_GetMatrix(raw, matrix)):
+        return MIN_POINTS
+    return float(size.value * abs(matrix.a * matrix.d - matrix.b * matrix.c) ** 0.5)
+
+
+def _address(raw: Any) -> int:
+    return ctypes.cast(raw, ctypes.c_void_p).value or 0
