@@ -11,12 +11,14 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hpc_qa.documents.fidelity import count_words
 from hpc_qa.documents.suspicion import places_beside
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from pypdfium2 import PdfPage, PdfTextPage
 
 INVISIBLE = 3  # text render modes, ISO 32000-1 table 106
@@ -29,6 +31,7 @@ PICTURE_SHARE = 0.5  # of a page's area, from which on it is a scan
 BESIDE = 2  # objects on either side that a place is found again by
 
 Box = tuple[float, float, float, float]  # left, bottom, right, top; points
+Boxes: TypeAlias = "NDArray[np.float64]"  # [box, side], in the order of a box's sides
 
 
 @dataclass(slots=True)
@@ -103,9 +106,9 @@ def without_hidden(data: bytes, pages: Collection[int]) -> bytes | None:
                 text_page = page.get_textpage()
                 unseen = list(_unseen(page, text_page))
                 text_page.close()  # it knows the objects that go
-                for raw in _removable(unseen):
-                    pdfium.FPDFPage_RemoveObject(page.raw, raw)
-                    pdfium.FPDFPageObj_Destroy(raw)
+                for raw in _removable(page, unseen):
+                    if pdfium.FPDFPage_RemoveObject(page.raw, raw):
+                        pdfium.FPDFPageObj_Destroy(raw)
                 page.gen_content()
                 page.close()
             document.save(target)
@@ -114,14 +117,18 @@ def without_hidden(data: bytes, pages: Collection[int]) -> bytes | None:
     return target.getvalue()
 
 
-def _removable(unseen: Sequence[_Object]) -> list[Any]:
-    """What can go: objects of the page itself, and forms in which there is nothing else; PDFium writes no form anew."""
+def _removable(page: "PdfPage", unseen: Sequence[_Object]) -> list[Any]:
+    """What can go: objects of the page itself, and its forms in which there is nothing else; it writes no form anew."""
     import pypdfium2.raw as pdfium
 
-    in_forms = Counter(_address(one.within) for one in unseen if one.within is not None)
-    forms = {_address(one.within): one.within for one in unseen if one.within is not None}
-    whole = [form for at, form in forms.items() if pdfium.FPDFFormObj_CountObjects(form) == in_forms[at]]
-    return [one.raw for one in unseen if one.within is None] + whole
+    hidden_in = Counter(_address(one.within) for one in unseen if one.within is not None)
+    forms = [
+        one.raw
+        for one in (_objects(page) if hidden_in else ())
+        if one.kind == pdfium.FPDF_PAGEOBJ_FORM and one.within is None
+        and hidden_in[_address(one.raw)] == pdfium.FPDFFormObj_CountObjects(one.raw)
+    ]  # fmt: skip
+    return [one.raw for one in unseen if one.within is None] + forms
 
 
 def _unseen(page: "PdfPage", text_page: "PdfTextPage") -> Iterator[_Object]:
@@ -222,8 +229,9 @@ class _Backgrounds:
         return _any_holds(self._found[1], box)
 
     @cached_property
-    def _found(self) -> tuple[list[Box], list[Box], float]:
+    def _found(self) -> tuple[Boxes, Boxes, float]:
         """Boxes of pictures, boxes of what is not white, and the share of the page that pictures take."""
+        import numpy as np
         import pypdfium2.raw as pdfium
 
         width, height = self._page.get_size()
@@ -232,21 +240,23 @@ class _Backgrounds:
         for one in _objects(self._page):
             if one.within is None:
                 form = one.raw if one.kind == pdfium.FPDF_PAGEOBJ_FORM else None
-            box = None if one.kind in (pdfium.FPDF_PAGEOBJ_TEXT, pdfium.FPDF_PAGEOBJ_FORM) else _box(one.raw)
+            if one.kind in (pdfium.FPDF_PAGEOBJ_TEXT, pdfium.FPDF_PAGEOBJ_FORM):
+                continue
+            box = _box(one.raw if form is None else form)  # where in a form it is drawn, the form's matrix says
             if box is None:
                 continue
             if one.kind == pdfium.FPDF_PAGEOBJ_IMAGE:
                 share += (box[2] - box[0]) * (box[3] - box[1]) / max(1.0, width * height)
-                pictures += [box] if form is None else []
+                pictures.append(box)
             if one.kind != pdfium.FPDF_PAGEOBJ_PATH or not _is_white(one.raw):
-                around = box if form is None else _box(form)  # where in the form it is drawn, the form's matrix says
-                coloured += [around] if around else []
-        return pictures, coloured, share
+                coloured.append(box)
+        return np.array(pictures).reshape(-1, 4), np.array(coloured).reshape(-1, 4), share
 
 
-def _any_holds(boxes: Sequence[Box], box: Box) -> bool:
+def _any_holds(boxes: Boxes, box: Box) -> bool:
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-    return any(left <= x <= right and bottom <= y <= top for left, bottom, right, top in boxes)
+    left, bottom, right, top = boxes.T
+    return bool(((left <= x) & (x <= right) & (bottom <= y) & (y <= top)).any())
 
 
 def _is_white(path: Any) -> bool:

@@ -66,6 +66,16 @@ def in_a_form_with_more(canvas: Canvas) -> None:
     canvas.doForm("shows")
 
 
+def in_a_form_in_a_form(canvas: Canvas) -> None:
+    canvas.beginForm("inner")
+    line(canvas, 650, SECRET, mode=3)
+    canvas.endForm()
+    canvas.beginForm("outer")
+    canvas.doForm("inner")
+    canvas.endForm()
+    canvas.doForm("outer")
+
+
 def on_blue(canvas: Canvas) -> None:
     canvas.setFillColorRGB(0, 0.2, 0.5)
     canvas.rect(60, 640, 400, 30, fill=1, stroke=0)
@@ -151,11 +161,29 @@ def test_what_is_hidden_among_other_text_of_a_form_is_counted_and_stays() -> Non
     found = read(made(in_a_form_with_more, white))
     assert ("A line that is seen." in found.markdown, found.hidden_words) == (True, 2 * WORDS)
     assert has_place(found.markdown, found.hidden_text_places)
+    assert read(made(in_a_form_in_a_form)).hidden_words == WORDS
 
 
 def test_text_that_ocr_put_over_a_scan_stays() -> None:
     """A line on a picture is that of a scan, wherever the picture stands; so is all text where pictures fill a page."""
     found = read(made(lambda canvas: on_a_picture(canvas, mode=3)))
+    assert (SECRET in found.markdown, found.hidden_words) == (True, 0)
+
+
+def test_text_that_ocr_put_over_a_scan_in_a_form_stays() -> None:
+    """Some programs put the picture of a page into a form, and the text beside it."""
+
+    def scan(canvas: Canvas) -> None:
+        canvas.beginForm("scan", 0, 0, 1, 1)
+        canvas.drawImage(ImageReader(Image.new("RGB", (40, 40), "gray")), 0, 0, 1, 1)
+        canvas.endForm()
+        canvas.saveState()
+        canvas.scale(*SIZE)
+        canvas.doForm("scan")
+        canvas.restoreState()
+        line(canvas, 650, SECRET, mode=3)
+
+    found = read(made(scan))
     assert (SECRET in found.markdown, found.hidden_words) == (True, 0)
 
 
