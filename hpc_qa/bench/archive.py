@@ -26,8 +26,7 @@ import pyarrow.compute as pc
 import yaml
 
 import hpc_qa
-from hpc_qa.bench.arm import FOLDER
-from hpc_qa.bench.record_file import path_of, read_records
+from hpc_qa.bench.record_file import FOLDER, path_of, read_records
 from hpc_qa.bench.record_ids import id_of
 from hpc_qa.bench.redaction import redacted
 from hpc_qa.bench.run_record import record_of

@@ -7,11 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hpc_qa.bench.record import Record
-from hpc_qa.bench.record_file import ENDINGS, Records, read_records
+from hpc_qa.bench.record_file import ENDINGS, FOLDER, Records, read_records
 from hpc_qa.errors import ConfigError
 from hpc_qa.store.run_directory import find
-
-FOLDER = "records"  # of a project: ID.yaml of each record
 
 
 @dataclass(frozen=True, slots=True)

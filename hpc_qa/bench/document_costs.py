@@ -74,7 +74,7 @@ def conversion_stages(run: RunDirectory, project: Path, costs: Sequence[Document
     """
     contents = {cost.content for cost in costs if cost.content is not None}
     cache = _cache(run, project)
-    rows = stages_of(cache.root, contents, cache.key) if contents else []
+    rows = stages_of(cache.root, contents, cache.key, str(run.facts()["created_at"])) if contents else []
     found = {row["name"]: row for row in rows if row["documents"] == len(contents)}
     known = [cost.facts.seconds for cost in costs if cost.facts is not None]
     if "conversion" not in found and known and len(known) == len(costs):

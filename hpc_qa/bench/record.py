@@ -137,6 +137,7 @@ class Stage(Section):
     name: Text | None = None
     of: Literal["documents", "allocation"] | None = None
     duration_s: Amount | None = None
+    cached: Count | None = None  # documents that the cache had when the run was submitted: this stage was done before
     cpu_percent: Amount | None = None
     gpu_percent: Percent | None = None
     memory_gb_peak: Amount | None = None
@@ -191,7 +192,7 @@ class Record(Section):
     stages: list[Stage] = Field(default_factory=list)
     slowest_documents: list[SlowDocument] = Field(default_factory=list)
     job_ids: list[str] = Field(default_factory=list)
-    issues: list[Annotated[Text | Issue, BeforeValidator(_issue)]] = Field(default_factory=list)
+    issues: list[Annotated[Text | Issue, BeforeValidator(_issue)]] | None = None  # empty: somebody looked, and saw none
 
     def value(self, key: str) -> Any:
         """What stands under a key like `results.gpu_hours`; None where it is unknown or no key."""

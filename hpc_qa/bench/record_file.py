@@ -4,6 +4,7 @@ A file holds one YAML document or several, or a JSON list of cells as sweeps lea
 named with file, line and key, and that record is left out; a key that nobody knows is a warning.
 """
 
+import hashlib
 import os
 import re
 import secrets
@@ -25,8 +26,10 @@ from hpc_qa.errors import ConfigError
 from hpc_qa.store.files import list_folder, make_folder_if_missing, write_once
 from hpc_qa.strict_yaml import KeyPath, YamlFile, dotted, parse, read_text
 
+FOLDER = "records"  # of a project: ID.yaml of each record
 ENDINGS = (".yaml", ".yml", ".json")
 WRAPPER = "benchmark_run"
+AS_MADE = "# as it was made: SHA-256 "  # the last line of what the program writes, with that of all before it
 MEASURED = ("dataset", "results", "quality", "by_size_class", "stages")  # sections of a record
 # the keys of the short templates, and where they stand in a record
 QUICK = {
@@ -88,24 +91,37 @@ def path_of(record_id: str, folder: Path) -> Path:
 def keep(record: Record, folder: Path, *, replace: bool = False) -> Path:
     """Write a record in its full shape as ID.yaml; one that is there with the same content stays.
 
-    With `replace` it takes the place of what is there, unless that says that it is of another run.
+    The record of a run takes the place of an earlier one that nobody has changed since. With `replace` it takes the
+    place of whatever is there, unless that says that it is of another run.
 
     Raises:
         ConfigError: there is another record of this id.
         StoreError: it cannot be written.
     """
-    path = path_of(record.id, folder)
+    path, text = path_of(record.id, folder), record.to_yaml()
+    data = f"{text}{AS_MADE}{_digest(text)}\n".encode()
     make_folder_if_missing(folder)
-    theirs = kept_as(path).run if replace and path.exists() else None
-    if theirs not in (None, record.run):
+    theirs = kept_as(path).run if path.exists() else None
+    if replace and theirs not in (None, record.run):
         raise ConfigError(f"{path}: id: {record.id} is the record of {theirs}", hint="give the record another id")
-    if replace:
+    if replace or (record.run is not None and theirs == record.run and _is_as_made(path)):
         fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-        write_once(fresh, record.to_yaml().encode())
+        write_once(fresh, data)
         os.replace(fresh, path)
-    elif not write_once(path, record.to_yaml().encode()):
-        raise ConfigError(f"{path}: id: {record.id} is there with other content", hint="give the record another id")
+    elif not write_once(path, data):
+        hint = "give the record another id; of the same run, bench record --replace"
+        raise ConfigError(f"{path}: id: {record.id} is there with other content", hint=hint)
     return path
+
+
+def _is_as_made(path: Path) -> bool:
+    """Whether nobody has changed a record since the program wrote it."""
+    text, mark, digest = path.read_text(encoding="utf-8", errors="replace").rpartition(AS_MADE)
+    return bool(mark) and digest.strip() == _digest(text)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from hpc_qa.bench.arm import FOLDER
-from hpc_qa.bench.record_file import ENDINGS, kept_as
+from hpc_qa.bench.record_file import ENDINGS, FOLDER, kept_as
 from hpc_qa.campaign.batches import batch_of
 from hpc_qa.errors import StoreError
 from hpc_qa.store.files import list_folder

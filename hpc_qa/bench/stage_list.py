@@ -2,7 +2,8 @@
 
 The time of `serving` and `tail` is divided into generation and judging by the share of the computed tokens. Documents
 are converted before any GPU is held; their seconds of raw input, conversion and preprocessing are summed, however many
-processes shared them, and are those of the last time that they were converted, also where the cache spared this run.
+processes shared them, and are those of the last time that they were converted, also where the cache spared this run:
+`cached` says of how many documents.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +18,7 @@ SWITCH = "model_switch"
 DOCUMENT_STAGES = (
     "raw_input", "conversion", "preprocessing", "fact_extraction", "generation", "judging", "finalisation",
 )  # fmt: skip
-MEASURED = ("cpu_percent", "memory_gb_peak", "io_read_mb", "io_write_mb", "bottleneck")
+MEASURED = ("cached", "cpu_percent", "memory_gb_peak", "io_read_mb", "io_write_mb", "bottleneck")
 Kind = Literal["documents", "allocation"]
 
 

@@ -12,10 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hpc_qa.bench.arm import FOLDER as RECORDS
 from hpc_qa.bench.grid import Cell, Measurement, Sweep
 from hpc_qa.bench.ranking import LEAST_RUNS, least_chunks
 from hpc_qa.bench.record import Record
+from hpc_qa.bench.record_file import FOLDER as RECORDS
 from hpc_qa.bench.record_file import keep
 from hpc_qa.bench.run_record import record_of
 from hpc_qa.bench.stage_list import with_switch

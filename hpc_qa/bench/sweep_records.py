@@ -8,10 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from hpc_qa.bench.arm import FOLDER
 from hpc_qa.bench.grid import Cell, Sweep, axis_name
 from hpc_qa.bench.record import Configuration, Dataset, Model, Record
-from hpc_qa.bench.record_file import keep, read_records
+from hpc_qa.bench.record_file import FOLDER, keep, read_records
 from hpc_qa.bench.run_record import record_of
 from hpc_qa.bench.stage_list import SWITCH, with_switch
 from hpc_qa.bench.sweep_failures import CellFailed

@@ -125,8 +125,10 @@ def few_errors(failed: int, documents: int) -> Criterion:
     return Criterion("error_rate", rate, limit, said, why)
 
 
-def no_critical_issue(issues: Sequence[tuple[str, bool]]) -> Criterion:
-    """What people noted: (text, whether it is critical)."""
+def no_critical_issue(issues: Sequence[tuple[str, bool]] | None) -> Criterion:
+    """What people noted: (text, whether it is critical); None where nobody said whether there was anything."""
+    if issues is None:
+        return Criterion("issues", None, "none that is critical", UNDECIDED, "the record does not say")
     critical = [text for text, is_critical in issues if is_critical]
     why = "; ".join(critical) if critical else f"{len(issues)} minor noted" if issues else "none noted"
     return Criterion("issues", len(critical), "none that is critical", NO_GO if critical else GO, why)

@@ -56,8 +56,7 @@ def record(run: str, output: str | None, replace: bool, *, project: Path, as_jso
 
     Example: hpc-qa bench record latest
     """
-    from hpc_qa.bench.arm import FOLDER
-    from hpc_qa.bench.record_file import keep
+    from hpc_qa.bench.record_file import FOLDER, keep
     from hpc_qa.bench.run_record import record_of
     from hpc_qa.bench.sweep_records import still_of_cell
     from hpc_qa.store.run_directory import find
@@ -85,8 +84,7 @@ def import_records(files: tuple[str, ...], output: str | None, *, project: Path,
 
     Example: hpc-qa bench import notes.yaml
     """
-    from hpc_qa.bench.arm import FOLDER
-    from hpc_qa.bench.record_file import keep, read_records
+    from hpc_qa.bench.record_file import FOLDER, keep, read_records
 
     found = read_records([Path(file) for file in files])
     for warning in found.warnings:

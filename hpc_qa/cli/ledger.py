@@ -41,8 +41,11 @@ def ledger() -> None:
 def sync(runs: tuple[str, ...], sacct_file: str | None, *, project: Path, as_json: bool) -> int:
     """Read accounting of RUNS (all of them by default) into the ledger. Repeating it writes no file.
 
+    A run that is complete and has no benchmark record yet leaves one in records/.
+
     Example: hpc-qa ledger sync latest
     """
+    from hpc_qa.bench.left_records import leave_records
     from hpc_qa.campaign.sync import sync_file, sync_runs
     from hpc_qa.store.run_directory import find, list_runs
 
@@ -50,20 +53,20 @@ def sync(runs: tuple[str, ...], sacct_file: str | None, *, project: Path, as_jso
         raise UsageError(
             "RUNS are for asking accounting; --sacct-file reads the whole text", hint="leave one of them out"
         )
-    if sacct_file:
-        done = sync_file(project, Path(sacct_file))
-    else:
-        chosen = [find(project, run) for run in runs] if runs else list_runs(project)
-        done = sync_runs(project, chosen, asks_seff=True)
+    chosen = [find(project, run) for run in runs] if runs else list_runs(project)
+    done = sync_file(project, Path(sacct_file)) if sacct_file else sync_runs(project, chosen, asks_seff=True)
+    kept, unkept = leave_records(project, chosen)
     if as_json:
-        print_json(done.to_json())
+        print_json(done.to_json() | {"records": [str(path) for path in kept]})
     else:
         said = (
             f"{plural(done.read, 'attempt')} read, {done.written:,} new or changed; "
             f"{plural(done.documents, 'more document')} done"
         )
         say(said + (f": {done.path}" if done.path else ""))
-    for note in done.notes:
+        for path in kept:
+            say(f"record: {path}")
+    for note in (*done.notes, *unkept):
         say(f"note: {note}", err=True)
     return ExitCode.DONE
 

@@ -100,7 +100,7 @@ def _print(found: "Material") -> None:
             "pdfs": record.dataset.pdfs_processed,
             "minutes": record.results.avg_time_per_pdf_minutes, "pairs": record.results.qa_pairs_per_pdf,
             "quality": record.quality.quality_score, "gpu_hours": record.results.gpu_hours,
-            "issues": len(record.issues),
+            "issues": None if record.issues is None else len(record.issues),
             "verdict": f"failed, {record.failure}" if record.failure else _verdict(
                 [one.verdict for one in against([record], found.targets)]
             ),

@@ -128,8 +128,7 @@ def _refuse(admission: "Admission", *, as_json: bool) -> int:
 
 
 def _report(asked: "Sweep", cells: "Sequence[Cell]", state: "SweepState", project: Path, *, as_json: bool) -> int:
-    from hpc_qa.bench.arm import FOLDER
-    from hpc_qa.bench.record_file import read_records
+    from hpc_qa.bench.record_file import FOLDER, read_records
     from hpc_qa.report.sweep_result import SweepResult
 
     outcomes = list(state.outcomes.values())

@@ -173,13 +173,17 @@ def records(cache: Path) -> Iterator[list[dict[str, Any]]]:
             yield lines
 
 
-def stages_of(cache: Path, documents: Iterable[tuple[str, str]], converter_key: str) -> list[dict[str, Any]]:
+def stages_of(
+    cache: Path, documents: Iterable[tuple[str, str]], converter_key: str, before: str
+) -> list[dict[str, Any]]:
     """What it took to convert these documents (SHA-256 and kind), whenever that was; as `summed` gives it.
 
     A document counts once, with the last time that it was converted by this converter; the cache spared the others.
+    `cached` of a stage counts those that the cache had at a moment (ISO 8601, UTC): their seconds were spent earlier.
     """
     wanted = set(documents)
     last: dict[tuple[str, str], tuple[Measured, int | None]] = {}  # with the limit of the call that converted it
+    cached: dict[tuple[str, str], bool] = {}
     for summary, *rows in records(cache):
         if summary.get("converter_key") != converter_key:
             continue
@@ -187,7 +191,12 @@ def stages_of(cache: Path, documents: Iterable[tuple[str, str]], converter_key: 
             if (one := _measured(row)) is not None and one.stages and (one.sha256, one.kind) in wanted:
                 limit_bytes = summary.get("memory_limit_bytes")
                 last[one.sha256, one.kind] = one, limit_bytes if isinstance(limit_bytes, int) else None
-    return _stages(last.values())
+                cached[one.sha256, one.kind] = str(summary.get("started_at")) < before
+    known = [(one, cached[content]) for content, (one, _) in last.items()]
+    return [
+        row | {"cached": sum(there for one, there in known if row["name"] in one.stages)}
+        for row in _stages(last.values())
+    ]
 
 
 def _measured(row: Mapping[str, Any]) -> Measured | None:

@@ -22,8 +22,6 @@ EVERY_S = 30.0
 HOURS = 24
 MOST_POINTS = int(HOURS * 3600 / EVERY_S)
 FRESH_S = 2.0  # a reading so young is given again
-BASELINE_QUALITY = 0.742  # what was measured before; the target is within 0.05 of it
-MEMORY_SHARES = (0.85, 0.95)  # of what is allocated
 FIGURES = {  # of a point: where a reading has them
     "documents_per_hour": "pipeline",
     "quality_score_avg": "pipeline",
@@ -108,18 +106,19 @@ def limits_of(project: Path, profile: str) -> dict[str, Any]:
     """
     targets = load_targets(project, profile)
     pace, quality = _of(targets, "throughput_pdfs_per_hour"), _of(targets, "quality_score")
-    gpu = _of(targets, "gpu_utilization_percent")
+    gpu, memory = _of(targets, "gpu_utilization_percent"), _of(targets, "host_memory_percent")
     return {
         "documents_per_hour": _lines(target=pace.at_least, critical=pace.critical_below),
-        "quality_score_avg": _lines(baseline=BASELINE_QUALITY, critical=quality.critical_below),
-        "memory_shares": list(MEMORY_SHARES),
+        "quality_score_avg": _lines(baseline=quality.aim, critical=quality.critical_below),
+        "memory_shares": [percent / 100 for percent in (memory.at_least, memory.at_most) if percent is not None],
         "gpu_band": [gpu.at_least, gpu.at_most],
         "profile": profile,
     }
 
 
 def _of(targets: Mapping[str, Target], metric: str) -> Target:
-    return targets.get(metric, Target(at_least=None, at_most=None, critical_below=None, critical_above=None))
+    """What is asked of a metric; nothing where the profile does not name it."""
+    return targets.get(metric, Target.model_validate({}))
 
 
 def _lines(**lines: float | None) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
@@ -16,6 +17,8 @@ from hpc_qa.store.merge import commit_shard
 from hpc_qa.store.run_directory import RunDirectory
 from tests.made_campaign import GPUS, STARTUP_S, Campaign
 from tests.made_runs import CREATED_AT, attempt, leave_traces, planned_run, whole
+
+SACCT = Path(__file__).resolve().parents[1] / "data" / "sacct" / "attempts.psv"
 
 
 @pytest.fixture
@@ -68,6 +71,41 @@ def test_the_file_is_read_back_as_it_was_and_is_not_replaced_unasked(campaign, c
     assert hpc_qa([*project, "bench", "record", "latest"]) == 2
     assert "is there with other content" in capsys.readouterr().err
     assert hpc_qa([*project, "bench", "record", "latest", "--replace"]) == 0
+
+
+def test_a_complete_run_leaves_its_record_and_one_that_nobody_changed_is_made_anew(campaign, capsys):
+    project = ["--project", str(campaign.project)]
+    unfinished = campaign.run([campaign.names(8, 12)], nonce="0003")
+    assert hpc_qa([*project, "ledger", "sync", "--sacct-file", str(nothing(campaign.project)), "--json"]) == 0
+    folder = campaign.project / "records"
+    kept = {record.run: record for record in read_records([folder]).records}
+    assert len(kept) == 2
+    assert unfinished.run_id not in kept
+    assert sorted(json.loads(capsys.readouterr().out)["records"]) == sorted(map(str, folder.iterdir()))
+    assert hpc_qa([*project, "ledger", "sync", "--sacct-file", str(nothing(campaign.project)), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["records"] == []
+    (campaign.project / "runs" / next(iter(kept)) / "issues.yaml").write_text(
+        "issues:\n  - somebody tripped over the cable\n"
+    )
+    assert hpc_qa([*project, "bench", "record", next(iter(kept))]) == 0
+    anew = {record.run: record for record in read_records([folder]).records}[next(iter(kept))]
+    assert "somebody tripped over the cable" in {issue.text for issue in anew.issues}
+
+
+def test_a_record_that_cannot_be_kept_is_a_note_and_the_sync_is_done(campaign, capsys):
+    (campaign.project / "records").write_text("no folder")
+    project = ["--project", str(campaign.project)]
+    assert hpc_qa([*project, "ledger", "sync", "--sacct-file", str(nothing(campaign.project))]) == 0
+    said = capsys.readouterr()
+    assert "attempt" in said.out
+    assert "no record" in said.err
+
+
+def nothing(project):
+    """What sacct prints of no job at all: the ledger has everything already."""
+    path = project / "sacct.txt"
+    path.write_text(SACCT.read_text().splitlines()[0] + "\n")
+    return path
 
 
 def test_runs_are_compared_by_their_ids_and_held_against_targets(campaign, capsys):

@@ -227,7 +227,7 @@ def _of_whom(found: Quality) -> str:
 
 def _issues(record: Record) -> str:
     if not record.issues:
-        return "- none noted\n"
+        return "- none noted\n" if record.issues == [] else "- nobody said whether there were any\n"
     lines = (
         one if isinstance(one, str) else f"{one.severity}: {one.text}" if one.severity else one.text
         for one in record.issues
@@ -327,12 +327,13 @@ def _from_record(record: Record, material: Material) -> list[Criterion]:
     """The criteria that a record can answer by itself."""
     found, projected = record.results, material.budget.projection.forecast
     documents = record.dataset.pdfs_processed or 0
-    issues = [(one.text, one.severity == "critical") for one in record.issues if not isinstance(one, str)]
-    noted = [(one, False) for one in record.issues if isinstance(one, str)]
+    noted = None if record.issues is None else [
+        (one, False) if isinstance(one, str) else (one.text, one.severity == "critical") for one in record.issues
+    ]  # fmt: skip
     failed = None if found.error_rate is None else round(found.error_rate * documents)
     return [
         gates.few_errors(failed, documents) if failed is not None else gates.few_errors(0, 0),
-        gates.no_critical_issue([*issues, *noted]),
+        gates.no_critical_issue(noted),
         *scaling(record, material.before(record)),
         gates.affordable(projected if projected.p50 is not None else None, material.budget_gpu_hours),
     ]

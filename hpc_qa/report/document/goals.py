@@ -112,6 +112,13 @@ def recorded(record: Record, material: Material) -> str:
     return said + (f"; not met: {'; '.join(missing)}" if missing else "")
 
 
+def _noted(record: Record) -> str:
+    if record.issues is None:
+        return "the record does not say; write `issues: none` where there were none"
+    seen = plural(len(record.issues), "issue") if record.issues else "none"
+    return f"{seen}, of the tool and of people" if record.run else f"{seen}, written by hand"
+
+
 Items = list[tuple[str, bool, str]]
 
 
@@ -179,7 +186,7 @@ def _after(record: Record, material: Material) -> Iterator[tuple[str, bool, str]
         else "no pair was rated"
     )
     yield f"Output quality reviewed (a sample of {need} pairs or more)", by_people and sample >= need, who
-    yield "Anomalies and issues documented", True, f"{len(record.issues)} noted" if record.issues else "none noted"
+    yield "Anomalies and issues documented", record.issues is not None, _noted(record)
     projected = material.budget.projection
     run = material.runs.get(record.id)
     counts = run is not None and run.run_id in projected.inputs.get("runs", ())

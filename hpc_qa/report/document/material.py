@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from hpc_qa.bench.arm import FOLDER
 from hpc_qa.bench.record import Record
-from hpc_qa.bench.record_file import read_records
+from hpc_qa.bench.record_file import FOLDER, read_records
 from hpc_qa.bench.record_ids import ids_of
 from hpc_qa.bench.run_record import record_of
 from hpc_qa.bench.targets import DEFAULT, Target, load_targets, profile_of

@@ -81,7 +81,7 @@ def _records(material: Material) -> Table:
             identifier(one.id), text(one.batch or one.sweep or ""), text(one.model.name),
             number(one.dataset.pdfs_processed), number(one.results.avg_time_per_pdf_minutes),
             number(one.results.qa_pairs_per_pdf), number(one.quality.quality_score, digits=3),
-            number(one.results.gpu_hours), number(len(one.issues)),
+            number(one.results.gpu_hours), number(None if one.issues is None else len(one.issues)),
         )
         for one in reversed(material.records[-MOST_ROWS:])
     ]  # fmt: skip
