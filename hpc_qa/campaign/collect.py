@@ -3,6 +3,7 @@
 Accepted pairs of documents that ended ok, without those of a benchmark and near-duplicates, split by groups of
 documents (`split`); everything else goes to `rejected.parquet` with its reason. Two passes: the first keeps keys,
 questions and places, the second reads one document at a time, so the passages of a run are never in memory together.
+Between them the answers to questions that are asked twice are held against each other.
 How files are written is in `store.dataset`.
 """
 
@@ -26,6 +27,7 @@ from hpc_qa.campaign.split import choose_validation, groups_of
 from hpc_qa.campaign.status import goes_on
 from hpc_qa.campaign.verify import verify
 from hpc_qa.errors import ConfigError, ExitCode, StoreError
+from hpc_qa.qa.conflicts import answers_conflict
 from hpc_qa.qa.control_tokens import longest_first
 from hpc_qa.qa.decontamination import Benchmarks
 from hpc_qa.qa.duplicates import near_duplicates
@@ -135,6 +137,7 @@ class _Collection:
         self._contaminated = _found_in(benchmarks, items)  # name of the benchmark by key
         clean = [item for item in items if item[0] not in self._contaminated]
         self._repeated = near_duplicates(clean, min(part.threshold for part in self._parts))
+        self._conflicting = self._in_conflict()
 
     def publish(self, out: Path, left: int) -> dict[str, int]:
         """Write the rows in their order, then the card; the rows per file."""
@@ -278,6 +281,7 @@ class _Collection:
                 yield part.row(
                     chunk, pair, reject_reason=reason, split_group=self._groups[place.doc_id],
                     contaminated_with=self._contaminated.get(pair["key"]),
+                    duplicate_of=self._repeated.get(pair["key"]),
                 )  # fmt: skip
             if pairs and self.funnel.published == before:
                 self.funnel.add_chunk_without_published()
@@ -292,10 +296,25 @@ class _Collection:
             return self._lost(IN_OK_DOCUMENTS, f"document_{state}")
         if pair["key"] in self._contaminated:
             return self._lost(CLEAN, "contaminated")
+        if pair["key"] in self._conflicting:
+            return self._lost(PUBLISHED, "conflicting_answer")
         if pair["key"] in self._repeated:
             return self._lost(PUBLISHED, "near_duplicate")
         self.funnel.add_published(pair)
         return None
+
+    def _in_conflict(self) -> set[str]:
+        """Keys of the pairs that go for one with nearly their question, and answer it otherwise than that does."""
+        wanted = {*self._repeated, *self._repeated.values()}
+        documents = {doc_id for doc_id, items in self._accepted.items() if any(key in wanted for key, _ in items)}
+        answers = {
+            record["key"]: str(record["answer"])
+            for place in self._places.values()
+            if place.doc_id in documents
+            for record in read_batch(place.path, place.offset, place.size)
+            if record["kind"] == "pair" and record["key"] in wanted
+        }
+        return {key for key, stays in self._repeated.items() if answers_conflict(answers[key], answers[stays])}
 
     def _lost(self, step: str, reason: str) -> str:
         self.funnel.of_pairs.lose(step, reason)

@@ -52,7 +52,7 @@ class RunPart:
 
     def row(
         self, chunk: Record, pair: Record, *, reject_reason: str | None, split_group: str,
-        contaminated_with: str | None = None,
+        contaminated_with: str | None = None, duplicate_of: str | None = None,
     ) -> dict[str, Any]:  # fmt: skip
         """One row of the published dataset."""
         source = self.sources[pair["doc_id"]]
@@ -86,6 +86,7 @@ class RunPart:
             "run_id": self.facts.run_id,
             "created_at": pair["created_at"],
             "contaminated_with": contaminated_with,
+            "duplicate_of": duplicate_of,
             "split_group": split_group,
             "flags": chunk.get("flags"),
             "page_fidelity": chunk.get("page_fidelity"),

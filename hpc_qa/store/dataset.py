@@ -69,6 +69,7 @@ def schema(checks: Sequence[str]) -> pa.Schema:
             ("run_id", pa.string()),
             ("created_at", pa.string()),
             ("contaminated_with", pa.string()),  # the benchmark that has the question; null: none that was given
+            ("duplicate_of", pa.string()),  # the pair with nearly the same question that stays; null: none
             ("split_group", pa.string()),  # near-identical documents, which are all of one split
             ("flags", texts),  # what is suspicious about the passage; null: nobody looked
             ("page_fidelity", pa.string()),  # low: lines torn apart; raw: no headings and tables; null: neither

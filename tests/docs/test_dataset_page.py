@@ -53,7 +53,7 @@ def test_every_reason_of_a_rejected_pair_stands_there() -> None:
     by_judge = ("no_verdict", *(f"not_{name}" for name in BINARIES), *(f"{name}_below_N" for name in SCORES))
     by_document = [f"document_{state}" for state in ("failed", "skipped", "unfinished")]
     at_the_end = constants("campaign/collect.py", "_lost", 1)
-    assert at_the_end == {"contaminated", "near_duplicate"}
+    assert at_the_end == {"contaminated", "near_duplicate", "conflicting_answer"}
     expected = chain(by_check, ROUND_TRIP_REASONS, by_judge, by_document, at_the_end, ["unknown"])
     assert sorted(tables("Why a pair is rejected")[0]) == sorted(expected)
 

@@ -18,7 +18,7 @@ COLUMNS = [
     "table_header", "doc_id", "source_path", "source_sha256", "pages", "headings",
     "question_type", "difficulty", "clarity", "accuracy", "relevance", "grounded", "answerable", "self_contained",
     "quality_score", "round_trip_answer", "checks", "reject_reason", "model", "model_revision", "prompt_sha256", "seed",
-    "converter", "run_id", "created_at", "contaminated_with", "split_group", "flags", "page_fidelity",
+    "converter", "run_id", "created_at", "contaminated_with", "duplicate_of", "split_group", "flags", "page_fidelity",
 ]  # fmt: skip
 DOCUMENTS = [f"doc{number}" for number in range(6)]
 
@@ -150,6 +150,24 @@ def test_rejected_pairs_are_kept_with_their_reason_and_every_loss_is_in_the_funn
     assert "| published, no near-duplicates | 1 | 1 near_duplicate |" in card
     assert "1 ok" in card
     assert "1 failed: poison" in card
+
+
+def test_a_question_that_is_answered_differently_elsewhere_is_told_from_a_repetition(tmp_path):
+    same = "How long does the agency have to decide about a renewal?"
+    answers = {"a": "It has 45 days.", "b": "It has forty-five days.", "c": "It has 90 days."}
+    batches = {name: chunk(name, 0, [pair(name, 0, 0, question=same, answer=answers[name])]) for name in answers}
+    everything = [part for name, batch in batches.items() for part in (batch, [document(name, [batch])])]
+    run = one_shard(tmp_path, everything, tuple(answers))
+    result = collect([run])
+    [stays] = rows(run.dataset, "train")
+    gone = {row["doc_id"]: row for row in rows(run.dataset, "rejected")}
+    conflicting = {name for name in gone if (name == "c") != (stays["doc_id"] == "c")}
+    assert {name: row["reject_reason"] for name, row in gone.items()} == {
+        name: "conflicting_answer" if name in conflicting else "near_duplicate" for name in gone
+    }
+    assert {row["duplicate_of"] for row in gone.values()} == {stays["id"]}
+    assert stays["duplicate_of"] is None
+    assert sum(result.funnel.steps()[-1].lost.values()) == 2
 
 
 def test_an_incomplete_run_is_published_only_when_that_is_asked_for(tmp_path):

@@ -1,0 +1,42 @@
+"""Whether two answers to the same question say different things: the same manual of two states, or of two years.
+
+Numbers, dates, codes, places and duties tell, else what the answers are about. What they mean is not known here: two
+wordings of one answer that share hardly a word count as different.
+"""
+
+import re
+from collections.abc import Set
+
+from hpc_qa.qa.facts import modality, numbers
+from hpc_qa.qa.names import places
+from hpc_qa.qa.words import content_words
+
+_CENTS = re.compile(r"(?<=\d)\.0+$")
+MIN_SHARED = 0.2  # of the words of the answer that has fewer
+
+
+def answers_conflict(one: str, other: str) -> bool:
+    """Whether each says something that the other does not, or one denies.
+
+    An answer that says less than the other is in no conflict with it.
+
+    >>> answers_conflict("Within 30 days.", "Within 45 days."), answers_conflict("30 days.", "30 days after notice.")
+    (True, False)
+    """
+    duties, others = modality(one), modality(other)
+    if ("not" in duties) != ("not" in others) or _differ(duties - {"not"}, others - {"not"}):
+        return True
+    if _differ(_amounts(one), _amounts(other)) or _differ(places(one), places(other)):
+        return True
+    ours, theirs = content_words(one), content_words(other)
+    fewer = min(len(ours), len(theirs))
+    return fewer > 0 and len(ours & theirs) < MIN_SHARED * fewer
+
+
+def _amounts(text: str) -> set[str]:
+    """Numbers, codes and dates; 1,000.00 is 1,000."""
+    return {_CENTS.sub("", number) for number in numbers(text)}
+
+
+def _differ(ours: Set[str], theirs: Set[str]) -> bool:
+    return not (ours <= theirs or theirs <= ours)
