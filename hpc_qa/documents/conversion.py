@@ -27,9 +27,10 @@ from hpc_qa.documents.html import read_html
 from hpc_qa.documents.languages import dominant
 from hpc_qa.documents.ocr import Ocr
 from hpc_qa.documents.packing import chunk_blocks
-from hpc_qa.documents.pdf import read_bodies, read_pdf
+from hpc_qa.documents.pdf import read_pdf, seen
 from hpc_qa.documents.pieces import CountTokens
 from hpc_qa.documents.reissues import sketch
+from hpc_qa.documents.suspicion import MAX_PLACES
 from hpc_qa.documents.text import read_markdown, read_text
 from hpc_qa.documents.usage import Meter
 from hpc_qa.errors import DocumentError
@@ -182,10 +183,13 @@ def _extract(data: bytes, media_type: str, settings: Settings) -> Extracted:
     site = settings.converters.get(media_type)
     if site is None:
         return _read(data, media_type, settings)
-    found = read_with(site, data)
-    if media_type != "application/pdf" or (bodies := read_bodies(data, settings.max_pages)) is None:
+    pages = seen(data, settings.max_pages) if media_type == "application/pdf" else None
+    found = read_with(site, pages.data if pages else data)
+    if pages is None:
         return found
-    found.word_coverage = round(coverage(bodies, found.markdown), 4)
+    found.hidden_words += pages.hidden.words
+    found.hidden_text_places += pages.hidden.places[:MAX_PLACES]
+    found.word_coverage = round(coverage(pages.bodies, found.markdown), 4)
     if found.word_coverage >= settings.min_word_coverage:
         return found
     lost = f"{site.name} kept {found.word_coverage:.2f} of the words: converted without it"

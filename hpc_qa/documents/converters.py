@@ -7,10 +7,13 @@ It says so with an entry point of the group `hpc_qa.converters`, whose name is t
 
 `convert` gets the bytes of a document and gives its Markdown: one text, or a list with that of each page. It runs where
 our own readers run, in a child with limits, an empty environment and no network. To refuse a document it raises
-`hpc_qa.errors.DocumentError(reason, detail)`; whatever else it raises fails the document as `converter_failed`. The
-version of its package is part of the cache key. Loading it must not start threads: children are forked behind it.
+`hpc_qa.errors.DocumentError(reason, detail)`; whatever else it raises fails the document as `converter_failed`, but
+for what the machine refused it (an OSError: no space, no memory, nobody listens), which is `interrupted` and tried
+again. The version of its package is part of the cache key. Loading it must not start threads: children are forked
+behind it. It gets a PDF without its hidden text, and what is hidden in its Markdown is taken out as well.
 """
 
+import errno
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -19,11 +22,14 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol
 
 from hpc_qa.documents.extracted import Extracted
+from hpc_qa.documents.hidden import shown_markdown
+from hpc_qa.documents.suspicion import MAX_PLACES
 from hpc_qa.documents.text import clean, squeezed, without_padding
 from hpc_qa.errors import ConfigError, DocumentError
 
 GROUP = "hpc_qa.converters"
 FAILED = "converter_failed"
+OF_THE_DOCUMENT = frozenset({errno.ENOENT, errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG, errno.EBADF})
 MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+")
 REASON = re.compile(r"[a-z][a-z_]{0,39}")
 
@@ -101,6 +107,10 @@ def read_with(converter: SiteConverter, data: bytes) -> Extracted:
         raise DocumentError(exc.reason if known else FAILED, f"{converter.name}: {exc.detail}") from exc
     except MemoryError:
         raise
+    except OSError as exc:  # of the machine: its disk, its memory, a service that is not there; not of the document
+        if exc.errno is not None and exc.errno not in OF_THE_DOCUMENT:
+            raise DocumentError("interrupted", f"{converter.name}: {exc}") from exc
+        raise DocumentError(FAILED, f"{converter.name}: {type(exc).__name__}: {exc}") from exc
     except Exception as exc:  # the code of a site, which may raise anything; it becomes a reason
         raise DocumentError(FAILED, f"{converter.name}: {type(exc).__name__}: {exc}") from exc
     pages = [given] if isinstance(given, str) else given
@@ -112,8 +122,12 @@ def read_with(converter: SiteConverter, data: bytes) -> Extracted:
 def _joined(pages: Sequence[str], converter: SiteConverter, *, has_pages: bool) -> Extracted:
     parts: list[str] = []
     starts, position, removed, places = [], 0, 0, list[str]()
+    hidden_words, hidden_text_places = 0, list[str]()
     for page in pages:
-        cleaned, count, hidden = clean(page)
+        shown = shown_markdown(page)
+        hidden_words += shown.hidden_words
+        hidden_text_places += shown.places
+        cleaned, count, hidden = clean(shown.text)
         body = squeezed(without_padding(cleaned)) + "\n"
         removed += count
         places += hidden
@@ -128,4 +142,6 @@ def _joined(pages: Sequence[str], converter: SiteConverter, *, has_pages: bool) 
         removed_characters=removed,
         suspicious_unicode=bool(places),
         hidden_places=places,
+        hidden_words=hidden_words,
+        hidden_text_places=hidden_text_places[:MAX_PLACES],
     )

@@ -108,14 +108,26 @@ def read_pdf(data: bytes, *, max_pages: int, min_word_coverage: float, ocr: Ocr 
     )
 
 
-def read_bodies(data: bytes, max_pages: int) -> list[str] | None:
-    """The raw text of each page without its header and footer; None where PDFium cannot read the file.
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A file without its hidden text, for another reader."""
+
+    data: bytes
+    bodies: list[str]  # the raw text of each page, without its header and footer
+    hidden: Hidden
+
+
+def seen(data: bytes, max_pages: int) -> Seen | None:
+    """What a reader of the pages sees; None where PDFium cannot read the file.
 
     Raises:
         DocumentError: `encrypted` or `too_many_pages`.
     """
     raw = _read_raw(data, max_pages)
-    return None if raw is None else _without_running_lines(raw.pages)[0]
+    if raw is None:
+        return None
+    data, raw = _shown(data, raw, max_pages)
+    return Seen(data, _without_running_lines(raw.pages)[0], raw.hidden)
 
 
 def _without_running_lines(pages: Sequence[str]) -> tuple[list[str], RunningLines]:
