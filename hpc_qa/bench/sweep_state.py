@@ -46,6 +46,24 @@ class Outcome:
         return self.state == "running" or self.failure == "interrupted"
 
 
+@contextmanager
+def held(project: Path, sweep: Sweep) -> Iterator[None]:
+    """Keep others from working on a sweep meanwhile; its state is read inside, else it can be behind.
+
+    Raises:
+        ConfigError: somebody does.
+    """
+    folder = project / FOLDER / sweep.name
+    make_folder_if_missing(folder)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            fault = f"{folder}: another process works on this sweep"
+            raise ConfigError(fault, hint="wait for it, or give this sweep another name") from exc
+        yield
+
+
 class SweepState:
     """The outcomes of a sweep, by key, in the order in which they came."""
 
@@ -73,21 +91,6 @@ class SweepState:
         except (KeyError, TypeError) as exc:
             raise StoreError(f"{path}: is damaged: {exc}", hint=f"move {self.folder} away and start again") from exc
         self.outcomes = {one.key: one for one in every}
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep others from working on the sweep meanwhile.
-
-        Raises:
-            ConfigError: somebody does.
-        """
-        make_folder_if_missing(self.folder)
-        with (self.folder / "lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as exc:
-                raise ConfigError(f"{self.folder}: another process works on this sweep") from exc
-            yield
 
     def put(self, outcome: Outcome) -> None:
         """Keep what came of a cell.

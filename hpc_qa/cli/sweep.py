@@ -1,6 +1,7 @@
 """bench sweep: the cells of a grid, one run each, and what came of them."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,6 @@ from hpc_qa.units import duration, number, plural
 if TYPE_CHECKING:
     from hpc_qa.bench.grid import Cell, Measurement, Sweep
     from hpc_qa.bench.sweep import Predicted
-    from hpc_qa.bench.sweep_state import SweepState
     from hpc_qa.budget.admission import Admission
     from hpc_qa.report.sweep_result import SweepResult
 
@@ -34,12 +34,29 @@ def sweep(
 
     Example: hpc-qa bench sweep configs/sweeps/demo_concurrency.yaml --dry-run
     """
-    from hpc_qa.bench.grid import load_sweep, schedule
+    from hpc_qa.bench.grid import load_sweep
+    from hpc_qa.bench.sweep_state import held
+
+    asked, cells = load_sweep(Path(config), project)
+    with nullcontext() if dry_run else held(project, asked):
+        try:
+            return _sweep(asked, cells, project, dry_run=dry_run, retry_failed=retry_failed, over_budget=over_budget,
+                          as_json=as_json)  # fmt: skip
+        except KeyboardInterrupt:
+            say(f"stopped; hpc-qa bench sweep {config} goes on", err=True)
+            return _report(asked, cells, project, as_json=as_json)
+
+
+def _sweep(
+    asked: "Sweep", cells: "Sequence[Cell]", project: Path, *, dry_run: bool, retry_failed: bool, over_budget: bool,
+    as_json: bool,
+) -> int:  # fmt: skip
+    """Measure what is left, or say what that would be."""
+    from hpc_qa.bench.grid import schedule
     from hpc_qa.bench.sweep import Runner, admission_of_sweep, left_to_do, predict, shortcomings
     from hpc_qa.bench.sweep_state import SweepState
     from hpc_qa.campaign.follow import printer
 
-    asked, cells = load_sweep(Path(config), project)
     state = SweepState(project, asked)
     todo = left_to_do(schedule(asked, cells), state, retry_failed=retry_failed)
     names = {one.cell.name for one in todo}
@@ -54,12 +71,9 @@ def sweep(
         return ExitCode.NO if refused else ExitCode.DONE
     if admission and refused:
         return _refuse(admission, as_json=as_json)
-    try:
-        with state.held(), printer() as show:
-            Runner(asked, project, state, say=lambda line: say(line, err=True), show=show).run(todo, admission)
-    except KeyboardInterrupt:
-        say(f"stopped; hpc-qa bench sweep {config} goes on", err=True)
-    return _report(asked, cells, state, project, as_json=as_json)
+    with printer() as show:
+        Runner(asked, project, state, say=lambda line: say(line, err=True), show=show).run(todo, admission)
+    return _report(asked, cells, project, as_json=as_json)
 
 
 def _print_cells(
@@ -127,10 +141,12 @@ def _refuse(admission: "Admission", *, as_json: bool) -> int:
     return ExitCode.NO
 
 
-def _report(asked: "Sweep", cells: "Sequence[Cell]", state: "SweepState", project: Path, *, as_json: bool) -> int:
+def _report(asked: "Sweep", cells: "Sequence[Cell]", project: Path, *, as_json: bool) -> int:
     from hpc_qa.bench.record_file import FOLDER, read_records
+    from hpc_qa.bench.sweep_state import SweepState
     from hpc_qa.report.sweep_result import SweepResult
 
+    state = SweepState(project, asked)
     outcomes = list(state.outcomes.values())
     paths = [project / FOLDER / f"{one.record}.yaml" for one in outcomes if one.record]
     found = read_records([path for path in paths if path.is_file()])

@@ -9,7 +9,7 @@ import pytest
 from hpc_qa.bench.grid import load_sweep, schedule
 from hpc_qa.bench.record_file import read_records
 from hpc_qa.bench.sweep import Runner
-from hpc_qa.bench.sweep_state import SweepState
+from hpc_qa.bench.sweep_state import SweepState, held
 from hpc_qa.budget.admission import Admission, Demanded
 from hpc_qa.store.run_directory import find, list_runs
 from tests.projects import call, spawn
@@ -109,7 +109,7 @@ def test_a_cell_that_does_not_fit_any_more_is_not_submitted_although_the_sweep_w
     state = SweepState(folder, sweep)
     let_in = Admission(10.0, 0.0, (), Demanded(None, None, 2.0))  # before others used 8.5 of the 10
     told: list[str] = []
-    with state.held():
+    with held(folder, sweep):
         Runner(sweep, folder, state, say=told.append, show=lambda _: None).run(schedule(sweep, cells), let_in)
     first, second = state.outcomes.values()
     assert first.run is not None

@@ -10,7 +10,7 @@ from hpc_qa.bench.record_file import read_records
 from hpc_qa.bench.sweep import Runner, left_to_do
 from hpc_qa.bench.sweep_failures import CellFailed, of_error, of_run
 from hpc_qa.bench.sweep_records import keep_failure
-from hpc_qa.bench.sweep_state import Outcome, SweepState
+from hpc_qa.bench.sweep_state import Outcome, SweepState, held
 from hpc_qa.campaign.status import status
 from hpc_qa.cli.main import run as hpc_qa
 from hpc_qa.errors import ConfigError, ManifestError, ServerError, SlurmError, StoreError
@@ -101,7 +101,7 @@ def test_a_cell_that_never_ran_has_a_record_with_its_settings_and_the_failure(pr
     sweep, cells = load_sweep(project / "sweep.yaml", project)
     state = SweepState(project, sweep)
     todo = schedule(sweep, cells)
-    with state.held():
+    with held(project, sweep):
         Runner(sweep, project, state, say=print, show=lambda _: None).run(todo)  # there is no model and no manifest
     assert {one.failure for one in state.outcomes.values()} == {"wrong settings"}
     found = read_records([project / "records"])
@@ -153,7 +153,7 @@ def test_a_cell_that_was_cut_off_is_left_and_the_others_that_failed_are_not(proj
         {"state": "failed", "failure": "interrupted"}, {"state": "failed", "failure": "timed out"},
         {"state": "running", "run": "r"}, {"state": "done"},
     )  # fmt: skip
-    with state.held():
+    with held(project, sweep):
         for one, how in zip(order, ends, strict=True):
             state.put(Outcome(one.cell.name, one.repeat, **how))
     again = SweepState(project, sweep)

@@ -9,7 +9,8 @@ from hpc_qa.bench.grid import load_sweep, schedule
 from hpc_qa.bench.record import Quality, Record, Results
 from hpc_qa.bench.record_file import read_records
 from hpc_qa.bench.sweep import left_to_do, of_cell
-from hpc_qa.bench.sweep_state import Outcome, SweepState
+from hpc_qa.bench.sweep_state import Outcome, SweepState, held
+from hpc_qa.cli.main import run as hpc_qa
 from hpc_qa.errors import ConfigError
 from hpc_qa.report.document.sweeps import cells_of, optimal, varied_settings
 from hpc_qa.report.sweep_result import SweepResult
@@ -96,8 +97,8 @@ def test_the_record_of_a_cell_has_what_is_swept_among_its_settings():
 
 def test_done_cells_are_not_left_and_failed_ones_only_when_asked_for(tmp_path):
     sweep, cells = load_sweep(ROOT / "configs" / "sweeps" / "concurrency.yaml", ROOT)
-    state, order = SweepState(tmp_path, sweep), schedule(sweep, cells)
-    with state.held():
+    with held(tmp_path, sweep):
+        state, order = SweepState(tmp_path, sweep), schedule(sweep, cells)
         for one, how in zip(order, ("done", "failed", "running"), strict=False):
             state.put(Outcome(one.cell.name, one.repeat, how))
     again = SweepState(tmp_path, sweep)
@@ -107,6 +108,19 @@ def test_done_cells_are_not_left_and_failed_ones_only_when_asked_for(tmp_path):
 
 def test_two_processes_do_not_work_on_one_sweep(tmp_path):
     sweep, _ = load_sweep(ROOT / "configs" / "sweeps" / "concurrency.yaml", ROOT)
-    state = SweepState(tmp_path, sweep)
-    with state.held(), pytest.raises(ConfigError, match="another process"), SweepState(tmp_path, sweep).held():
+    with held(tmp_path, sweep), pytest.raises(ConfigError, match="another process"), held(tmp_path, sweep):
         pass
+
+
+def test_a_sweep_that_is_worked_on_is_not_begun_a_second_time_and_can_be_looked_at(tmp_path, capsys):
+    (tmp_path / "config.yaml").write_text("name: a\nmanifest: m.jsonl\nvllm:\n  model: model\n")
+    (tmp_path / "sweep.yaml").write_text(
+        "name: small\nconfig: config.yaml\ngrid:\n  client.concurrency_limit: [2, 4]\n"
+    )
+    sweep, _ = load_sweep(tmp_path / "sweep.yaml", tmp_path)
+    command = ["--project", str(tmp_path), "bench", "sweep", str(tmp_path / "sweep.yaml")]
+    with held(tmp_path, sweep):
+        assert hpc_qa(command) == 2
+        assert "another process works on this sweep" in capsys.readouterr().err
+        assert hpc_qa([*command, "--dry-run"]) == 0
+    assert not (tmp_path / "sweeps" / "small" / "state.json").exists()
