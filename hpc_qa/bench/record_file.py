@@ -101,23 +101,32 @@ def keep(record: Record, folder: Path, *, replace: bool = False) -> Path:
     path, text = path_of(record.id, folder), record.to_yaml()
     data = f"{text}{AS_MADE}{_digest(text)}\n".encode()
     make_folder_if_missing(folder)
-    theirs = kept_as(path).run if path.exists() else None
-    if replace and theirs not in (None, record.run):
+    if not replace and (_text_of(path) == text or write_once(path, data)):
+        return path
+    theirs = kept_as(path).run
+    if theirs is not None and theirs != record.run:
         raise ConfigError(f"{path}: id: {record.id} is the record of {theirs}", hint="give the record another id")
-    if replace or (record.run is not None and theirs == record.run and _is_as_made(path)):
+    if replace or (theirs is not None and _is_as_made(path)):
         fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
         write_once(fresh, data)
         os.replace(fresh, path)
-    elif not write_once(path, data):
-        hint = "give the record another id; of the same run, bench record --replace"
+    else:
+        hint = "give the record another id" if theirs is None else f"hpc-qa bench record {theirs} --replace"
         raise ConfigError(f"{path}: id: {record.id} is there with other content", hint=hint)
     return path
 
 
 def _is_as_made(path: Path) -> bool:
     """Whether nobody has changed a record since the program wrote it."""
-    text, mark, digest = path.read_text(encoding="utf-8", errors="replace").rpartition(AS_MADE)
+    text, mark, digest = (_text_of(path) or "").rpartition(AS_MADE)
     return bool(mark) and digest.strip() == _digest(text)
+
+
+def _text_of(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:  # mostly there is none; where it cannot be read, writing says so
+        return None
 
 
 def _digest(text: str) -> str:
@@ -130,6 +139,15 @@ class Kept:
 
     id: str
     run: str | None  # None: it does not say, as one that was written by hand
+
+
+def kept_in(folder: Path) -> list[Kept]:
+    """Whose the records of a folder are, by name of their file.
+
+    Raises:
+        StoreError: it cannot be listed.
+    """
+    return [kept_as(folder / one.name) for one in list_folder(folder) if one.name.endswith(ENDINGS)]
 
 
 def kept_as(path: Path) -> Kept:

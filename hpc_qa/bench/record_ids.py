@@ -10,10 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from hpc_qa.bench.record_file import ENDINGS, FOLDER, kept_as
+from hpc_qa.bench.record_file import FOLDER, kept_in
 from hpc_qa.campaign.batches import batch_of
 from hpc_qa.errors import StoreError
-from hpc_qa.store.files import list_folder
 from hpc_qa.store.run_directory import RunDirectory, list_runs
 
 
@@ -37,8 +36,7 @@ def ids_of(project: Path, runs: Iterable[RunDirectory]) -> dict[str, str]:
     for run in runs:
         with suppress(StoreError):  # unreadable: hpc-qa status says so
             names[run.run_id] = name_of(run.facts(), batch_of(run))
-    folder = project / FOLDER
-    kept = [kept_as(folder / one.name) for one in list_folder(folder) if one.name.endswith(ENDINGS)]
+    kept = kept_in(project / FOLDER)
     found = {one.run: one.id for one in kept if one.run in names}
     unsaid, taken = {one.id for one in kept if one.run is None}, {one.id for one in kept}
     places: dict[str, int] = defaultdict(int)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hpc_qa.budget.forecast import Forecast
 
 GO, NO_GO, UNDECIDED = "go", "no-go", "undecided"
+NOBODY_SAID = "the record does not say; write `issues: none` in it where there were none"
 NOT_ASKED = "not asked"  # of this run: there is no limit, or nothing that it is about; it holds nothing up
 MARGIN = 0.10  # of the previous batch: time per PDF, start-up, tokens/s, GPU-hours per PDF
 QUALITY_DROP = 0.05  # of the previous batch
@@ -128,7 +129,7 @@ def few_errors(failed: int, documents: int) -> Criterion:
 def no_critical_issue(issues: Sequence[tuple[str, bool]] | None) -> Criterion:
     """What people noted: (text, whether it is critical); None where nobody said whether there was anything."""
     if issues is None:
-        return Criterion("issues", None, "none that is critical", UNDECIDED, "the record does not say")
+        return Criterion("issues", None, "none that is critical", UNDECIDED, NOBODY_SAID)
     critical = [text for text, is_critical in issues if is_critical]
     why = "; ".join(critical) if critical else f"{len(issues)} minor noted" if issues else "none noted"
     return Criterion("issues", len(critical), "none that is critical", NO_GO if critical else GO, why)

@@ -27,7 +27,7 @@ from hpc_qa.documents.html import read_html
 from hpc_qa.documents.languages import dominant
 from hpc_qa.documents.ocr import Ocr
 from hpc_qa.documents.packing import chunk_blocks
-from hpc_qa.documents.pdf import read_pdf, seen
+from hpc_qa.documents.pdf import read_pdf, shown_pdf
 from hpc_qa.documents.pieces import CountTokens
 from hpc_qa.documents.reissues import sketch
 from hpc_qa.documents.suspicion import MAX_PLACES
@@ -183,13 +183,13 @@ def _extract(data: bytes, media_type: str, settings: Settings) -> Extracted:
     site = settings.converters.get(media_type)
     if site is None:
         return _read(data, media_type, settings)
-    pages = seen(data, settings.max_pages) if media_type == "application/pdf" else None
-    found = read_with(site, pages.data if pages else data)
-    if pages is None:
+    shown = shown_pdf(data, settings.max_pages) if media_type == "application/pdf" else None
+    found = read_with(site, shown.data if shown else data)
+    if shown is None:
         return found
-    found.hidden_words += pages.hidden.words
-    found.hidden_text_places += pages.hidden.places[:MAX_PLACES]
-    found.word_coverage = round(coverage(pages.bodies, found.markdown), 4)
+    found.hidden_words += shown.hidden.words
+    found.hidden_text_places += shown.hidden.places[:MAX_PLACES]
+    found.word_coverage = round(coverage(shown.bodies, found.markdown), 4)
     if found.word_coverage >= settings.min_word_coverage:
         return found
     lost = f"{site.name} kept {found.word_coverage:.2f} of the words: converted without it"

@@ -29,6 +29,7 @@ from hpc_qa.errors import ConfigError, DocumentError
 
 GROUP = "hpc_qa.converters"
 FAILED = "converter_failed"
+# errors of the system that come of what stands in a document; others are of the machine
 OF_THE_DOCUMENT = frozenset({errno.ENOENT, errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG, errno.EBADF})
 MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+")
 REASON = re.compile(r"[a-z][a-z_]{0,39}")
@@ -98,7 +99,7 @@ def read_with(converter: SiteConverter, data: bytes) -> Extracted:
     """A document as the converter of a site reads it.
 
     Raises:
-        DocumentError: with the reason that it gave, or `converter_failed`.
+        DocumentError: with the reason that it gave, `interrupted`, or `converter_failed`.
     """
     try:
         given = converter.load()(data)
@@ -107,10 +108,9 @@ def read_with(converter: SiteConverter, data: bytes) -> Extracted:
         raise DocumentError(exc.reason if known else FAILED, f"{converter.name}: {exc.detail}") from exc
     except MemoryError:
         raise
-    except OSError as exc:  # of the machine: its disk, its memory, a service that is not there; not of the document
-        if exc.errno is not None and exc.errno not in OF_THE_DOCUMENT:
-            raise DocumentError("interrupted", f"{converter.name}: {exc}") from exc
-        raise DocumentError(FAILED, f"{converter.name}: {type(exc).__name__}: {exc}") from exc
+    except OSError as exc:  # most are of the machine: its disk, its memory, a service that is not there
+        of_it = exc.errno is None or exc.errno in OF_THE_DOCUMENT
+        raise DocumentError(FAILED if of_it else "interrupted", f"{converter.name}: {exc!r}") from exc
     except Exception as exc:  # the code of a site, which may raise anything; it becomes a reason
         raise DocumentError(FAILED, f"{converter.name}: {type(exc).__name__}: {exc}") from exc
     pages = [given] if isinstance(given, str) else given

@@ -6,7 +6,6 @@ its own: of its text only what is drawn invisibly or transparently is found. Wha
 """
 
 import ctypes
-import io
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +13,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hpc_qa.documents.fidelity import count_words
+from hpc_qa.documents.pdf_pages import rewritten
 from hpc_qa.documents.suspicion import places_beside
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from pypdfium2 import PdfPage, PdfTextPage
+    from pypdfium2 import PdfDocument, PdfPage, PdfTextPage
 
 INVISIBLE = 3  # text render modes, ISO 32000-1 table 106
 SEEN_BY_OUTLINE = frozenset({1, 2, 5, 6, 7})  # the last is a shape for a picture to shine through
@@ -94,31 +94,27 @@ def look(page: "PdfPage", text_page: "PdfTextPage", number: int, found: Hidden) 
 
 
 def without_hidden(data: bytes, pages: Collection[int]) -> bytes | None:
-    """The file without what is hidden on these pages (from 0); None where PDFium cannot write it."""
-    import pypdfium2
+    """The file without what is hidden on these pages (from 0); None where nothing of it can go."""
     import pypdfium2.raw as pdfium
 
-    target = io.BytesIO()
-    try:
-        with pypdfium2.PdfDocument(data) as document:
-            for number in pages:
-                page = document[number]
-                text_page = page.get_textpage()
-                unseen = list(_unseen(page, text_page))
-                text_page.close()  # it knows the objects that go
-                for raw in _removable(page, unseen):
-                    if pdfium.FPDFPage_RemoveObject(page.raw, raw):
-                        pdfium.FPDFPageObj_Destroy(raw)
-                page.gen_content()
-                page.close()
-            document.save(target)
-    except pypdfium2.PdfiumError:
-        return None
-    return target.getvalue()
+    gone = 0
+
+    def take_out(_: "PdfDocument", page: "PdfPage", __: int) -> None:
+        nonlocal gone
+        text_page = page.get_textpage()
+        unseen = list(_unseen(page, text_page))
+        text_page.close()  # it knows the objects that go
+        for raw in _removable(page, unseen):
+            if pdfium.FPDFPage_RemoveObject(page.raw, raw):
+                pdfium.FPDFPageObj_Destroy(raw)
+                gone += 1
+
+    shown = rewritten(data, pages, take_out)
+    return shown if gone else None
 
 
 def _removable(page: "PdfPage", unseen: Sequence[_Object]) -> list[Any]:
-    """What can go: objects of the page itself, and its forms in which there is nothing else; it writes no form anew."""
+    """Objects of the page itself, and its forms in which there is nothing else: PDFium writes no form anew."""
     import pypdfium2.raw as pdfium
 
     hidden_in = Counter(_address(one.within) for one in unseen if one.within is not None)

@@ -23,7 +23,7 @@ from hpc_qa.documents.fidelity import (
     without_running_lines,
 )
 from hpc_qa.documents.headings import large_lines, with_headings
-from hpc_qa.documents.hidden_pdf import Hidden, letters_in, look, without_hidden
+from hpc_qa.documents.hidden_pdf import PICTURE_SHARE, Hidden, letters_in, look, without_hidden
 from hpc_qa.documents.ocr import Ocr, Recognised, read_pages
 from hpc_qa.documents.ruled import Page, mended
 from hpc_qa.documents.signatures import format_of
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from pypdfium2 import PdfDocument, PdfPage
 
 MIN_WORDS_A_PAGE = 50  # fewer on average, and pictures on the pages: a scan
-PICTURE_SHARE = 0.5  # of a page's area
 LOST_PAGE_WORDS = 20  # a page with so many raw words, and none or too few of them in the Markdown, was lost
 MAX_ROUNDS = 5  # of taking hidden text out
 HEADER_SEARCH_BYTES = 1024
@@ -109,7 +108,7 @@ def read_pdf(data: bytes, *, max_pages: int, min_word_coverage: float, ocr: Ocr 
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ShownPdf:
     """A file without its hidden text, for another reader."""
 
     data: bytes
@@ -117,7 +116,7 @@ class Seen:
     hidden: Hidden
 
 
-def seen(data: bytes, max_pages: int) -> Seen | None:
+def shown_pdf(data: bytes, max_pages: int) -> ShownPdf | None:
     """What a reader of the pages sees; None where PDFium cannot read the file.
 
     Raises:
@@ -127,7 +126,7 @@ def seen(data: bytes, max_pages: int) -> Seen | None:
     if raw is None:
         return None
     data, raw = _shown(data, raw, max_pages)
-    return Seen(data, _without_running_lines(raw.pages)[0], raw.hidden)
+    return ShownPdf(data, _without_running_lines(raw.pages)[0], raw.hidden)
 
 
 def _without_running_lines(pages: Sequence[str]) -> tuple[list[str], RunningLines]:
@@ -176,7 +175,8 @@ def _shown(data: bytes, raw: _Raw, max_pages: int) -> tuple[bytes, _Raw]:
     """
     first = raw
     for _ in range(MAX_ROUNDS):
-        if not raw.hidden.pages or (shown := without_hidden(data, raw.hidden.pages)) is None:
+        shown = without_hidden(data, raw.hidden.pages) if raw.hidden.pages else None
+        if shown is None:
             break
         again = _read_raw(shown, max_pages)
         if again is None or len(again.pages) != len(raw.pages):

@@ -7,7 +7,6 @@ lines, and those with cells that stand over several rows, are left to the conver
 """
 
 import bisect
-import io
 import itertools
 import re
 from collections import Counter
@@ -18,9 +17,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from hpc_qa.documents.blocks import is_separator
 from hpc_qa.documents.fidelity import count_words, words
 from hpc_qa.documents.headings import Large
+from hpc_qa.documents.pdf_pages import rewritten
 
 if TYPE_CHECKING:
-    from pypdfium2 import PdfDocument
+    from pypdfium2 import PdfDocument, PdfPage
 
 NEAR = 2.0  # points; a border that is drawn as a thin box has two lines
 MIN_ROWS, MIN_COLUMNS = 2, 2  # fewer is a frame around text
@@ -207,24 +207,15 @@ def _merged(values: Iterable[float]) -> list[float]:
 
 def _with_marks(data: bytes, torn: dict[int, list[RuledTable]], heights: Sequence[float]) -> bytes | None:
     """The file with a mark in the place of each of these tables; None where PDFium cannot change it."""
-    import pypdfium2
 
-    target = io.BytesIO()
-    try:
-        document = pypdfium2.PdfDocument(data)
-        for index, tables in torn.items():
-            page = document[index]
-            for number, table in enumerate(tables if _is_plain(page) else ()):
-                top, bottom = heights[index] - table.top, heights[index] - table.bottom
-                for item in [item for item in page.get_objects(max_depth=1) if _is_inside(item, table, top, bottom)]:
-                    page.remove_obj(item)
-                _draw(document, page, _mark(index, number), table.left, (top + bottom) / 2)
-            page.gen_content()
-            page.close()
-        document.save(target)
-    except pypdfium2.PdfiumError:
-        return None
-    return target.getvalue()
+    def mark(document: "PdfDocument", page: "PdfPage", index: int) -> None:
+        for number, table in enumerate(torn[index] if _is_plain(page) else ()):
+            top, bottom = heights[index] - table.top, heights[index] - table.bottom
+            for item in [item for item in page.get_objects(max_depth=1) if _is_inside(item, table, top, bottom)]:
+                page.remove_obj(item)
+            _draw(document, page, _mark(index, number), table.left, (top + bottom) / 2)
+
+    return rewritten(data, torn, mark)
 
 
 def _is_plain(page: Any) -> bool:

@@ -182,20 +182,19 @@ def stages_of(
     `cached` of a stage counts those that the cache had at a moment (ISO 8601, UTC): their seconds were spent earlier.
     """
     wanted = set(documents)
-    last: dict[tuple[str, str], tuple[Measured, int | None]] = {}  # with the limit of the call that converted it
-    cached: dict[tuple[str, str], bool] = {}
+    # with the limit of the call that converted it, and whether that was before
+    last: dict[tuple[str, str], tuple[Measured, int | None, bool]] = {}
     for summary, *rows in records(cache):
         if summary.get("converter_key") != converter_key:
             continue
         for row in rows:
             if (one := _measured(row)) is not None and one.stages and (one.sha256, one.kind) in wanted:
                 limit_bytes = summary.get("memory_limit_bytes")
-                last[one.sha256, one.kind] = one, limit_bytes if isinstance(limit_bytes, int) else None
-                cached[one.sha256, one.kind] = str(summary.get("started_at")) < before
-    known = [(one, cached[content]) for content, (one, _) in last.items()]
+                limit = limit_bytes if isinstance(limit_bytes, int) else None
+                last[one.sha256, one.kind] = one, limit, str(summary.get("started_at")) < before
     return [
-        row | {"cached": sum(there for one, there in known if row["name"] in one.stages)}
-        for row in _stages(last.values())
+        row | {"cached": sum(there for one, _, there in last.values() if row["name"] in one.stages)}
+        for row in _stages((one, limit) for one, limit, _ in last.values())
     ]
 
 

@@ -18,7 +18,7 @@ from hpc_qa.documents.usage import STAGES, Meter, Usage, read_usages, together
 from tests import made_documents as made
 
 CACHE = Path("cache/documents")
-NOW = "2000-01-01T00:00:00.000Z"
+EARLIER = "2000-01-01T00:00:00.000Z"
 LIMITS = DocumentLimits(timeout="00:01:40", memory_gib=0.5)
 
 
@@ -100,15 +100,15 @@ def test_a_second_call_shows_hits_and_the_stages_of_the_first_are_found(
     assert (again.fresh, again.summary()["stages"], again.summary()["cached"]) == ([], [], 5)
     key = converter_key(config, project)
     wanted = {(one.sha256, one.kind) for one in record.documents if one.doc_id.startswith("b-")}
-    [_, conversion, _] = found = stages_of(project / CACHE, wanted, key, NOW)
+    [_, conversion, _] = found = stages_of(project / CACHE, wanted, key, EARLIER)
     assert [stage["documents"] for stage in found] == [1, 1, 1]
     [b] = [one for one in record.documents if one.doc_id.startswith("b-")]
     assert conversion["duration_s"] == pytest.approx(b.stages["conversion"].duration_s, abs=1e-3)
-    assert {stage["cached"] for stage in found} == {0}  # at a moment before it was converted
+    assert {stage["cached"] for stage in found} == {0}
     after = stages_of(project / CACHE, wanted, key, "9999-01-01T00:00:00.000Z")
     assert {stage["cached"] for stage in after} == {1}
-    assert stages_of(project / CACHE, wanted, "another", NOW) == []
-    assert stages_of(project / CACHE, set(), key, NOW) == []
+    assert stages_of(project / CACHE, wanted, "another", EARLIER) == []
+    assert stages_of(project / CACHE, set(), key, EARLIER) == []
 
 
 def test_a_stage_that_came_near_the_limit_of_its_call_is_held_up_by_memory(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_stage_that_came_near_the_limit_of_its_call_is_held_up_by_memory(tmp_p
         usage = Usage(2.0, 1.8, 950, 10, 20)
         record.documents.append(Measured("a", sha256, "pdf", 5, False, None, {"conversion": usage}))
         record.write(tmp_path / sha256)
-    found = {name: stages_of(tmp_path / name, {(name, "pdf")}, "key", NOW) for name in ("near", "far", "unknown")}
+    found = {name: stages_of(tmp_path / name, {(name, "pdf")}, "key", EARLIER) for name in ("near", "far", "unknown")}
     assert {name: stage["bottleneck"] for name, [stage] in found.items()} == {
         "near": "memory", "far": "cpu", "unknown": "cpu",
     }  # fmt: skip

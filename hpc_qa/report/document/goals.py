@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from hpc_qa.bench.record import Record
 from hpc_qa.bench.targets import MET, NO_DATA, against
+from hpc_qa.budget.gates import NOBODY_SAID
 from hpc_qa.campaign.batches import rank
 from hpc_qa.report.document.markdown import chapter, checklist, facts, number, table, words
 from hpc_qa.report.document.material import CLUSTER, LOCAL, Material
@@ -112,13 +113,6 @@ def recorded(record: Record, material: Material) -> str:
     return said + (f"; not met: {'; '.join(missing)}" if missing else "")
 
 
-def _noted(record: Record) -> str:
-    if record.issues is None:
-        return "the record does not say; write `issues: none` where there were none"
-    seen = plural(len(record.issues), "issue") if record.issues else "none"
-    return f"{seen}, of the tool and of people" if record.run else f"{seen}, written by hand"
-
-
 Items = list[tuple[str, bool, str]]
 
 
@@ -192,3 +186,10 @@ def _after(record: Record, material: Material) -> Iterator[tuple[str, bool, str]
     counts = run is not None and run.run_id in projected.inputs.get("runs", ())
     why = "the forecast counts it" if counts else "no forecast counts it: it is of other runs, or not in the ledger"
     yield "Projections updated", counts, why
+
+
+def _noted(record: Record) -> str:
+    if record.issues is None:
+        return NOBODY_SAID
+    seen = plural(len(record.issues), "issue") if record.issues else "none"
+    return f"{seen}, of the tool and of people" if record.run else f"{seen}, written by hand"
