@@ -33,7 +33,7 @@ STATES: dict[str, FailureKind] = {
 }
 # words of workers and servers, in the order in which they are looked for: the first says why, later ones what followed
 WORDS: tuple[tuple[str, FailureKind], ...] = (
-    (r"out of GPU memory|CUDA out of memory|OutOfMemoryError|killed \d+ processes? .*for memory", "out of memory"),
+    (r"out of (GPU )?memory\b|OutOfMemoryError|killed \d+ processes? .*for memory", "out of memory"),
     (r"Cannot allocate memory|too small for one request|No available memory for the cache", "out of memory"),
     (r"before it was ready|was not ready after|could not be started", "server did not start"),
     (r"vLLM died|vLLM ended|server died", "server died"),

@@ -13,7 +13,7 @@ from hpc_qa.campaign.cluster import look
 from hpc_qa.campaign.conversion import ConversionStatus
 from hpc_qa.campaign.follow import ASK_SLURM_EVERY_S
 from hpc_qa.config import Config
-from hpc_qa.documents.cache import DocumentCache, converter_key
+from hpc_qa.documents.cache import cache_of
 from hpc_qa.documents.convert import limits_of
 from hpc_qa.documents.facts import counts
 from hpc_qa.errors import SlurmError
@@ -45,12 +45,11 @@ def start(config: Config, entries: Sequence[Entry], *, project: Path) -> Started
     """
     os.umask(0o077)
     check_project(project, project / config.documents.cache)
-    key = converter_key(config, project)
-    cache = DocumentCache(project / config.documents.cache, key)
+    cache = cache_of(config, project)
     limits = limits_of(config)
     missing = [
         entry for entry in entries
-        if (facts := cache.facts(entry.sha256, entry.media_type)) is None or not counts(facts, limits)
+        if (facts := cache.known(entry.sha256, entry.media_type)) is None or not counts(facts, limits)
     ]  # fmt: skip
     if not missing:
         return None
@@ -60,7 +59,7 @@ def start(config: Config, entries: Sequence[Entry], *, project: Path) -> Started
     plan = conversion.plan_conversion([max(1, entry.bytes) for entry in missing], config.slurm.convert.tasks)
     directory.create()
     write(directory.path / MANIFEST, missing)
-    conversion.freeze(directory, plan, config, project=project, converter_key=key, manifest=MANIFEST, run_id=None)
+    conversion.freeze(directory, plan, config, project=project, converter_key=cache.key, manifest=MANIFEST, run_id=None)
     try:
         conversion.start_missing(directory, config)
     except SlurmError as error:

@@ -18,6 +18,7 @@ from hpc_qa.campaign.measured import Measured
 from hpc_qa.campaign.piles import paces_of, piles_of
 from hpc_qa.campaign.schedule import Pace, Pile, balance
 from hpc_qa.config import Config
+from hpc_qa.documents.cache import DocumentCache
 from hpc_qa.errors import ConfigError
 from hpc_qa.manifest import Manifest
 from hpc_qa.units import plural
@@ -82,7 +83,8 @@ def sizes_of(
         ManifestError: the manifest cannot be read.
     """
     config = config.model_copy(update={"documents": config.documents.model_copy(update={"sample_chunks": None})})
-    known = Known(config, project, converter_key, convert_first=True)
+    cache = DocumentCache(project / config.documents.cache, converter_key)
+    known = Known(config, project, cache, convert_first=True)
     try:
         asked = asked_of(entries, known, config)
         if known.complete(None):

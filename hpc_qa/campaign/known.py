@@ -64,7 +64,7 @@ class Known:
     be made again. With `convert_first` nothing is converted here.
     """
 
-    def __init__(self, config: Config, project: Path, key: str, *, convert_first: bool = False) -> None:
+    def __init__(self, config: Config, project: Path, cache: DocumentCache, *, convert_first: bool = False) -> None:
         """Nothing is looked at yet.
 
         Raises:
@@ -74,7 +74,7 @@ class Known:
         if convert_first:
             _check_convert_first(config)
         self._limits = limits_of(config)
-        self._look = _looker(DocumentCache(project / config.documents.cache, key))
+        self._look = _looker(cache)
         # which chunks a sample takes is not known before they are there
         self._by_tokens = config.executor == "slurm" and config.documents.sample_chunks is None
         self._missing: list[Entry] = []
@@ -178,6 +178,6 @@ def _looker(cache: DocumentCache) -> Callable[[Entry], Facts | None]:
                 listed[shelf] = frozenset(os.listdir(cache.root / shelf))
             except OSError:
                 listed[shelf] = frozenset()
-        return cache.facts(entry.sha256, entry.media_type) if entry.sha256 in listed[shelf] else None
+        return cache.known(entry.sha256, entry.media_type) if entry.sha256 in listed[shelf] else None
 
     return look

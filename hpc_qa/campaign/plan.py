@@ -29,7 +29,7 @@ from hpc_qa.campaign.shards import (
     settled_json,
 )
 from hpc_qa.config import Config
-from hpc_qa.documents.cache import DocumentCache, converter_key
+from hpc_qa.documents.cache import cache_of
 from hpc_qa.documents.convert import Conversion
 from hpc_qa.errors import ConfigError
 from hpc_qa.manifest import Manifest
@@ -160,13 +160,12 @@ def plan_run(
             hint="more or larger GPUs, fewer bits a weight, or a smaller vllm.max_model_len, as stands above",
         )
     entries = Manifest(project / config.manifest, project=project, limit=limit)
-    key = converter_key(config, project)
-    known = Known(config, project, key, convert_first=convert_first)
+    cache = cache_of(config, project)
+    known = Known(config, project, cache, convert_first=convert_first)
     asked = asked_of(entries, known, config)
     if known.complete(on_converted):
         asked = asked_of(entries, known, config)
     if not convert_first and not asked.not_converted:  # which chunks there are is known
-        cache = DocumentCache(project / config.documents.cache, key)
         asked = asked_of(entries, known, config, functools.partial(choose_chunks, cache=cache, config=config))
     gpus = gpus_per_server(config)
     paces, source = paces_of(config, project, gpus)
@@ -179,7 +178,7 @@ def plan_run(
         entries=entries,
         settled=tuple(asked.settled),
         shards=shards,
-        converter_key=key,
+        converter_key=cache.key,
         demand=asked.total,
         demand_every_chunk=asked.every_chunk,
         servers_at_once=min(at_once, max(1, len(shards))),

@@ -75,22 +75,16 @@ def engine_versions(config: Config) -> dict[str, str]:
     return versions
 
 
-def key_without_ocr(config: Config, project: Path) -> str:
-    """The key of the same conversion without OCR.
-
-    Raises:
-        ConfigError: as `converter_key`.
-    """
-    documents = config.documents.model_copy(update={"ocr": "off"})
-    return converter_key(config.model_copy(update={"documents": documents}), project)
-
-
 class DocumentCache:
-    """The conversions of one converter."""
+    """The conversions of one converter.
 
-    def __init__(self, root: Path, key: str) -> None:
+    `earlier` are those of the same converter without OCR, of which `known` takes over what OCR would not change.
+    """
+
+    def __init__(self, root: Path, key: str, earlier: "DocumentCache | None" = None) -> None:
         self.root = root
         self.key = key
+        self._earlier = earlier
 
     def folder(self, sha256: str, media_type: str) -> Path:
         """Where a file's conversion is, or would be."""
@@ -105,6 +99,17 @@ class DocumentCache:
         except (OSError, ValueError):
             return None
         return facts if whole else None
+
+    def known(self, sha256: str, media_type: str) -> Facts | None:
+        """As `facts`; with OCR also of what was converted without it, when there is nothing for OCR to read in it.
+
+        Raises:
+            StoreError: that has to be copied, and the cache cannot be written.
+        """
+        facts = self.facts(sha256, media_type)
+        if facts is None and self._earlier is not None:
+            return self._take_over(self._earlier, sha256, media_type)
+        return facts
 
     def chunks(self, sha256: str, media_type: str) -> list[Chunk]:
         """The chunks of a converted file.
@@ -186,7 +191,7 @@ class DocumentCache:
             target.rename(old / "replaced")
         shutil.rmtree(old, ignore_errors=True)
 
-    def take_over(self, earlier: "DocumentCache", sha256: str, media_type: str) -> Facts | None:
+    def _take_over(self, earlier: "DocumentCache", sha256: str, media_type: str) -> Facts | None:
         """Copy what a converter without OCR made of a file, when OCR had nothing to read in it; what is known then.
 
         A document that is ok and has no page that is a picture comes out the same with OCR and without. Its facts.json
@@ -218,6 +223,20 @@ class DocumentCache:
                 with suppress(FileNotFoundError):  # another process has just published or removed it
                     if time.time() - folder.stat().st_mtime > STALE_S:
                         shutil.rmtree(folder, ignore_errors=True)
+
+
+def cache_of(config: Config, project: Path) -> DocumentCache:
+    """The cache of what this config makes of files.
+
+    Raises:
+        ConfigError: as `converter_key`.
+    """
+    root, key = project / config.documents.cache, converter_key(config, project)
+    if config.documents.ocr != "auto":
+        return DocumentCache(root, key)
+    documents = config.documents.model_copy(update={"ocr": "off"})
+    without = converter_key(config.model_copy(update={"documents": documents}), project)
+    return DocumentCache(root, key, DocumentCache(root, without))
 
 
 def storage_fault(path: Path, exc: OSError) -> StoreError:

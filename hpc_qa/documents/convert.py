@@ -17,14 +17,7 @@ from pathlib import Path
 
 from hpc_qa.config import Config
 from hpc_qa.documents import facts as facts_json
-from hpc_qa.documents.cache import (
-    DocumentCache,
-    converter_key,
-    engine_versions,
-    key_without_ocr,
-    read_facts,
-    storage_fault,
-)
+from hpc_qa.documents.cache import cache_of, engine_versions, read_facts, storage_fault
 from hpc_qa.documents.conversion import FACTS, MARKDOWN, USAGES, Job, Settings, failed, kind_of
 from hpc_qa.documents.converters import registered
 from hpc_qa.documents.facts import Facts, counts
@@ -148,10 +141,7 @@ class _Work:
             ocr=look_for(config.documents.ocr_language) if config.documents.ocr == "auto" else None,
             converters=registered(),
         )
-        self._cache = DocumentCache(project / config.documents.cache, converter_key(config, project))
-        self._without_ocr = (
-            DocumentCache(self._cache.root, key_without_ocr(config, project)) if self._settings.ocr else None
-        )
+        self._cache = cache_of(config, project)
         self._running: dict[int, tuple[Entry, Path]] = {}
         self._publisher = Publisher(self._cache)
         self._publishing: deque[tuple[Future[None], Entry, Facts]] = deque()  # settled when it is done
@@ -167,20 +157,13 @@ class _Work:
             self._same.setdefault(_content(entry), []).append(entry)
         missing = []
         for same in self._same.values():
-            facts = self._known(same[0])
+            facts = self._cache.known(same[0].sha256, same[0].media_type)
             if facts is None or not counts(facts, self._settings.limits):
                 missing.append(same[0])
             else:
                 self._settle(facts, same, cached=True)
         if missing:
             self._convert(missing)
-
-    def _known(self, entry: Entry) -> Facts | None:
-        """What the cache knows; with OCR also of what was converted without it and has nothing for OCR to read."""
-        facts = self._cache.facts(entry.sha256, entry.media_type)
-        if facts is None and self._without_ocr is not None:
-            return self._cache.take_over(self._without_ocr, entry.sha256, entry.media_type)
-        return facts
 
     def _convert(self, missing: Sequence[Entry]) -> None:
         self._cache.sweep()

@@ -63,6 +63,12 @@ _TABLE: tuple[tuple[str, Cause], ...] = (
         ),
     ),
     (
+        r"on kv cache allocation is less than requested memory for kv",
+        Cause(
+            "out of memory for the KV cache", "a smaller VLLM_CPU_KVCACHE_SPACE in vllm.env, or more slurm.mem", False
+        ),
+    ),
+    (
         r"User-specified max_model_len .* is greater than",
         Cause(
             "vllm.max_model_len is longer than the model's context",

@@ -6,8 +6,9 @@ import pypdfium2
 import pytest
 
 from hpc_qa import manifest
+from hpc_qa.campaign.known import Known
 from hpc_qa.documents import ocr
-from hpc_qa.documents.cache import DocumentCache, converter_key
+from hpc_qa.documents.cache import DocumentCache, cache_of, converter_key
 from hpc_qa.documents.convert import Conversion, convert_all
 from tests import made_documents as made
 
@@ -71,6 +72,22 @@ def test_only_documents_with_pages_that_are_pictures_are_converted_again(
             assert facts is not None
             assert "tesseract" not in facts.versions  # it says what made it
     assert not list((tmp_path / "cache/documents/staging").iterdir())
+
+
+def test_a_plan_that_leaves_conversion_to_a_job_array_counts_what_was_converted_without_ocr(
+    without_tesseract: None, tmp_path: Path
+) -> None:
+    made.write_tokenizer(tmp_path / "model")
+    (tmp_path / "scan.pdf").write_bytes(made.scan())
+    (tmp_path / "good.txt").write_text("Some text is here.")
+    entries = manifest.build([tmp_path / name for name in ("scan.pdf", "good.txt")], project=tmp_path).entries
+    convert_all(entries, made.config(), project=tmp_path)
+    config = with_ocr().model_copy(update={"executor": "slurm"})
+    known = Known(config, tmp_path, cache_of(config, tmp_path), convert_first=True)
+    for entry in entries:
+        known(entry)
+    to_convert = dict(zip((entry.path for entry in entries), known.to_convert, strict=True))
+    assert [Path(path).name for path, size in to_convert.items() if size] == ["scan.pdf"]
 
 
 def test_what_somebody_else_could_have_written_is_not_taken_over(without_tesseract: None, tmp_path: Path) -> None:

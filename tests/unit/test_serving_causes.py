@@ -14,6 +14,11 @@ LOGS = [
         "KV cache is too small",
         False,
     ),
+    (
+        "Available memory on node 0 (2.33/3.54 GiB) on kv cache allocation is less than requested memory for kv (9 G)",
+        "out of memory for the KV cache",
+        False,
+    ),
     ("ValueError: No available memory for the cache blocks.", "KV cache is too small", False),
     (
         "Value error, Total number of attention heads (9) must be divisible by tensor parallel size (2).",
