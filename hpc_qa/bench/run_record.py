@@ -90,6 +90,7 @@ def record_of(run: RunDirectory, project: Path, record_id: str | None = None) ->
         batch=found.batch,
         commit_sha=facts.get("commit_sha"),
         config_file=_place(facts.get("config_file"), facts),
+        sweep=(facts.get("sweep") or {}).get("name"),
         targets=config.get("targets"),
         hardware=_hardware(facts, rows, attempts),
         dataset=Dataset(
@@ -172,15 +173,20 @@ def _configuration(facts: Mapping[str, Any]) -> Configuration:
         name: MEANING.get(name) if config[section][key] is None else config[section][key]
         for name, (section, key) in SETTINGS.items()
     }
-    return Configuration.model_validate(
-        {
-            "chunk_size": config["qa"]["chunk_size"],
-            "questions_per_chunk": config["qa"]["questions_per_chunk"],
-            "concurrency_limit": config["client"]["concurrency_limit"],
-        }
-        | more
-        | {"prompts_sha256": facts["prompts"]["sha256"]}
-    )
+    settings = {
+        "chunk_size": config["qa"]["chunk_size"],
+        "questions_per_chunk": config["qa"]["questions_per_chunk"],
+        "concurrency_limit": config["client"]["concurrency_limit"],
+        "prompts_sha256": facts["prompts"]["sha256"],
+    } | more
+    return with_labels(Configuration.model_validate(settings), (facts.get("sweep") or {}).get("labels", {}))
+
+
+def with_labels(configuration: Configuration, labels: Mapping[str, object]) -> Configuration:
+    """These settings, and those labels of a cell of a sweep that are none of them: a document set, for example."""
+    known = configuration.model_dump()
+    swept = {name: label for name, label in labels.items() if name != "model" and name not in known}
+    return Configuration.model_validate(known | swept)
 
 
 def _results(found: RunFigures, rows: Sequence[Mapping[str, Any]], used: UseByStage) -> Results:

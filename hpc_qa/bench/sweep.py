@@ -267,7 +267,8 @@ class Runner:
 
     def _started(self, one: Measurement, plan: RunPlan, cache: str, grant: Admission | None) -> RunDirectory:
         granted = grant.to_json() | {"of": GRANT, "over_budget": grant.refused} if grant else None
-        run = freeze(plan, project=self._project, admission=granted)
+        swept = {"name": self._sweep.name, "labels": one.cell.labels}
+        run = freeze(plan, project=self._project, admission=granted, sweep=swept)
         self._state.put(Outcome(one.cell.name, one.repeat, "running", run.run_id, prefix_cache=cache))
         start_new(run, plan.config, [shard.index for shard in plan.shards])
         return run

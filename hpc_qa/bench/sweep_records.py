@@ -8,10 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-from hpc_qa.bench.grid import Cell, Sweep, axis_name
+from hpc_qa.bench.grid import Cell, Sweep
 from hpc_qa.bench.record import Configuration, Dataset, Model, Record
 from hpc_qa.bench.record_file import FOLDER, keep, read_records
-from hpc_qa.bench.run_record import record_of
+from hpc_qa.bench.run_record import record_of, with_labels
 from hpc_qa.bench.stage_list import SWITCH, with_switch
 from hpc_qa.bench.sweep_failures import CellFailed
 from hpc_qa.bench.sweep_state import Outcome
@@ -25,12 +25,8 @@ MOST_WORDS = 1_000  # characters of why it failed; the logs have the rest
 
 def of_cell(record: Record, sweep: Sweep, cell: Cell) -> Record:
     """The record of a cell's run: it names its sweep, and among its settings stand those that are swept."""
-    settings = record.configuration.model_dump()
-    for setting, axis in sweep.grid.items():
-        name = axis_name(setting, axis)
-        if name != "model" and name not in settings:
-            settings[name] = cell.labels[name]
-    return record.model_copy(update={"sweep": sweep.name, "configuration": Configuration.model_validate(settings)})
+    configuration = with_labels(record.configuration, cell.labels)
+    return record.model_copy(update={"sweep": sweep.name, "configuration": configuration})
 
 
 def still_of_cell(record: Record, folder: Path) -> Record:

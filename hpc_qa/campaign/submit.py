@@ -32,9 +32,9 @@ from hpc_qa.units import iso, plural, utc_now
 
 def freeze(
     plan: RunPlan, *, project: Path, limit: int | None = None, admission: Mapping[str, Any] | None = None,
-    gate: Mapping[str, Any] | None = None,
+    gate: Mapping[str, Any] | None = None, sweep: Mapping[str, Any] | None = None,
 ) -> RunDirectory:  # fmt: skip
-    """Make the run directory of this plan; how it stood to the budget, and to the gate before it, is kept.
+    """Make the run directory of this plan; how it stood to the budget, to the gate and in its sweep is kept.
 
     Raises:
         ConfigError: documents are not converted yet, the prompts cannot be used, or others can write the project's runs
@@ -64,6 +64,7 @@ def freeze(
         "limit": limit,
         "admission": dict(admission) if admission else None,
         "gate": dict(gate) if gate else None,
+        "sweep": dict(sweep) if sweep else None,
     }
     if plan.conversion:
         run.conversion.create()

@@ -180,3 +180,15 @@ def test_of_a_server_of_somebody_else_memory_cpu_and_bottleneck_are_null(tmp_pat
     (serving,) = (stage for stage in found.stages if stage.name == "serving")
     figures = found.results.max_cpu_memory_gb, found.results.avg_cpu_memory_gb, serving.cpu_percent
     assert [figure is None for figure in (*figures, serving.bottleneck)] == [foreign] * 4
+
+
+def test_a_run_of_a_sweep_says_so_in_its_record_whoever_makes_it(campaign):
+    run = RunDirectory(sorted((campaign.project / "runs").iterdir())[1])
+    facts = run.facts() | {"sweep": {"name": "sizes", "labels": {"document_set": "small", "chunk_size": "ignored"}}}
+    run.run_json.unlink()
+    run.freeze(facts)
+    record = record_of(RunDirectory(run.path), campaign.project)
+    settings = record.configuration.model_dump()
+    assert (record.sweep, settings["document_set"], settings["chunk_size"]) == (
+        "sizes", "small", facts["config"]["qa"]["chunk_size"],
+    )  # fmt: skip
