@@ -268,6 +268,13 @@ class Config(Section):
         return -(-self.gpus_per_task // self.slurm.nodes_per_task)
 
     @property
+    def gpus_allocated(self) -> int:
+        """GPUs that an array task holds: those of its server, or more where Slurm is asked for more."""
+        more, gpu = self.slurm.additional_parameters, self._site.gpu if self._site else None
+        whole = more.get("exclusive") in (True, "") and gpu is not None and gpu.per_node  # allocates whole nodes
+        return max(self.gpus_per_task, self.slurm.gpus_asked, (whole or 0) * self.slurm.nodes_per_task)
+
+    @property
     def conversion_job(self) -> Slurm:
         """The settings of an array task that converts: no GPU, and nothing that belongs to the nodes of GPUs."""
         job = self.slurm.convert

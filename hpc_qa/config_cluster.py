@@ -66,6 +66,16 @@ class Convert(Section):
     additional_parameters: dict[FreeOption, str | int | bool] = {}
 
 
+def _gpus_in(asked: str) -> int:
+    """GPUs of `4`, `a100:4` or `a100:2,h100:1` as `--gpus` takes them; one where a type has no number.
+
+    >>> _gpus_in("a100:2,h100:1"), _gpus_in("a100"), _gpus_in("")
+    (3, 1, 0)
+    """
+    counts = [one.rpartition(":")[2] for one in asked.split(",")] if asked else []
+    return sum(int(count) if count.isdigit() else 1 for count in counts)
+
+
 class Slurm(Section):
     """One array task: options of `sbatch` with underscores."""
 
@@ -89,6 +99,21 @@ class Slurm(Section):
     mail_user: SlurmWord | None = None
     additional_parameters: dict[FreeOption, str | int | bool] = {}
     convert: Convert = Convert()
+
+    @property
+    def gpus_asked(self) -> int:
+        """GPUs that `gres` and `additional_parameters` ask for, on all nodes of an array task; 0 where neither does.
+
+        `gres` and `gpus_per_node` count on each node, `gpus_per_task` for each node as well: it has one Slurm task.
+
+        >>> Slurm(gres="gpu:a100:4,nvme:1", nodes_per_task=2).gpus_asked, Slurm(gres="gpu").gpus_asked
+        (8, 1)
+        """
+        more = {name.replace("-", "_"): str(value) for name, value in self.additional_parameters.items()}
+        of_node = [_gpus_in(more.get(name, "")) for name in ("gpus_per_node", "gpus_per_task")]
+        gres = [one.partition(":") for one in (self.gres or "").removeprefix("gres/").split(",")]
+        of_node.append(sum(_gpus_in(rest or "1") for kind, _, rest in gres if kind == "gpu"))
+        return max(*(count * self.nodes_per_task for count in of_node), _gpus_in(more.get("gpus", "")))
 
     @model_validator(mode="after")
     def _stops_after_it_starts(self) -> Self:

@@ -98,7 +98,8 @@ def charged_gpus(job: Slurm, gpus: int, site: Site | None) -> float:
 def charged_gpus_of(run: RunDirectory, site: Site | None) -> float:
     """The same of a run."""
     facts = run.facts()
-    return charged_gpus(Slurm.model_validate(facts["config"]["slurm"]), facts.get("gpus_per_server") or 0, site)
+    job, server = Slurm.model_validate(facts["config"]["slurm"]), facts.get("gpus_per_server") or 0
+    return charged_gpus(job, facts.get("gpus_allocated") or max(server, job.gpus_asked), site)
 
 
 def demanded_by(run: RunDirectory, shards: Iterable[int], site: Site | None) -> Demanded:
@@ -121,8 +122,9 @@ def demanded_by_shard(run: RunDirectory, site: Site | None) -> dict[int, Demande
 
 def demanded_of(plan: RunPlan, site: Site | None) -> Demanded:
     """What a run of this plan may take."""
-    gpus = charged_gpus(plan.config.slurm, plan.config.gpus_per_task, site)
-    hours = plan.gpu_hours.times(gpus / plan.config.gpus_per_task)
+    held = plan.config.gpus_allocated
+    gpus = charged_gpus(plan.config.slurm, held, site)
+    hours = plan.gpu_hours.times(gpus / held)
     return Demanded(hours.p50, hours.p90, _worst_case(plan.config, len(plan.shards), gpus))
 
 
@@ -175,7 +177,7 @@ def is_over_budget(run: RunDirectory) -> bool:
 
 def largest_that_fits(plan: RunPlan, room: float, project: Path) -> int:
     """How many entries of the manifest, from its first, make a run that fits into so many GPU-hours; 0: none does."""
-    gpus = charged_gpus(plan.config.slurm, plan.config.gpus_per_task, load_site(project))
+    gpus = charged_gpus(plan.config.slurm, plan.config.gpus_allocated, load_site(project))
 
     def fits(documents: int) -> bool:
         first = dict(islice(plan.tokens.items(), documents))

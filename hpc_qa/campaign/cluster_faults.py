@@ -17,9 +17,8 @@ def cluster_faults(config: Config) -> list[str]:
             f"vllm.tensor_parallel_size x pipeline_parallel_size needs {plural(config.gpus_per_node, 'GPU')} on a "
             f"node, nodes of {config._site.name} have {most}; make it smaller, or choose other nodes with slurm.site"
         )
-    count = (settings.gres or "").rpartition(":")[2]
-    held = int(count) * settings.nodes_per_task if count.isdigit() and "gpu" in (settings.gres or "") else None
-    if held is not None and held < config.gpus_per_task:
+    held = settings.gpus_asked
+    if held and held < config.gpus_per_task and "gpu" in (settings.gres or ""):
         faults.append(
             f"slurm.gres {settings.gres} holds {plural(held, 'GPU')}, "
             f"vllm.tensor_parallel_size x pipeline_parallel_size needs {config.gpus_per_task}"

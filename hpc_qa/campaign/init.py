@@ -42,7 +42,7 @@ def init(folder: Path) -> list[Path]:
         ConfigError: the folder cannot be written.
     """
     contents = {name: _template(source) for name, source in TEMPLATES.items()} | FILES
-    contents["configs/example.yaml"] = left_to_the_site(contents["configs/example.yaml"])
+    contents["configs/example.yaml"] = left_to_the_project(left_to_the_site(contents["configs/example.yaml"]))
     written = []
     try:
         for name, text in contents.items():
@@ -67,6 +67,19 @@ def left_to_the_site(config: str) -> str:
     for line in config.splitlines():
         inside = line.startswith(" ") and (inside or lines[-1:] == ["slurm:"])
         lines.append(f"  # {line[2:]}" if inside and not line.startswith("  site:") else line)
+    return "\n".join(lines) + "\n"
+
+
+def left_to_the_project(config: str) -> str:
+    r"""A config without a `budget` section, which would count before that of project.yaml: it is a comment.
+
+    >>> left_to_the_project("a: 1\nbudget:\n  gpu_hours: null\n\nb: 2\n")
+    'a: 1\n# budget:\n#   gpu_hours: null\n\nb: 2\n'
+    """
+    lines: list[str] = []
+    for line in config.splitlines():
+        inside = line == "budget:" or (line.startswith(" ") and lines[-1].startswith(("# budget:", "#   ")))
+        lines.append(f"# {line}" if inside else line)
     return "\n".join(lines) + "\n"
 
 

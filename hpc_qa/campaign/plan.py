@@ -86,7 +86,8 @@ class RunPlan:
             return Interval()
         if self.gpus_per_server == 0:
             return Interval(0.0, 0.0, 0.0)
-        return _combine(self.shard_s, sum).times(self.gpus_per_server / 3600)
+        held = self.config.gpus_allocated if self.config.executor == "slurm" else self.gpus_per_server
+        return _combine(self.shard_s, sum).times(held / 3600)
 
     def to_json(self) -> dict[str, Any]:
         """As `plan --json` prints it and plan.json keeps it."""

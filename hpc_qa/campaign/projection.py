@@ -106,7 +106,7 @@ def _wall_hours(made: Forecast, seen: Measured) -> dict[str, float] | None:
     """Hours that hold GPUs, so far and for the rest, as many array tasks at once as the config allows."""
     if made.p05 is None or made.p50 is None or made.p95 is None:
         return None
-    at_once = seen.gpus_per_server * seen.config.slurm.array_parallelism
+    at_once = seen.config.gpus_allocated * seen.config.slurm.array_parallelism
     totals = {"p05": made.p05, "p50": made.p50, "p95": made.p95}
     rest = {name: max(0.0, total - made.spent_gpu_hours) for name, total in totals.items()}
     return {name: seen.hours + hours / at_once for name, hours in rest.items()} if at_once else None

@@ -36,7 +36,7 @@ class Script:
 
 def script_of(plan: RunPlan, project: Path) -> Script:
     """The batch script of a plan that is not frozen yet; the run's folder is only an example of one."""
-    settings, gpus = plan.config.slurm, plan.config.gpus_per_task
+    settings, gpus = plan.config.slurm, plan.config.gpus_allocated
     run = RunDirectory(project / "runs" / f"{plan.config.name}-20260101T000000-0000")
     shards = [shard.index for shard in plan.shards]
     hours = parse_clock(settings.time) / 3600

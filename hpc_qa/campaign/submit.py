@@ -98,6 +98,7 @@ def _facts(plan: RunPlan, run: RunDirectory, project: Path, asked: Mapping[str, 
         "prompts": dict(asked),
         "executor": config.executor,
         "gpus_per_server": plan.gpus_per_server,
+        "gpus_allocated": config.gpus_allocated if config.executor == "slurm" else plan.gpus_per_server,
     }
 
 

@@ -94,5 +94,5 @@ def _gpus_asked(facts: Mapping[str, Any]) -> int | None:
     gres = settings["slurm"]["gres"]
     if settings["vllm"]["attach"] is not None or (gres is not None and "gpu" not in gres):
         return None
-    asked: int | None = facts.get("gpus_per_server")
+    asked: int | None = facts.get("gpus_allocated", facts.get("gpus_per_server"))
     return asked

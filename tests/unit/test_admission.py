@@ -7,7 +7,7 @@ import pytest
 
 from hpc_qa import manifest
 from hpc_qa.budget.admission import Admission, Demanded, Lien, sum_of
-from hpc_qa.campaign.admission import demanded_by, largest_that_fits, lien_of
+from hpc_qa.campaign.admission import demanded_by, demanded_of, largest_that_fits, lien_of
 from hpc_qa.campaign.cluster import ClusterView
 from hpc_qa.campaign.plan import plan_run
 from hpc_qa.config_file import load
@@ -144,3 +144,35 @@ def test_submit_of_the_next_batch_asks_for_the_gate_of_the_one_before(project, c
     said = capsys.readouterr().err
     assert f"note: the gate after batch_50 ({before.run_id}) says no-go" in said
     assert "20 documents are not converted yet" in said
+
+
+@pytest.mark.parametrize(
+    ("slurm", "held"),
+    [
+        ("", 2), ("gres: 'gpu:2'", 2), ("gres: 'gpu:a100:4'", 4), ("gres: 'gpu:a100:4,nvme:1'", 4),
+        ("gres: 'gpu:a100:2,gpu:h100:1'", 3), ("gres: 'gpu:2', nodes_per_task: 2", 4), ("gres: 'nvme:8'", 2),
+        ("additional_parameters: {gpus-per-node: 8}", 8), ("additional_parameters: {gpus_per_node: 'a100:8'}", 8),
+        ("additional_parameters: {gpus: 6}, nodes_per_task: 2", 6), ("additional_parameters: {gpus_per_task: 4}", 4),
+        ("additional_parameters: {exclusive: true}", 2), ("additional_parameters: {nodelist: gpu01}", 2),
+    ],
+)  # fmt: skip
+def test_an_array_task_is_charged_for_every_gpu_that_slurm_gives_it(project, capsys, slurm, held):
+    (project / "config.yaml").write_text(CONFIG.replace("slurm: {", f"slurm: {{{slurm}, " if slurm else "slurm: {"))
+    config = load(project / "config.yaml", project=project)
+    plan = plan_run(config, project=project)
+    assert config.gpus_allocated == held
+    assert demanded_of(plan, None).worst == pytest.approx(len(plan.shards) * held)
+    measure(project, 3)
+    plan = plan_run(config, project=project)
+    assert demanded_of(plan, None).p90 == pytest.approx(plan.gpu_hours.p90)
+    assert plan.gpu_hours.p90 == pytest.approx(sum(one.p90 for one in plan.shard_s) * held / 3600)
+
+
+def test_an_exclusive_array_task_holds_the_gpus_of_the_whole_node(project):
+    (project / "slurm").mkdir()
+    (project / "slurm" / "a.yaml").write_text("name: a\ngpu: {per_node: 8}\n")
+    (project / "project.yaml").write_text("site: slurm/a.yaml\n")
+    (project / "config.yaml").write_text(
+        CONFIG.replace("slurm: {", "slurm: {additional_parameters: {exclusive: true}, ")
+    )
+    assert load(project / "config.yaml", project=project).gpus_allocated == 8

@@ -48,3 +48,9 @@ def test_a_folder_that_is_a_file_is_a_fault(tmp_path):
     (tmp_path / "p").write_text("")
     with pytest.raises(ConfigError, match="cannot be written"):
         init(tmp_path / "p")
+
+
+def test_the_budget_of_a_new_project_counts_for_its_config(tmp_path):
+    init(tmp_path)
+    (tmp_path / "project.yaml").write_text("budget: {gpu_hours: 12}\n")
+    assert load(tmp_path / "configs" / "example.yaml", project=tmp_path).budget.gpu_hours == 12
