@@ -6,8 +6,7 @@ from typing import Any
 
 from hpc_qa.bench.document_costs import DocumentCost
 from hpc_qa.bench.record import Issue
-from hpc_qa.budget.gates import ERRORS_NO_GO
-from hpc_qa.campaign.figures import RunFigures
+from hpc_qa.campaign.figures import RunFigures, critical_seen
 
 MINOR, CRITICAL = "minor", "critical"
 ENDED_WELL = ("COMPLETED", "RUNNING", "PENDING")
@@ -47,14 +46,13 @@ def _of_attempts(
 
 
 def _of_documents(found: RunFigures, costs: Sequence[DocumentCost]) -> Iterator[tuple[str, Any]]:
-    if found.failed:
-        severity = CRITICAL if found.failed > ERRORS_NO_GO * found.documents else MINOR
-        yield f"documents that failed: {found.failed} of {found.documents}", severity
+    critical = critical_seen(found)
+    yield from ((text, CRITICAL) for text in critical)
+    if found.failed and not any("failed" in text for text in critical):
+        yield f"documents that failed: {found.failed} of {found.documents}", MINOR
     if found.left:
         yield f"documents that are not done: {found.left} of {found.documents}", MINOR
-    if found.pdfs_processed and not found.qa_pairs_accepted:
-        yield "no pair was accepted", CRITICAL
-    elif found.qa_pairs_accepted < FEW_ACCEPTED * found.qa_pairs_generated:
+    if "no pair was accepted" not in critical and found.qa_pairs_accepted < FEW_ACCEPTED * found.qa_pairs_generated:
         yield f"pairs that were accepted: {found.qa_pairs_accepted} of {found.qa_pairs_generated}", MINOR
     lost = sum((cost.lost for cost in costs), Counter[str]())
     for outcome, count in sorted(lost.items()):

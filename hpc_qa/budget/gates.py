@@ -127,7 +127,7 @@ def few_errors(failed: int, documents: int) -> Criterion:
 
 
 def no_critical_issue(issues: Sequence[tuple[str, bool]] | None) -> Criterion:
-    """What people noted: (text, whether it is critical); None where nobody said whether there was anything."""
+    """What people noted, and the tool: (text, whether it is critical); None where nobody said whether there was any."""
     if issues is None:
         return Criterion("issues", None, "none that is critical", UNDECIDED, NOBODY_SAID)
     critical = [text for text, is_critical in issues if is_critical]

@@ -23,7 +23,7 @@ class AttemptFolder:
     run_id: str
     executor: str
     shard: int
-    gpus: int | None  # of its server
+    gpus: int | None  # that it held
     attempt: Attempt
     committed: bool  # it was the last, and closed the shard
     spans: tuple[Span, ...]
@@ -87,7 +87,7 @@ def attempt_folders(runs: Iterable[RunDirectory]) -> Iterator[AttemptFolder]:
                     run_id=run.run_id,
                     executor=str(facts["executor"]),
                     shard=index,
-                    gpus=facts.get("gpus_per_server"),
+                    gpus=facts.get("gpus_allocated", facts.get("gpus_per_server")),
                     attempt=attempt,
                     committed=attempt is attempts[-1] and directory.commit.exists(),
                     spans=tuple(read_spans(attempt.directory.stages)),

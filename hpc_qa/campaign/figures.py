@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from hpc_qa.budget.gates import ERRORS_NO_GO
 from hpc_qa.campaign.attempts import attempts_of
 from hpc_qa.campaign.batches import batch_of
 from hpc_qa.campaign.calibration import Calibration, a_score_decides
@@ -94,12 +95,12 @@ class RunFigures:
     failed: int
     skipped: int
     left: int
-    pdfs_processed: int  # ok and failed
+    pdfs_processed: int  # ok and failed in an array task; not those that had failed before the run
     error_rate: float | None  # failed of all
     success_rate: float | None  # ok of all
     qa_pairs_generated: int
     qa_pairs_accepted: int
-    qa_pairs_per_pdf: float | None
+    qa_pairs_per_pdf: float | None  # of the PDFs processed
     chunks_asked: int
     completion_tokens: int
     avg_time_per_pdf_minutes: float | None
@@ -133,6 +134,16 @@ class RunFigures:
         return document | spent
 
 
+def critical_seen(found: RunFigures) -> list[str]:
+    """What makes a run worth nothing whatever people noted of it, as its figures have it."""
+    seen = []
+    if found.failed > ERRORS_NO_GO * found.documents:
+        seen.append(f"documents that failed: {found.failed} of {found.documents}")
+    if found.pdfs_processed and not found.qa_pairs_accepted:
+        seen.append("no pair was accepted")
+    return seen
+
+
 def figures(run: RunDirectory, project: Path) -> RunFigures:
     """The figures of a run as far as it has come; its records are read once.
 
@@ -147,14 +158,16 @@ def figures(run: RunDirectory, project: Path) -> RunFigures:
     for shard in shards:
         merged = merge_shard(shard, records.add)
         records.documents.update(merged.counts.documents)
+        ended = {doc_id for doc_id, one in merged.documents.items() if one["state"] in ("ok", "failed")}
+        records.pairs_of_ended += sum(chunk.pairs for chunk in merged.chunks.values() if chunk.doc_id in ended)
         records.counts.update({name: getattr(merged.counts, name) for name in ("pairs", "accepted", "chunks")})
         records.counts["completion_tokens"] += merged.counts.completion_tokens
+    processed = records.documents["ok"] + records.documents["failed"]
     records.documents.update(str(settled["state"]) for settled in plan["settled"])
     pace = _pace([(one.progress, one.summary) for shard in shards for one in attempts_of(shard)])
     spent = spent_of(attempt_rows(project, run), local_cpus(facts, len(shards)))
     documents, done, counts = int(plan["documents"]), records.documents, records.counts
-    processed, accepted = done["ok"] + done["failed"], counts["accepted"]
-    minutes = spent.total_time_minutes
+    accepted, minutes = counts["accepted"], spent.total_time_minutes
     return RunFigures(
         run=run.run_id,
         batch=batch_of(run),
@@ -168,7 +181,7 @@ def figures(run: RunDirectory, project: Path) -> RunFigures:
         success_rate=_ratio(done["ok"], documents),
         qa_pairs_generated=counts["pairs"],
         qa_pairs_accepted=accepted,
-        qa_pairs_per_pdf=_ratio(counts["pairs"], processed),
+        qa_pairs_per_pdf=_ratio(records.pairs_of_ended, processed),
         chunks_asked=counts["chunks"],
         completion_tokens=counts["completion_tokens"],
         avg_time_per_pdf_minutes=_ratio(minutes, processed),
@@ -207,6 +220,7 @@ class _Records:
     _calibration: Calibration
     documents: Counter[str] = field(default_factory=Counter)  # by state
     counts: Counter[str] = field(default_factory=Counter)
+    pairs_of_ended: int = 0  # of documents that ended ok or failed
     _scores: Counter[str] = field(default_factory=Counter)
     _accepted: int = 0
     _by_document: dict[str, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0, 0.0]))

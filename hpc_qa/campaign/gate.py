@@ -15,7 +15,7 @@ from hpc_qa.budget.gates import GO, NO_GO, UNDECIDED, Criterion, Previous
 from hpc_qa.campaign.attempt_folders import attempt_folders
 from hpc_qa.campaign.batches import SMOKE, SMOKE_PLACE, batch_in, batch_of, earlier_run, rank
 from hpc_qa.campaign.collect import collect
-from hpc_qa.campaign.figures import RunFigures, attempt_rows, figures
+from hpc_qa.campaign.figures import RunFigures, attempt_rows, critical_seen, figures
 from hpc_qa.campaign.issues import CRITICAL, read_issues
 from hpc_qa.campaign.status import goes_on
 from hpc_qa.campaign.sync import sync_runs
@@ -113,6 +113,8 @@ def gate(
         return GateReport(run.run_id, batch, previous, tuple(always))
     notes = _account_for(project, [run, *([earlier[0]] if earlier else [])])
     found = figures(run, project)
+    issues += [(text, True) for text in critical_seen(found)]
+    always[-1] = gates.no_critical_issue(issues)
     always.append(gates.few_errors(found.failed, found.documents))
     if batch == SMOKE or found.documents == 1:
         return GateReport(run.run_id, batch, None, (*always, *_works(run, found, proof)), notes)

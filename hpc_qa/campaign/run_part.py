@@ -1,12 +1,10 @@
 """What one run brings to a dataset: the facts that its rows and its card carry, and the row of a pair."""
 
-import json
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
+from hpc_qa.campaign.attempt_folders import attempt_folders
 from hpc_qa.campaign.calibration import a_score_decides
 from hpc_qa.campaign.card import RunFacts
 from hpc_qa.campaign.review import Review, review_of
@@ -111,7 +109,7 @@ def read_part(run: RunDirectory) -> RunPart:
             seed=config["seed"],
             converter=run.frozen_plan()["converter_key"],
             language=config["qa"]["language"],
-            cost=_cost(run, facts.get("gpus_per_server")),
+            cost=_cost(run),
             judge=config["qa"]["judge"],
             answer_style=config["qa"]["answer_style"],
             accepts=_accepts(config["qa"]),
@@ -151,29 +149,19 @@ def _prompts(run: RunDirectory) -> Mapping[str, str]:
     return templates if isinstance(templates, dict) else {}
 
 
-def _cost(run: RunDirectory, gpus: int | None) -> str:
-    """What the attempts say that they took; the ledger has what the site accounted for."""
-    hours = 0.0
-    for stages in sorted(run.path.glob("shards/*/*/stages.jsonl")):
-        hours += sum(stage["duration_s"] for stage in _stages(stages)) / 3600
+def _cost(run: RunDirectory) -> str:
+    """What its attempts held by their own marks, killed ones to the last; the ledger has what the site accounts for."""
+    milliseconds, gpus = 0, None
+    for folder in attempt_folders([run]):
+        if folder.began_ms is not None and folder.last_mark_ms is not None:
+            milliseconds += max(0, folder.last_mark_ms - folder.began_ms)
+            gpus = folder.gpus
+    hours = milliseconds / 3.6e6
     if not hours:
         return "not measured"
     if gpus is None:
         return f"{hours:.2f} hours of array tasks, GPUs unknown"
     return f"{hours * gpus:.2f} GPU-hours" if gpus else f"no GPU, {hours:.2f} hours of array tasks"
-
-
-def _stages(path: Path) -> Iterator[dict[str, Any]]:
-    """The stages that a worker noted; a line that a kill cut off is left out."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return
-    for line in lines:
-        with suppress(ValueError, RecursionError):
-            stage = json.loads(line)
-            if isinstance(stage, dict) and isinstance(stage.get("duration_s"), int | float):
-                yield stage
 
 
 def _review(run: RunDirectory) -> Review | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hpc_qa.campaign.figures import COLUMNS, RunFigures, attempt_rows, figures, spent_of
+from hpc_qa.campaign.figures import COLUMNS, RunFigures, attempt_rows, critical_seen, figures, spent_of
 from hpc_qa.campaign.sync import sync_file, sync_runs
 from hpc_qa.store.files import write_json_once
 from hpc_qa.store.merge import commit_shard
@@ -181,3 +181,14 @@ def test_a_local_run_without_a_gpu_has_wall_and_core_hours_of_its_machine(tmp_pa
     assert (found.spent.core_hours, found.spent.gpu_hours, found.spent.queue_minutes) == (2.0, 0.0, None)
     assert (found.spent.total_time_minutes, found.spent.allocated_gpus) == (30.0, 0)
     assert (found.wall_hours_per_accepted_pair, found.core_hours_per_accepted_pair) == (0.5 / 4, 2.0 / 4)
+
+
+def test_what_failed_before_the_start_was_not_processed_and_pairs_of_unfinished_documents_are_of_no_pdf(tmp_path):
+    settled = [{"doc_id": f"s{number}", "state": "failed", "reason": "encrypted"} for number in range(3)]
+    run = planned_run(tmp_path, [["a", "b"]], settled=settled)
+    done = chunk("a", 0, [pair("a", 0, 0)])
+    attempt(run.shard(0), [done, [document("a", [done])], chunk("b", 0, [pair("b", 0, 0), pair("b", 0, 1)])])
+    found = figures(run, tmp_path)
+    assert (found.failed, found.left, found.pdfs_processed) == (3, 1, 1)
+    assert (found.qa_pairs_generated, found.qa_pairs_per_pdf) == (3, 1.0)
+    assert critical_seen(found) == ["documents that failed: 3 of 5"]

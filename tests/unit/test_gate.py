@@ -170,6 +170,7 @@ def test_before_a_submit_a_no_go_refuses_with_its_criteria_and_what_to_do(tmp_pa
     before = gate_before(submitting("batch_200"), tmp_path)
     assert before.refusal == [
         f"the gate after batch_50 ({run.run_id}) says no-go",
+        "issues 1: documents that failed: 5 of 50 (none that is critical)",
         "error_rate 0.1: 5 of 50 documents failed (under 2 % go, over 5 % no-go)",
     ]
     assert before.warnings == []
