@@ -48,10 +48,12 @@ _JOINED = re.compile(r"(\d[\d./]*)-(?:[^\W\d_]+|(\d[\d./]*))")
 _ESCAPED = re.compile(r"\\(?=[()\[\].\-])")
 _SIGNED_MONEY = re.compile(r"(?<![^\W_])(?<![)\]%])-([$€£])(?=\d)")
 _MINUS_WORD = re.compile(r"\bminus\s+(?=[$€£]?\.?\d)", re.IGNORECASE)
-_ALIKE = str.maketrans({"–": "-", "−": "-", "‐": "-", "‑": "-"} | {
+_ALIKE = str.maketrans({"–": "-", "−": "-", "‐": "-", "‑": "-"} | dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True)) | {
     char: " " + unicodedata.normalize("NFKC", char).replace("\N{FRACTION SLASH}", "/")
     for char in "¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"
 })  # fmt: skip
+_RAISED = re.compile("([⁺⁻]?[⁰¹²³⁴-⁹]+)")
+_DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻", "0123456789+-")
 _PERCENT = re.compile(r"(?<=\d)\s*(?:percent|per\s+cent|%)", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+(?:['’]t)?")
 _MONTH_MAY = re.compile(r"\bMay(?=,?\s+\d)|(?<=\d\s)May\b|(?<=\dst\s)May\b|(?<=\dth\s)May\b")
@@ -84,11 +86,16 @@ def numbers(text: str) -> Counter[str]:
 
 
 def _one_spelling(text: str) -> str:
-    """One form of percent, minus and fractions."""
+    """One form of percent, minus, fractions, exponents; without the marks of footnotes that hang on a word."""
     if not text.isascii():
-        text = text.translate(_ALIKE)
+        text = _RAISED.sub(_exponent, text.translate(_ALIKE))
     text = _MINUS_WORD.sub("-", _PERCENT.sub("%", text))
     return _SIGNED_MONEY.sub(r"\1-", text) if "-" in text else text
+
+
+def _exponent(match: re.Match[str]) -> str:
+    """10⁶ as 10^6; behind a letter or a sign raised digits are no number."""
+    return f"^{match[1].translate(_DIGITS)}" if match.string[match.start() - 1 : match.start()].isdecimal() else ""
 
 
 def supported_numbers(source: str) -> set[str]:

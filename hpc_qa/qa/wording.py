@@ -20,8 +20,12 @@ _TERM = re.compile(
     """,
     re.VERBOSE,
 )
-# The number of a footnote behind a full stop: what a PDF sets small and high is read as "the rule.3".
-_FOOTNOTE = re.compile(r"(?<=[a-z]{3}[.,;:!?])\d{1,3}(?=\s+[\"'“‘(]?[A-Z]|[\"'”’)]*\??$)|(?<=[a-z]{4})[⁰¹²³⁴-⁹]+")
+# The number of a footnote: raised behind a word, a sign or a number that is no base of a power (10⁶, km²), or behind a
+# full stop as plain digits, as some PDFs have it: "the rule.3".
+_FOOTNOTE = re.compile(
+    r"""(?<=[a-z]{3}[.,;:!?])\d{1,3}(?=\s+["'“‘(]?[A-Z]|["'”’)]*\??$)|(?<=[a-z]\))\d{1,2}(?=[\s.,;]|$)"""
+    r"|(?:(?<=[^\W\d_]{3})|(?<=[.,;:!?)\]%”’\"])|(?<=\d)(?<!\b10)(?<!\b2))[⁰¹²³⁴-⁹]+"
+)
 _RUN = 3  # words of an answer that are looked for in its document
 _MIN_WORD = 3  # letters of an answer that is a single word
 _PREFIXES = frozenset(

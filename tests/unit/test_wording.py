@@ -15,6 +15,7 @@ from hpc_qa.qa.checks import check, no_footnote_marks, terms_exist, whole_words
 from hpc_qa.qa.facts import numbers
 from hpc_qa.qa.markup import plain
 from hpc_qa.qa.openings import whole_question
+from hpc_qa.qa.wording import has_footnote_mark
 from tests import made_manual
 from tests.made_chunks import made_chunk
 
@@ -178,3 +179,16 @@ def test_good_pairs_of_manuals_are_not_lost_to_these_checks() -> None:
     assert [draft for draft, chunk in pairs if not terms_exist(draft, chunk)] == []
     assert [draft for draft, chunk in pairs if not whole_words(draft, chunk, english=True)] == []
     assert [draft for draft, _ in pairs if not no_footnote_marks(draft)] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "marked"),
+    [
+        ("within 30¹ days", True), ("the Medicaid² agency", True), ("all areas¹ by law", True), ("$5.00²", True),
+        ("(see the rule)3 applies", True), ("(see the rule)³ applies", True), ("95%² of them", True),
+        ("10⁶ cells", False), ("2⁸ values", False), ("12 km² of land", False), ("at 10⁻³", False), ("5 m³", False),
+        ("python3 and node1", False), ("the file utf8.txt", False),
+    ],
+)  # fmt: skip
+def test_the_raised_number_of_a_footnote_is_told_from_a_power(text, marked):
+    assert has_footnote_mark(text) is marked
