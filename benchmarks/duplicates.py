@@ -3,7 +3,8 @@
 The questions are made: 40 shapes of sentences filled with words of policy manuals. Of some of them a second version is
 planted: other case and punctuation, a phrase in front, one word swapped; and, as traps, another number, code or state.
 Further traps are two versions of a question that differ in a code which is easily overlooked: 4(a) and 4(b), Part A and
-Part I, -n and -N, -5 and 5, ½ and ¾, path and PATH. The detection is a process of its own.
+Part I, -n and -N, -5 and 5, ½ and ¾, path and PATH, or in opposite words, units or identifiers. The detection is a process
+of its own.
 """
 
 import json
@@ -40,6 +41,12 @@ MARKS = {  # what is put behind a question, and the mark that its twin gets
     "sign": (("at -5 degrees", "at 5 degrees"),),
     "fraction": (("for ½ year", "for ¾ year"),),
     "capitals": (("from the path", "from the PATH"),),
+    "opposite": (
+        ("of the minimum amount", "of the maximum amount"), ("for inpatient care", "for outpatient care"),
+        ("before the hearing", "after the hearing"), ("that is covered", "that is uncovered"),
+        ("by the employer", "by the employee"), ("in each week", "in each month"),
+    ),
+    "identifier": (("with max_jobs", "with max_nodes"), ("in slurm.conf", "in cgroup.conf")),
 }  # fmt: skip
 HOW = "python -m benchmarks duplicates"
 
@@ -125,6 +132,7 @@ def made(draw: random.Random) -> Iterator[tuple[str, str]]:
                 yield f"{kind}{number:07}", change(question, draw)
         for place, (kind, pairs) in enumerate(MARKS.items(), len(changes)):
             if number % 40 == place and number // 40 < MARKED:
+                question = filled(draw.choice(SHAPES), draw)  # of its own: it is near nothing but its twin
                 for twin, mark in zip("ab", draw.choice(pairs), strict=True):
                     yield f"{kind}{number:07}{twin}", f"{question[:-1]} {mark}?"
 

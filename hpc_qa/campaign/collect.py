@@ -9,7 +9,7 @@ How files are written is in `store.dataset`.
 
 import functools
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ from hpc_qa.campaign.split import choose_validation, groups_of
 from hpc_qa.campaign.status import goes_on
 from hpc_qa.campaign.verify import verify
 from hpc_qa.errors import ConfigError, ExitCode, StoreError
-from hpc_qa.qa.conflicts import answers_conflict
+from hpc_qa.qa.conflicts import answers_conflict, ask_otherwise
 from hpc_qa.qa.control_tokens import longest_first
 from hpc_qa.qa.decontamination import Benchmarks
 from hpc_qa.qa.duplicates import near_duplicates
@@ -136,8 +136,9 @@ class _Collection:
         items = [item for accepted in self._accepted.values() for item in accepted]
         self._contaminated = _found_in(benchmarks, items)  # name of the benchmark by key
         clean = [item for item in items if item[0] not in self._contaminated]
-        self._repeated = near_duplicates(clean, min(part.threshold for part in self._parts))
-        self._conflicting = self._in_conflict()
+        self._repeated: dict[str, str] = {}  # keys of pairs that go, each with that of the pair which stays
+        self._conflicting: set[str] = set()  # those of them whose answer says something else
+        self._look_for_repeated(clean)
 
     def publish(self, out: Path, left: int) -> dict[str, int]:
         """Write the rows in their order, then the card; the rows per file."""
@@ -303,18 +304,33 @@ class _Collection:
         self.funnel.add_published(pair)
         return None
 
-    def _in_conflict(self) -> set[str]:
-        """Keys of the pairs that go for one with nearly their question, and answer it otherwise than that does."""
-        wanted = {*self._repeated, *self._repeated.values()}
+    def _look_for_repeated(self, items: Sequence[tuple[str, str]]) -> None:
+        """Find what is asked twice. Another word in the question, and another answer: that is another question.
+
+        Those are held against each other once more, as what they were near to is none of them.
+        """
+        threshold = min(part.threshold for part in self._parts)
+        while items:
+            found = near_duplicates(items, threshold)
+            wanted = {*found, *found.values()}
+            questions = {key: question for key, question in items if key in wanted}
+            answers = self._answers(wanted)
+            conflicting = {key for key, stays in found.items() if answers_conflict(answers[key], answers[stays])}
+            others = {key for key in conflicting if ask_otherwise(questions[key], questions[found[key]])}
+            self._conflicting |= conflicting - others
+            self._repeated |= {key: stays for key, stays in found.items() if key not in others}
+            items = [item for item in items if item[0] in others]
+
+    def _answers(self, wanted: Set[str]) -> dict[str, str]:
+        """The answers of the pairs with these keys."""
         documents = {doc_id for doc_id, items in self._accepted.items() if any(key in wanted for key, _ in items)}
-        answers = {
+        return {
             record["key"]: str(record["answer"])
             for place in self._places.values()
             if place.doc_id in documents
             for record in read_batch(place.path, place.offset, place.size)
             if record["kind"] == "pair" and record["key"] in wanted
         }
-        return {key for key, stays in self._repeated.items() if answers_conflict(answers[key], answers[stays])}
 
     def _lost(self, step: str, reason: str) -> str:
         self.funnel.of_pairs.lose(step, reason)

@@ -9,6 +9,7 @@ from collections.abc import Collection
 
 from hpc_qa.config import Qa
 from hpc_qa.documents.chunks import Chunk
+from hpc_qa.qa.amounts import difference
 from hpc_qa.qa.answers import Draft
 from hpc_qa.qa.facts import modality, numbers, supported_numbers
 from hpc_qa.qa.fit import MIN_RUN, shares_words, suits
@@ -31,6 +32,7 @@ def check(draft: Draft, chunk: Chunk, qa: Qa, *, examples: Collection[str] = ())
         "length": length(draft, qa),
         "is_question": is_question(draft, examples, english=english),
         "grounded": grounded(draft, chunk),
+        "amounts_kept": amounts_kept(draft, english=english),
         "terms_exist": terms_exist(draft, chunk),
         "whole_words": whole_words(draft, chunk, english=english),
         "no_footnote_marks": no_footnote_marks(draft),
@@ -109,6 +111,11 @@ def grounded(draft: Draft, chunk: Chunk) -> bool:
     if not set(numbers(draft.answer)) <= supported_numbers(evidence) | asked:
         return False
     return _places_have_a_source(draft, evidence, source) and modality(draft.answer) <= modality(evidence)
+
+
+def amounts_kept(draft: Draft, *, english: bool) -> bool:
+    """No bound, unit, condition or duty of the evidence is turned round, and no two of its amounts change places."""
+    return not english or difference(draft.answer, " ".join(draft.evidence)) is None
 
 
 def _places_have_a_source(draft: Draft, evidence: str, source: str) -> bool:

@@ -4,14 +4,13 @@ Numbers, dates, codes, places and duties tell, else what the answers are about. 
 wordings of one answer that share hardly a word count as different.
 """
 
-import re
 from collections.abc import Set
 
+from hpc_qa.qa.amounts import difference, in_digits
 from hpc_qa.qa.facts import modality, numbers
 from hpc_qa.qa.names import places
 from hpc_qa.qa.words import content_words
 
-_CENTS = re.compile(r"(?<=\d)\.0+$")
 MIN_SHARED = 0.2  # of the words of the answer that has fewer
 
 
@@ -26,6 +25,8 @@ def answers_conflict(one: str, other: str) -> bool:
     duties, others = modality(one), modality(other)
     if ("not" in duties) != ("not" in others) or _differ(duties - {"not"}, others - {"not"}):
         return True
+    if difference(one, other) or difference(other, one):
+        return True
     if _differ(_amounts(one), _amounts(other)) or _differ(places(one), places(other)):
         return True
     ours, theirs = content_words(one), content_words(other)
@@ -33,9 +34,19 @@ def answers_conflict(one: str, other: str) -> bool:
     return fewer > 0 and len(ours & theirs) < MIN_SHARED * fewer
 
 
+def ask_otherwise(one: str, other: str) -> bool:
+    """Whether each of two questions has a word that the other has not: then they may ask about two things.
+
+    >>> ask_otherwise("What does sinfo print?", "What does squeue print?"), ask_otherwise("The fee?", "A fee of it?")
+    (True, False)
+    """
+    ours, theirs = content_words(one), content_words(other)
+    return not (ours <= theirs or theirs <= ours)
+
+
 def _amounts(text: str) -> set[str]:
-    """Numbers, codes and dates; 1,000.00 is 1,000."""
-    return {_CENTS.sub("", number) for number in numbers(text)}
+    """Numbers, codes and dates in one spelling."""
+    return set(numbers(in_digits(text)))
 
 
 def _differ(ours: Set[str], theirs: Set[str]) -> bool:

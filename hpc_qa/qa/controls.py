@@ -1,6 +1,6 @@
 """Controls: pairs of which it is known whether they are good, for the judge to be judged by.
 
-Known bad: a pair that looks acceptable, spoilt without a model in one of four ways. Known good: a question made of the
+Known bad: a pair that looks acceptable, spoilt without a model in one of five ways. Known good: a question made of the
 words of a source sentence, and that sentence as its answer. Which pairs give a control, and of which kind, follows from
 their work keys and the seed. The judge's request about a control is built like that about any pair.
 """
@@ -14,6 +14,7 @@ from typing import NamedTuple
 from hpc_qa.config import Qa
 from hpc_qa.documents.chunks import Chunk
 from hpc_qa.qa import checks, targets
+from hpc_qa.qa.amounts import difference
 from hpc_qa.qa.answers import Draft
 from hpc_qa.qa.facts import modality, supported_numbers
 from hpc_qa.qa.generation import Ask
@@ -27,8 +28,17 @@ GOOD_SHARE = 0.5  # of the controls, where both can be made
 MOST_SUPPORTED = 0.5  # of an answer's content words in a chunk that does not prove it
 
 _INTEGER = re.compile(r"(?<![\w.,:/-])\d{1,6}(?![\w:/-]|[.,]\d)")
-_NOT = re.compile(r"\s+not\b(?!\s+(?:only|later|less|more|earlier|fewer))", re.IGNORECASE)
+_NOT = re.compile(r"(?<!\bor)\s+not\b(?!\s+(?:only|later|less|more|earlier|fewer))", re.IGNORECASE)
 _AUXILIARY = re.compile(r"\b(?:shall|must|may|should|can|will|is|are|was|were)\b(?!\s+not\b)")  # May is a month
+
+
+_OPPOSITE_BOUNDS = (
+    ("at least", "at most"), ("no more than", "no less than"), ("not more than", "not less than"),
+    ("more than", "less than"), ("no later than", "no earlier than"), ("or more", "or fewer"),
+    ("or older", "or younger"), ("a minimum of", "a maximum of"), ("up to", "at least"), ("within", "no earlier than"),
+)  # fmt: skip
+_TURNED = {bound: other for pair in _OPPOSITE_BOUNDS for bound, other in (pair, pair[::-1])} | {"at least": "at most"}
+_COMPARATOR = re.compile(rf"\b(?:{'|'.join(sorted(_TURNED, key=len, reverse=True))})\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +143,24 @@ def negation(ask: Ask, draft: Draft, _near: Neighbourhood, _drawn: float) -> Mad
     return ask, replace(draft, answer=answer)
 
 
+def comparator_changed(ask: Ask, draft: Draft, _near: Neighbourhood, drawn: float) -> Made:
+    """A bound of the answer turned round: at least as at most."""
+    places = list(_COMPARATOR.finditer(draft.answer))
+    if not places:
+        return None
+    place = places[int(drawn * len(places))]
+    other = _TURNED[place.group().lower()]
+    other = other[0].upper() + other[1:] if place.group()[0].isupper() else other
+    answer = draft.answer[: place.start()] + other + draft.answer[place.end() :]
+    return (ask, replace(draft, answer=answer)) if difference(answer, draft.answer) == "comparator" else None
+
+
 SPOILERS: dict[str, Maker] = {
     "number_changed": number_changed,
     "answer_swapped": answer_swapped,
     "other_evidence": other_evidence,
     "negation": negation,
+    "comparator_changed": comparator_changed,
 }
 
 

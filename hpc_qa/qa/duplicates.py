@@ -2,7 +2,8 @@
 
 MinHash of character 5-shingles proposes, their exact Jaccard similarity decides, and two questions with different
 numbers, codes, names, signs or duties are never the same ("age 19" and "age 21", "in Ohio" and "in Iowa", 4(a) and
-4(b), -n and -N, path and PATH). Paraphrases in other words are not found.
+4(b), -n and -N, path and PATH), nor are two with opposite words, other units or other identifiers (minimum and maximum,
+days and weeks, max_jobs and max_nodes). Paraphrases in other words are not found.
 
 Signatures come from rensa; the candidates of a band are found by sorting in numpy (Leskovec, Rajaraman and Ullman,
 Mining of Massive Datasets, section 3.4), because an index of a million questions in dictionaries does not fit.
@@ -18,6 +19,7 @@ import numpy.typing as npt
 
 from hpc_qa.qa.facts import DUTY_WORDS, NUMBER_WORDS, modality, numbers
 from hpc_qa.qa.names import acronyms, names
+from hpc_qa.qa.opposites import opposed
 from hpc_qa.qa.references import PART_NAMES, brackets, options
 
 SHINGLE = 5
@@ -31,6 +33,11 @@ SEED = 1
 Facts = tuple[object, ...]
 _LETTERS, _DIGIT, _ALPHANUMERIC = re.compile(r"[^\W\d_]+"), re.compile(r"\d"), re.compile(r"[^\W_]+")
 _SIGNS = re.compile(r"[<>=≤≥±+#%$€£§]")
+# Between backticks, with an underscore or a capital inside, the name of a file, a path.
+_IDENTIFIER_SIGNS = re.compile(r"[`_/]|[a-z][A-Z]|[A-Za-z]{2}\.[A-Za-z]{2}")
+_IDENTIFIER = re.compile(
+    r"`([^`\n]{1,80})`|(?<!\w)(?:[A-Za-z]\w*_\w+|[a-z]+[A-Z]\w*|[A-Za-z][\w-]+(?:\.[A-Za-z]\w+)+|~?/\w[\w./-]*)"
+)
 _COUNTING = NUMBER_WORDS | PART_NAMES  # a question without one of them, a digit or an option has no number or code
 _LETTERS_ALONE = frozenset("bcefghjklnopqruvwxyz")  # hepatitis b; the others are words and the ends of contractions
 # Politeness in front of the question that is asked, after normalisation.
@@ -66,6 +73,7 @@ class _Distinct:
         self.keys: list[str] = []
         self.texts: list[str] = []  # normalised
         self.facts: list[int] = []  # equal numbers for equal facts
+        self.identifiers: list[tuple[str, ...]] = []
         self.copies: list[tuple[str, int]] = []  # (key, number of the distinct question that it repeats)
         self._numbers: dict[tuple[str, int], int] = {}
         self._facts: dict[Facts, int] = {}
@@ -81,6 +89,7 @@ class _Distinct:
         self.keys.append(key)
         self.texts.append(text)
         self.facts.append(self._number((*said, names(question))))
+        self.identifiers.append(identifiers(question))
 
     def _number(self, facts: Facts) -> int:
         return self._facts.setdefault(facts, len(self._facts))
@@ -108,7 +117,7 @@ def _near(distinct: _Distinct, threshold: float) -> Iterator[tuple[int, int]]:
     for position, number in enumerate(items.tolist()):
         mine = buckets[starts[position] : starts[position + 1]].tolist()
         candidates = {other for bucket in mine for other in kept[bucket]}
-        same = _first_same(number, sorted(candidates), distinct.texts, signatures, threshold) if candidates else None
+        same = _first_same(number, sorted(candidates), distinct, signatures, threshold) if candidates else None
         if same is not None:
             yield number, same
             continue
@@ -188,15 +197,40 @@ def _shared_buckets(
 
 
 def _first_same(
-    number: int, candidates: list[int], texts: Sequence[str], signatures: npt.NDArray[np.uint8], threshold: float
+    number: int, candidates: list[int], distinct: _Distinct, signatures: npt.NDArray[np.uint8], threshold: float
 ) -> int | None:
     """The first of the candidates that is near this question; the estimate spares most of the exact comparisons."""
     others = np.array(candidates)
     estimates = (signatures[others] == signatures[number]).mean(axis=1)
     margin = DEVIATIONS * math.sqrt(threshold * (1 - threshold) / signatures.shape[1])
     likely = others[estimates >= threshold - margin].tolist()
+    texts = distinct.texts
     ours = shingles_of(texts[number]) if likely else frozenset()
-    return next((other for other in likely if jaccard(ours, shingles_of(texts[other])) >= threshold), None)
+    near = (other for other in likely if jaccard(ours, shingles_of(texts[other])) >= threshold)
+    return next((other for other in near if not _ask_of_others(distinct, number, other)), None)
+
+
+def _ask_of_others(distinct: _Distinct, one: int, other: int) -> bool:
+    """Whether opposite words, or an identifier that only one of them has, make two near questions different."""
+    ours, theirs = distinct.texts[one], distinct.texts[other]
+    if ours == theirs:
+        return False
+    named = ((distinct.identifiers[one], theirs), (distinct.identifiers[other], ours))
+    if any(f" {name} " not in f" {text} " for names_, text in named for name in names_):
+        return True
+    return opposed(ours.split(), theirs.split())
+
+
+def identifiers(question: str) -> tuple[str, ...]:
+    """What is written as programs and files write it, normalised as questions are.
+
+    >>> identifiers("What does max_jobs do in `slurm.conf`, and maxNodes?")
+    ('max jobs', 'maxnodes', 'slurm conf')
+    """
+    if not _IDENTIFIER_SIGNS.search(question):
+        return ()
+    found = {match[1] or match[0] for match in _IDENTIFIER.finditer(question)}
+    return tuple(sorted({name for one in found if (name := " ".join(_ALPHANUMERIC.findall(one.casefold())))}))
 
 
 def shingles(question: str) -> frozenset[str]:

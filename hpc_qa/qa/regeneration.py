@@ -16,6 +16,7 @@ _OF_CHECKS = {
     "length": "Its question or its answer is too short or too long.",
     "is_question": "It is not one plain question, or the question gives the answer away.",
     "grounded": "It has a number, date, code, or a shall, must, may or not that its evidence does not have.",
+    "amounts_kept": "It turns a bound, unit, condition or duty of its evidence round, or swaps two amounts.",
     "terms_exist": "It has a name of a program or a gap to fill in that the document does not have.",
     "whole_words": "Its answer or its evidence begins or ends in the middle of a word.",
     "no_footnote_marks": "It has the number of a footnote in it.",

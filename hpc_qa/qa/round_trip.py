@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from hpc_qa.qa.amounts import difference, in_digits
 from hpc_qa.qa.answers import Draft, tidy
 from hpc_qa.qa.facts import modality, numbers
 from hpc_qa.qa.generation import Ask
@@ -32,7 +33,7 @@ class Answered:
 
     answer: str
     token_f1: float
-    differs: str | None  # "numbers", "modality" or "words"; None: it agrees
+    differs: str | None  # "numbers", "modality", what `amounts.difference` finds, or "words"; None: it agrees
 
 
 def messages(prompts: Prompts, ask: Ask, draft: Draft) -> tuple[Message, ...]:
@@ -54,11 +55,13 @@ def parse(text: str, draft: Draft, min_token_f1: float) -> Answered | None:
 
 
 def _difference(draft: Draft, answer: str, f1: float, min_token_f1: float) -> str | None:
-    asked = set(numbers(draft.question))
-    if set(numbers(draft.answer)) - asked != set(numbers(answer)) - asked:
+    asked, ours, theirs = (set(numbers(in_digits(text))) for text in (draft.question, draft.answer, answer))
+    if ours - asked != theirs - asked:
         return "numbers"
     if contradict(draft.answer, answer, draft.question):
         return "modality"
+    if found := difference(draft.answer, answer):
+        return found
     return "words" if f1 < min_token_f1 else None
 
 
@@ -97,7 +100,7 @@ def token_f1(ours: str, theirs: str, question: str = "") -> float:
 
 
 def _tokens(text: str) -> Counter[str]:
-    found = words(text)
+    found = words(in_digits(text))
     return Counter(found if has_spaces(text) else "".join(found))  # a script that does not part words: by characters
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpc_qa.campaign.collect import collect
-from hpc_qa.qa.conflicts import answers_conflict
+from hpc_qa.qa.conflicts import answers_conflict, ask_otherwise
 from hpc_qa.store.dataset import FILES
 from hpc_qa.store.merge import commit_shard
 from tests.made_runs import attempt, chunk, document, pair, planned_run
@@ -17,6 +17,7 @@ from tests.made_runs import attempt, chunk, document, pair, planned_run
 QUESTIONS = [
     "How long does the agency have to decide about a renewal?",
     "How long does the agency have to decide about a renewal of it?",
+    "How long does the agency have to decide about a transfer?",
     "Which form has to be filed for an appeal against the decision?",
 ]
 ANSWERS = ["It has 45 days.", "It has forty-five days.", "It has 90 days.", "Form CMS-64.", "None is needed."]
@@ -46,3 +47,4 @@ def test_every_pair_that_goes_has_one_reason_and_the_funnel_adds_up(asked: list[
     for row in gone:
         conflict = answers_conflict(row["answer"], published[row["duplicate_of"]]["answer"])
         assert row["reject_reason"] == ("conflicting_answer" if conflict else "near_duplicate")
+        assert not (conflict and ask_otherwise(row["question"], published[row["duplicate_of"]]["question"]))

@@ -13,6 +13,7 @@ from hpc_qa.qa.controls import (
     SPOILERS,
     Neighbourhood,
     answer_swapped,
+    comparator_changed,
     control_of,
     extractive,
     negation,
@@ -78,8 +79,28 @@ def test_a_negation_is_put_in_or_left_out():
         _, made = negation(ASK, Draft("What?", answer, (1,), (answer,), None), NEAR, 0.0)
         assert made.answer == spoilt
         assert ("not" in modality(made.answer)) != ("not" in modality(answer))
-    for answer in ("45 days.", "In May 2024.", "It must not do so without a form.", "No later than in May."):
+    for answer in (
+        "45 days.",
+        "In May 2024.",
+        "It must not do so without a form.",
+        "No later than in May.",
+        "Whether or not it pays.",
+    ):
         assert negation(ASK, Draft("What?", answer, (1,), (answer,), None), NEAR, 0.0) is None
+
+
+def test_a_bound_is_turned_round():
+    for answer, spoilt in (
+        ("It has at least 45 days.", "It has at most 45 days."),
+        ("No more than 5 visits are paid.", "No less than 5 visits are paid."),
+        ("Persons of 19 or older pay.", "Persons of 19 or younger pay."),
+        ("Within 30 days of it.", "No earlier than 30 days of it."),
+    ):
+        _, made = comparator_changed(ASK, Draft("What?", answer, (1,), (answer,), None), NEAR, 0.0)
+        assert made.answer == spoilt
+        assert not checks.amounts_kept(made, english=True)
+    for answer in ("45 days.", "It stays within the agency.", "It must do so."):
+        assert comparator_changed(ASK, Draft("What?", answer, (1,), (answer,), None), NEAR, 0.0) is None
 
 
 def test_a_good_control_passes_every_check_and_answers_with_its_source():

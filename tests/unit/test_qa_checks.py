@@ -232,6 +232,7 @@ def test_reasons_are_reported_in_a_fixed_order():
         "length",
         "is_question",
         "grounded",
+        "amounts_kept",
         "terms_exist",
         "whole_words",
         "no_footnote_marks",

@@ -82,3 +82,36 @@ def test_a_copy_of_a_dropped_question_goes_to_the_one_that_stays():
 def test_every_threshold_that_a_config_may_set_works(threshold):
     items = [("1", "What is the limit of the plan for a child?"), ("2", "what is the limit of the plan for a child")]
     assert near_duplicates(items, threshold) == {"2": "1"}
+
+
+OPPOSITES = [
+    ("What is the {} age for the program?", "minimum", "maximum"),
+    ("Which rules hold for the payment of {} care in a hospital?", "inpatient", "outpatient"),
+    ("How does the agency process {} reports of a provider?", "weekly", "monthly"),
+    ("Which services are {} in the benefits of the state plan?", "included", "excluded"),
+    ("What must the agency do {} the hearing of a member?", "before", "after"),
+    ("How does a member {} in a plan of the agency?", "enroll", "disenroll"),
+    ("Who is {} for transport to a hospital under the plan?", "eligible", "ineligible"),
+    ("Within how many {} must the claim be filed with the agency?", "days", "hours"),
+    ("What is the {} limit of the income of a household?", "upper", "lower"),
+    ("Which forms must {} members file for the yearly renewal?", "unmarried", "married"),
+    ("What must the {} report to the agency about the wages?", "employer", "employee"),
+    ("What does the setting {} limit on a node of the cluster?", "max_array_size", "min_array_size"),
+    ("What does the program `{}` print about the jobs of a user?", "sinfo", "squeue"),
+    ("Which settings of the cluster are read from {} by the daemon?", "slurm.conf", "cgroup.conf"),
+    ("Which setting does the field {} of the message configure?", "uplinkCarrier", "ulinkCarrier"),
+]
+
+
+@pytest.mark.parametrize(("question", "one", "other"), OPPOSITES)
+def test_opposites_units_and_identifiers_make_another_question(question, one, other):
+    items = [("1", question.format(one)), ("2", question.format(other)), ("3", question.format(one).upper())]
+    assert near_duplicates(items, 0.5) == {"3": "1"}
+
+
+def test_a_unit_in_another_form_is_the_same():
+    items = [
+        ("1", "What is due in the first month of the plan year?"),
+        ("2", "What is due in the first months of the plan year?"),
+    ]
+    assert near_duplicates(items, 0.6) == {"2": "1"}

@@ -11,7 +11,7 @@ from hpc_qa.documents.chunks import Chunk, Sentence
 from hpc_qa.documents.packing import chunk_blocks
 from hpc_qa.documents.sentences import sentence_spans
 from hpc_qa.qa.answers import Draft
-from hpc_qa.qa.checks import check, no_footnote_marks, terms_exist, whole_words
+from hpc_qa.qa.checks import amounts_kept, check, no_footnote_marks, terms_exist, whole_words
 from hpc_qa.qa.facts import numbers
 from hpc_qa.qa.markup import plain
 from hpc_qa.qa.openings import whole_question
@@ -179,6 +179,7 @@ def test_good_pairs_of_manuals_are_not_lost_to_these_checks() -> None:
     assert [draft for draft, chunk in pairs if not terms_exist(draft, chunk)] == []
     assert [draft for draft, chunk in pairs if not whole_words(draft, chunk, english=True)] == []
     assert [draft for draft, _ in pairs if not no_footnote_marks(draft)] == []
+    assert [draft for draft, _ in pairs if not amounts_kept(draft, english=True)] == []
 
 
 @pytest.mark.parametrize(
