@@ -3,8 +3,8 @@
 The questions are made: 40 shapes of sentences filled with words of policy manuals. Of some of them a second version is
 planted: other case and punctuation, a phrase in front, one word swapped; and, as traps, another number, code or state.
 Further traps are two versions of a question that differ in a code which is easily overlooked: 4(a) and 4(b), Part A and
-Part I, -n and -N, -5 and 5, ½ and ¾, path and PATH, or in opposite words, units or identifiers. The detection is a process
-of its own.
+Part I, -n and -N, -5 and 5, ½ and ¾, path and PATH, or in opposite words, units or identifiers. The detection is a
+process of its own.
 """
 
 import json
