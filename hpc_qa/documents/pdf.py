@@ -25,6 +25,7 @@ from hpc_qa.documents.fidelity import (
 from hpc_qa.documents.headings import large_lines, with_headings
 from hpc_qa.documents.hidden_pdf import PICTURE_SHARE, Hidden, letters_in, look, without_hidden
 from hpc_qa.documents.ocr import Ocr, Recognised, read_pages
+from hpc_qa.documents.raised_pdf import Mark, raised_on, with_marks
 from hpc_qa.documents.ruled import Page, mended
 from hpc_qa.documents.signatures import format_of
 from hpc_qa.documents.suspicion import MAX_PLACES
@@ -56,6 +57,7 @@ class _Raw:
     marks: int  # objects drawn on all pages
     title: str | None
     hidden: Hidden = field(default_factory=Hidden)
+    raised: dict[int, list[Mark]] = field(default_factory=dict)  # raised digits by page, from 1
 
 
 def read_pdf(data: bytes, *, max_pages: int, min_word_coverage: float, ocr: Ocr | None = None) -> Extracted:
@@ -80,6 +82,8 @@ def read_pdf(data: bytes, *, max_pages: int, min_word_coverage: float, ocr: Ocr 
         data, repaired = _repair(data), True
         parsed = _parse(data, max_pages)
     markdown_pages = None if parsed is None else _mended(data, parsed, max_pages)
+    if markdown_pages is not None:
+        markdown_pages = [with_marks(page, raw.raised.get(n, ())) for n, page in enumerate(markdown_pages, start=1)]
     checked = None
     if markdown_pages is not None and len(markdown_pages) == len(bodies):
         cleaned = [
@@ -215,7 +219,9 @@ def _read_raw(data: bytes, max_pages: int) -> _Raw | None:
 def _read_raw_page(document: "PdfDocument", index: int, raw: _Raw) -> None:
     page = document[index]
     text_page = page.get_textpage()
-    text = text_page.get_text_range()
+    text, digits = raised_on(text_page, text_page.get_text_range())
+    if digits:
+        raw.raised[index + 1] = digits
     look(page, text_page, index, raw.hidden)
     text_page.close()
     found = count_words(text)
