@@ -8,7 +8,7 @@ words of each raw line that are still neighbours in the Markdown. Running header
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,13 +16,14 @@ LOW_ASSOCIATION = 0.85
 EDGE_LINES = 4  # running headers and footers stand among so many lines from the top or the bottom
 MIN_PAGES_TO_REPEAT = 3
 MIN_RUNNING_WORDS = 4
-LONG_LINE_WORDS, LONG_LINE_SHARE = 5, 0.2  # a long line says the same on a fifth of the pages only if it is no content
+LONG_LINE_WORDS, LONG_LINE_SHARE = 5, 0.2  # a long line on a fifth of the pages is the title of a chapter
 
 _WORD = re.compile(r"[^\W_]+")
 # It begins with a set of few characters: the regex engine then runs over a page ten times as fast.
 _BROKEN_WORD = re.compile(r"[-\u00ad\ufffe\x02](?:(?<=[^\W\d_]-)|(?<!-))\r?\n(?=[^\W\d_])")
 _WORD_OR_LINE_END = re.compile(r"[^\W_]+|\n")
 _WORD_OR_BLOCK_END = re.compile(r"[^\W_]+|\n(?=[ \t]*[\n|#])")
+_NUMBER = re.compile(r"(?<!\d)\d{1,6}(?!\d)", re.ASCII)
 _ROMAN = re.compile(r"\b[ivxlc]+\b")
 _MARKUP = re.compile(r"[*_`#>|\\]+")
 
@@ -57,6 +58,8 @@ class RunningLines:
 
     fixed: frozenset[str]  # as they are, on at least half of the pages
     numbered: Mapping[str, int]  # masked, with what has to be added to the page's place to give the number in it
+    of_parts: Mapping[str, int]  # on fewer pages, and the first of them: there it stays, should it be content
+    seen_often: frozenset[str] = frozenset()  # at the edges of several pages, also with a number that counts with them
 
     def holds(self, line: str, page: int, *, at_edge: bool = True) -> bool:
         """Whether a line of a page (from 1) is one of these. Table rows are not, headings only if they never change."""
@@ -65,10 +68,20 @@ class RunningLines:
             return False
         if not at_edge:
             return self._consists_of_fixed(text)
-        if normalised(text) in self.fixed or self._consists_of_fixed(text):
+        line = normalised(text)
+        if line in self.fixed or self.of_parts.get(line, page) != page or self._consists_of_fixed(text):
             return True
-        offset = None if text.startswith("#") else self.numbered.get(masked(text))
-        return offset is not None and (page + offset in _numbers(text) or not _numbers(text))
+        if text.startswith("#"):
+            return False
+        if not _NUMBER.search(line):  # pages with Roman numbers in front
+            return masked(line) in self.numbered
+        return any(self.numbered.get(other) == number - page for other, number in _countings(text))
+
+    def may_hold(self, line: str, page: int) -> bool:
+        """Whether a line at the edge of a page may be one of these: several pages have it there, or count in it."""
+        if self.holds(line, page) or normalised(line) in self.seen_often:
+            return True
+        return any(_counting(other, number - page) in self.seen_often for other, number in _countings(line))
 
     def _consists_of_fixed(self, text: str) -> bool:
         """Whether a long line is one or several of the fixed ones, put on one line."""
@@ -93,19 +106,43 @@ def running_lines(pages: Sequence[str]) -> RunningLines:
     """What repeats at the edges of the raw pages: the same on half of them, or counting with them."""
     same: Counter[str] = Counter()
     counting: Counter[tuple[str, int]] = Counter()
+    first: dict[str, int] = {}
     for place, page in enumerate(pages, start=1):
         edges = set(_edges(page))
-        same.update({normalised(line) for line in edges})
-        counting.update({(masked(line), number - place) for line in edges for number in _numbers(line)})
+        lines = {normalised(line) for line in edges}
+        same.update(lines)
+        for line in lines:
+            first.setdefault(line, place)
+        counting.update({(masked, number - place) for line in edges for masked, number in _countings(line)})
+    half = max(MIN_PAGES_TO_REPEAT, 0.5 * len(pages))
+    part = max(MIN_PAGES_TO_REPEAT, LONG_LINE_SHARE * len(pages))
+    often = {line for line, count in same.items() if line and count >= MIN_PAGES_TO_REPEAT}
     return RunningLines(
-        frozenset(line for line, count in same.items() if line and count >= _needed(line, len(pages))),
-        {line: offset for (line, offset), count in counting.items() if count >= _needed("", len(pages))},
+        frozenset(line for line in often if same[line] >= half),
+        {line: offset for (line, offset), count in counting.items() if count >= half},
+        {line: first[line] for line in often if part <= same[line] < half and _is_long(line)},
+        frozenset(often | {_counting(*one) for one, count in counting.items() if count >= MIN_PAGES_TO_REPEAT}),
     )
 
 
-def _needed(line: str, pages: int) -> float:
-    is_long = line.count(" ") + 1 >= LONG_LINE_WORDS
-    return max(MIN_PAGES_TO_REPEAT, pages * (LONG_LINE_SHARE if is_long else 0.5))
+def _is_long(line: str) -> bool:
+    return line.count(" ") + 1 >= LONG_LINE_WORDS
+
+
+def _countings(line: str) -> Iterator[tuple[str, int]]:
+    """Each number of a line, and the line in which it is the one that counts; the others do not change.
+
+    >>> list(_countings("**Page 7** of 9"))
+    [('page # of 9', 7), ('page 7 of #', 9)]
+    """
+    text = _ROMAN.sub("#", normalised(line))
+    for match in _NUMBER.finditer(text):
+        yield f"{text[: match.start()]}#{text[match.end() :]}", int(match.group())
+
+
+def _counting(line: str, offset: int) -> str:
+    """As one text; what it says is of no line."""
+    return f"{line}\0{offset}"
 
 
 def without_running_lines(page: str, place: int, running: RunningLines) -> str:
@@ -116,10 +153,6 @@ def without_running_lines(page: str, place: int, running: RunningLines) -> str:
     full = [index for index, line in enumerate(lines) if line.strip()]
     edges = {*full[:EDGE_LINES], *full[-EDGE_LINES:]}
     return "\n".join(line for index, line in enumerate(lines) if not running.holds(line, place, at_edge=index in edges))
-
-
-def _numbers(line: str) -> list[int]:
-    return [int(digits) for digits in re.findall(r"\d{1,6}", line, re.ASCII)]
 
 
 def coverage(raw_pages: Iterable[str], markdown: str) -> float:

@@ -24,6 +24,7 @@ from hpc_qa.documents.fidelity import (
 )
 from hpc_qa.documents.headings import large_lines, with_headings
 from hpc_qa.documents.hidden_pdf import PICTURE_SHARE, Hidden, letters_in, look, without_hidden
+from hpc_qa.documents.lost_lines import with_lost_lines
 from hpc_qa.documents.ocr import Ocr, Recognised, read_pages
 from hpc_qa.documents.raised_pdf import Mark, raised_on, with_marks
 from hpc_qa.documents.ruled import Page, mended
@@ -90,7 +91,7 @@ def read_pdf(data: bytes, *, max_pages: int, min_word_coverage: float, ocr: Ocr 
             without_running_lines(by_ocr.get(place, page), place, running)
             for place, page in enumerate(markdown_pages, start=1)
         ]
-        checked = _checked_pages(bodies, cleaned, by_ocr, min_word_coverage)
+        checked = _checked_pages(bodies, cleaned, by_ocr, min_word_coverage, running)
     kept = checked is not None and (checked.coverage is None or checked.coverage >= min_word_coverage)
     return replace(
         _joined(checked.pages, "liteparse")
@@ -137,7 +138,7 @@ def _without_running_lines(pages: Sequence[str]) -> tuple[list[str], RunningLine
     """The raw pages without headers and footers, and these; a form in three copies is text, though its lines repeat."""
     running = running_lines(pages)
     bodies = [without_running_lines(page, place, running) for place, page in enumerate(pages, start=1)]
-    return (bodies, running) if any(map(count_words, bodies)) else (list(pages), RunningLines(frozenset(), {}))
+    return (bodies, running) if any(map(count_words, bodies)) else (list(pages), RunningLines(frozenset(), {}, {}))
 
 
 def is_cut_off(data: bytes) -> bool:
@@ -341,14 +342,15 @@ class _Checked:
     """What the gate let through of a document, page by page."""
 
     pages: list[str] = field(default_factory=list)
-    low: list[int] = field(default_factory=list)  # pages whose lines did not stay together
+    low: list[int] = field(default_factory=list)  # pages whose lines did not stay together, or were put back
     raw: list[int] = field(default_factory=list)  # pages that lost words, and are their raw text
     coverage: float | None = None  # of the converter, on the pages that it read; None: there was nothing to compare
 
 
 def _checked_pages(
-    raw_pages: Sequence[str], markdown_pages: Sequence[str], by_ocr: Collection[int], min_word_coverage: float
-) -> _Checked:
+    raw_pages: Sequence[str], markdown_pages: Sequence[str], by_ocr: Collection[int], min_word_coverage: float,
+    running: RunningLines,
+) -> _Checked:  # fmt: skip
     """The pages, raw text where that is better; a page that was lost as a whole does not speak against the others."""
     gate, found = PageByPage(), _Checked()
     for number, (raw, markdown) in enumerate(zip(raw_pages, markdown_pages, strict=True), start=1):
@@ -360,9 +362,12 @@ def _checked_pages(
         lost |= low and count_words(raw) >= LOST_PAGE_WORDS and coverage([raw], markdown) < min_word_coverage
         if lost:
             found.raw.append(number)
-        elif low:
+            found.pages.append(_as_paragraphs(raw))
+            continue
+        page, restored = with_lost_lines(markdown, raw, number, running)
+        found.pages.append(page)
+        if low or restored:
             found.low.append(number)
-        found.pages.append(_as_paragraphs(raw) if lost else markdown)
     found.coverage = gate.coverage()
     if found.coverage is None and found.raw:  # every page was lost
         found.coverage = 0.0
