@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from hpc_qa.documents.reissues import groups
 
 VALIDATION_SHARE = 0.1
+CONTAINED = 0.5  # of a document in another, from which on both are on one side
 DOCUMENTS_TO_SPLIT = 5  # below it every document is for training
 
 
@@ -18,7 +19,7 @@ def groups_of(contents: Mapping[str, str], sketches: Mapping[str, str], similari
     """The group of each document, named by its smallest doc_id; a document that is like no other is a group of its own.
 
     `contents` has the SHA-256 of each document, `sketches` those of documents that have one: documents with equal
-    content are together whatever they are called, and so are re-issues.
+    content are together whatever they are called, and so are re-issues, a manual and the file of one of its chapters.
 
     Raises:
         ValueError: a sketch is none.
@@ -27,7 +28,11 @@ def groups_of(contents: Mapping[str, str], sketches: Mapping[str, str], similari
     for doc_id in sorted(contents):
         same[contents[doc_id]].append(doc_id)
     firsts = {twins[0]: sketches[twins[0]] for twins in same.values() if twins[0] in sketches}
-    near = {doc_id: min(group) for group in groups(dict(sorted(firsts.items())), similarity) for doc_id in group}
+    near = {
+        doc_id: min(group)
+        for group in groups(dict(sorted(firsts.items())), similarity, contained=CONTAINED)
+        for doc_id in group
+    }
     return {doc_id: near.get(twins[0], twins[0]) for twins in same.values() for doc_id in twins}
 
 

@@ -9,8 +9,9 @@ candidates come from bands of MinHash signatures made by rensa, and every one is
 import base64
 import hashlib
 import heapq
+import itertools
 from array import array
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 
@@ -21,6 +22,8 @@ SKETCH = 256  # hashes; the standard error of a similarity of 0.7 is 0.03
 PERMUTATIONS = 128
 SEED = 1
 MIN_SHINGLES = 30  # shorter texts say too little to be called alike
+MIN_SHARED = 8  # hashes of a document in another, from which on its containment is estimated
+MOST_HOLDERS, MOST_SHARE = 10, 0.05  # documents with a shingle, and of all; what more of them have is boilerplate
 _FACTORS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)  # odd, of 64 bits: one for each word
 
 
@@ -61,8 +64,11 @@ def _similarity(left: frozenset[int], right: frozenset[int]) -> float:
     return sum(1 for one in smallest if one in left and one in right) / max(1, len(smallest))
 
 
-def groups(sketches: Mapping[str, str], threshold: float) -> list[list[str]]:
+def groups(sketches: Mapping[str, str], threshold: float, *, contained: float | None = None) -> list[list[str]]:
     """The groups of two and more near-identical documents, each and all in the order of `sketches`.
+
+    With `contained` a document of which so large a share stands in another is near to that as well: the chapter of a
+    manual that is a file of its own.
 
     What is near to a document of a group is of the group: a manual of 2019 and that of 2025 may share little, and the
     years between them join them. The order of the documents does not change who is together.
@@ -78,7 +84,8 @@ def groups(sketches: Mapping[str, str], threshold: float) -> list[list[str]]:
             leader[name] = name = leader[leader[name]]
         return name
 
-    for one, other in _near(sketches, threshold):
+    near = _near(sketches, threshold)
+    for one, other in near if contained is None else itertools.chain(near, _containing(sketches, contained)):
         first, second = sorted((leader_of(one), leader_of(other)), key=position.__getitem__)
         leader[second] = first
     found: dict[str, list[str]] = defaultdict(list)
@@ -93,6 +100,32 @@ def _near(sketches: Mapping[str, str], threshold: float) -> Iterator[tuple[str, 
     for one, other in sorted(_candidates(hashes, rows=4 if threshold >= 0.6 else 2)):
         if _similarity(hashes[one], hashes[other]) >= threshold:
             yield names[one], names[other]
+
+
+def _containing(sketches: Mapping[str, str], share: float) -> Iterator[tuple[str, str]]:
+    """Pairs of documents of which one holds at least such a share of the other.
+
+    A sketch has all hashes of its document up to its largest, so that of the hashes of the smaller document that are
+    not above it, the share that is in it estimates the containment (A. Broder, 1997). Hashes that many documents have
+    are boilerplate, and are left out.
+    """
+    names, hashes = list(sketches), [_hashes(text) for text in sketches.values()]
+    largest = [max(one, default=0) for one in hashes]
+    holders: dict[int, list[int]] = defaultdict(list)
+    for place, one in enumerate(hashes):
+        for value in one:
+            holders[value].append(place)
+    most = max(MOST_HOLDERS, MOST_SHARE * len(names))
+    common = {value for value, places in holders.items() if len(places) > most}
+    shared: Counter[tuple[int, int]] = Counter()
+    for value in holders.keys() - common:
+        shared.update(itertools.permutations(holders[value], 2))
+    for (inner, outer), count in sorted(shared.items()):
+        if largest[inner] < largest[outer] or count < MIN_SHARED:  # the smaller one has the larger hashes
+            continue
+        compared = sum(value <= largest[outer] for value in hashes[inner] - common)
+        if count >= share * compared:
+            yield names[inner], names[outer]
 
 
 def _candidates(documents: Sequence[frozenset[int]], rows: int) -> set[tuple[int, int]]:

@@ -116,3 +116,23 @@ def test_a_date_is_read_as_people_write_it_and_other_numbers_are_none(
 
 def test_no_year_beyond_the_next_one_is_a_date() -> None:
     assert edition("rules 2024, 2044.pdf", None) == (2024, 0, 0)
+
+
+def text_of(words, count, seed):
+    draw = random.Random(seed)
+    return " ".join(draw.choice(words) for _ in range(count))
+
+
+def test_a_chapter_is_of_the_group_of_its_manual_and_boilerplate_joins_nobody():
+    words = [f"word{number}" for number in range(800)]
+    chapters = [text_of(words, 700, seed) for seed in range(10)]
+    notice = text_of(words, 120, 99)
+    texts = {
+        "manual": " ".join(chapters),
+        "chapter": f"{notice} {chapters[3]}",
+        "edited": " ".join([*chapters[5].split()[:500], *text_of(words, 150, 77).split()]),
+        **{f"other{number}": f"{notice} {text_of(words, 600, 200 + number)}" for number in range(12)},
+    }
+    sketches = {name: sketch(text) for name, text in texts.items()}
+    assert groups(sketches, 0.7) == []
+    assert groups(sketches, 0.7, contained=0.5) == [["manual", "chapter", "edited"]]
