@@ -30,7 +30,7 @@ from hpc_qa.documents.tokens import file_sha256, tokenizer_file
 from hpc_qa.errors import StoreError
 from hpc_qa.units import plural
 
-CONVERTER = "7"  # raise it whenever the same file would give other Markdown, chunks, sentences or kinds of chunks
+CONVERTER = "8"  # raise it whenever the same file would give other Markdown, chunks, sentences or kinds of chunks
 ENGINES = ("liteparse", "pypdfium2", "pikepdf", "html-to-markdown", "mammoth", "tokenizers", "py3langid")
 STAGING = "staging"
 STALE_S = 24 * 3600

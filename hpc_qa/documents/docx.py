@@ -7,18 +7,19 @@ Pages are made by the program that shows the file; there is no page number in it
 """
 
 import io
+import itertools
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from xml.etree import ElementTree as ET
 from xml.etree.ElementTree import Element
 
 from hpc_qa.documents.extracted import Extracted
 from hpc_qa.documents.fidelity import count_words, coverage
 from hpc_qa.documents.html import markdown_of
+from hpc_qa.documents.raised import subscript, superscript
 from hpc_qa.documents.signatures import format_of
 from hpc_qa.documents.suspicion import MAX_PLACES, places_beside
 from hpc_qa.documents.text import clean, squeezed
@@ -56,6 +57,7 @@ class _Package:
     hidden_words: int = 0  # of the runs that Word does not show
     hidden_places: list[str] = field(default_factory=list)  # where they stood
     hidden_styles: frozenset[str] = frozenset()  # whose text Word does not show
+    raised: dict[str, str] = field(default_factory=dict)  # character styles that are "superscript" or "subscript"
     title: str | None = None
 
 
@@ -150,9 +152,11 @@ def _add_part(package: _Package, name: str, data: bytes) -> None:
     namespace += "}"
     if namespace[1:-1] in _MAIN and kind == "styles":
         package.hidden_styles = _hidden_styles(root, namespace)
+        package.raised = _raised_styles(root, namespace)
     if namespace[1:-1] in _MAIN and kind in ("document", "footnotes", "endnotes"):
         _prepare(root, namespace)
         _take_out_hidden(package, root, namespace)
+        _write_raised(root, namespace, package.raised)
         package.plain += _paragraphs(root, namespace)
         package.has_document |= kind == "document"
     package.parts[name] = ET.tostring(root, encoding="utf-8")
@@ -194,7 +198,7 @@ def _take_out_hidden(package: _Package, root: Element, w: str) -> None:
     if runs:
         parts = "\n".join(_paragraphs(root, w)).split(TAKEN_OUT)
         texts = [*parts[:1], *(text for text in parts[1:-1] if text.strip()), *parts[1:][-1:]]
-        package.hidden_places += [place for pair in pairwise(texts) for place in places_beside(*pair)]
+        package.hidden_places += [place for pair in itertools.pairwise(texts) for place in places_beside(*pair)]
     for parent, run in runs:
         parent.remove(run)
 
@@ -228,6 +232,36 @@ def _hidden_styles(root: Element, w: str) -> frozenset[str]:
         if not more:
             return frozenset(hidden)
         hidden |= more
+
+
+def _raised_styles(root: Element, w: str) -> dict[str, str]:
+    """The styles that raise or lower their own text, each with which of it."""
+    marks = {style.get(f"{w}styleId", ""): style.find(f"{w}rPr/{w}vertAlign") for style in root.iter(f"{w}style")}
+    return {name: mark.get(f"{w}val", "") for name, mark in marks.items() if mark is not None}
+
+
+def _write_raised(root: Element, w: str, styles: Mapping[str, str]) -> None:
+    """Write raised and lowered text in a form of its own; runs that stand side by side are one text."""
+    for parent in list(root.iter()):
+        for align, runs in itertools.groupby(parent, key=lambda child: _alignment(child, w, styles)):
+            texts = [text for run in runs for text in run.findall(f"{w}t")] if align else []
+            if texts:
+                whole = "".join(text.text or "" for text in texts)
+                texts[0].text = superscript(whole) if align == "superscript" else subscript(whole)
+                for text in texts[1:]:
+                    text.text = ""
+    for properties in root.iter(f"{w}rPr"):
+        for mark in properties.findall(f"{w}vertAlign"):
+            properties.remove(mark)
+
+
+def _alignment(run: Element, w: str, styles: Mapping[str, str]) -> str:
+    """Whether a run is "superscript", "subscript" or, empty, neither."""
+    if run.tag != f"{w}r":
+        return ""
+    mark = run.find(f"{w}rPr/{w}vertAlign")
+    align = styles.get(_style_of(run, "r", w), "") if mark is None else mark.get(f"{w}val", "")
+    return align if align in ("superscript", "subscript") else ""
 
 
 def _keep_one(alternatives: Element) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hpc_qa.documents.extracted import Extracted
 from hpc_qa.documents.fidelity import coverage
 from hpc_qa.documents.hidden import VOID, hides, shown_html, without_comments
+from hpc_qa.documents.raised import in_line
 from hpc_qa.documents.signatures import format_of
 from hpc_qa.documents.text import Decoded, clean, decode, squeezed, without_escapes, without_padding
 from hpc_qa.errors import DocumentError
@@ -40,7 +41,7 @@ def read_html(data: bytes, *, min_word_coverage: float) -> Extracted:
     decoded = _decode(data)
     cleaned, removed, places = clean(decoded.text)
     shown = shown_html(cleaned)
-    cleaned = _without_traps(shown.text)
+    cleaned = in_line(_without_traps(shown.text))
     raw = _page_text(cleaned)
     content = _converted(cleaned)
     covered = coverage([raw], content)
@@ -68,7 +69,7 @@ def markdown_of(cleaned: str) -> str:
     Raises:
         DocumentError: `malformed`.
     """
-    return squeezed(without_padding(without_escapes(clean(_converted(cleaned))[0])))
+    return squeezed(without_padding(without_escapes(clean(_converted(in_line(cleaned)))[0])))
 
 
 def _converted(html: str) -> str:

@@ -13,7 +13,8 @@ import unicodedata
 from dataclasses import dataclass, replace
 
 from hpc_qa.documents.extracted import Extracted
-from hpc_qa.documents.hidden import shown_markdown
+from hpc_qa.documents.hidden import outside_code, shown_markdown
+from hpc_qa.documents.raised import IN_LINE, in_line
 from hpc_qa.documents.signatures import format_of
 from hpc_qa.documents.suspicion import MAX_PLACES, PLACE, place_of
 from hpc_qa.errors import DocumentError
@@ -81,7 +82,8 @@ def read_markdown(data: bytes) -> Extracted:
     decoded = decode(data)
     cleaned = clean(decoded.text)
     shown = shown_markdown(_FRONT_MATTER.sub("", cleaned[0]))
-    found = _finished(without_padding(shown.text), decoded, cleaned, "markdown")
+    text = outside_code(shown.text, in_line) if IN_LINE.search(shown.text) else shown.text
+    found = _finished(without_padding(text), decoded, cleaned, "markdown")
     return replace(found, hidden_words=shown.hidden_words, hidden_text_places=shown.places)
 
 
