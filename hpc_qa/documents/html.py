@@ -1,7 +1,8 @@
 """HTML to Markdown with `html-to-markdown`; nothing is fetched, nothing is run.
 
 Navigation, footers, scripts and styles are taken out, links become their text, images go, and no front matter is made.
-What a browser would hide is left out.
+What a browser would hide or
+strike through is left out.
 """
 
 import codecs
@@ -15,6 +16,7 @@ from hpc_qa.documents.fidelity import coverage
 from hpc_qa.documents.hidden import VOID, hides, shown_html, without_comments
 from hpc_qa.documents.raised import in_line
 from hpc_qa.documents.signatures import format_of
+from hpc_qa.documents.struck import without_struck
 from hpc_qa.documents.text import Decoded, clean, decode, squeezed, without_escapes, without_padding
 from hpc_qa.errors import DocumentError
 
@@ -41,7 +43,7 @@ def read_html(data: bytes, *, min_word_coverage: float) -> Extracted:
     decoded = _decode(data)
     cleaned, removed, places = clean(decoded.text)
     shown = shown_html(cleaned)
-    cleaned = in_line(_without_traps(shown.text))
+    cleaned = in_line(without_struck(_without_traps(shown.text)))
     raw = _page_text(cleaned)
     content = _converted(cleaned)
     covered = coverage([raw], content)

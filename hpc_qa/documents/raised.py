@@ -21,7 +21,7 @@ _NOTE_INSIDE = re.compile(
 _NOTE_AROUND = re.compile(
     rf"{_TO_A_NOTE}\s{{0,20}}<sup(?:\s[^<>]{{0,300}})?>([^<>]{{1,40}})</sup\s*>\s{{0,20}}</a\s*>", re.IGNORECASE
 )
-IN_LINE = re.compile(r"<(/?)(su[pb])(?:\s[^<>]{0,300})?>", re.IGNORECASE)
+_LEFT = re.compile(r"<(/?)(su[pb])(?:\s[^<>]{0,300})?>", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
 
 
@@ -63,7 +63,7 @@ def in_line(html: str) -> str:
     found = 1
     while found:  # from the inside out: what stands in a superscript is text by then
         html, found = _INNERMOST.subn(_element, html)
-    return IN_LINE.sub(_sign, html)
+    return _LEFT.sub(_sign, html)
 
 
 def _element(match: re.Match[str]) -> str:
