@@ -16,6 +16,7 @@ from hpc_qa.documents.fidelity import coverage
 from hpc_qa.documents.hidden import VOID, hides, shown_html, without_comments
 from hpc_qa.documents.raised import in_line
 from hpc_qa.documents.signatures import format_of
+from hpc_qa.documents.spans import readable_tables
 from hpc_qa.documents.struck import without_struck
 from hpc_qa.documents.text import Decoded, clean, decode, squeezed, without_escapes, without_padding
 from hpc_qa.errors import DocumentError
@@ -78,7 +79,7 @@ def _converted(html: str) -> str:
     import html_to_markdown
 
     try:
-        return html_to_markdown.convert(_LINK_TAG.sub("", html), _options()).content or ""
+        return html_to_markdown.convert(readable_tables(_LINK_TAG.sub("", html)), _options()).content or ""
     except html_to_markdown.ConversionError as exc:
         raise DocumentError("malformed", f"the HTML cannot be read: {exc}") from exc
 
