@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hpc_qa.documents.extracted import Extracted
 from hpc_qa.documents.fidelity import coverage
 from hpc_qa.documents.hidden import VOID, hides, shown_html, without_comments
+from hpc_qa.documents.page_parts import without_page_furniture
 from hpc_qa.documents.raised import in_line
 from hpc_qa.documents.signatures import format_of
 from hpc_qa.documents.spans import readable_tables
@@ -44,7 +45,7 @@ def read_html(data: bytes, *, min_word_coverage: float) -> Extracted:
     decoded = _decode(data)
     cleaned, removed, places = clean(decoded.text)
     shown = shown_html(cleaned)
-    cleaned = in_line(without_struck(_without_traps(shown.text)))
+    cleaned = in_line(without_struck(without_page_furniture(_without_traps(shown.text))))
     raw = _page_text(cleaned)
     content = _converted(cleaned)
     covered = coverage([raw], content)
