@@ -2,24 +2,25 @@
 
 A DOCX file is a ZIP archive of XML, so both are distrusted: the archive is checked as those of a manifest are, and XML
 with a document type is refused, since OOXML has none and entities come with it. mammoth gets an archive that was made
-here of the text parts alone: no pictures, macros, embedded files or headers and footers, and no text that Word hides.
+here of the text parts alone: no pictures, macros, embedded files or headers and footers, and no text that Word hides or
+strikes through.
 Pages are made by the program that shows the file; there is no page number in it.
 """
 
 import io
+import itertools
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from xml.etree import ElementTree as ET
 from xml.etree.ElementTree import Element
 
 from hpc_qa.documents.extracted import Extracted
 from hpc_qa.documents.fidelity import count_words, coverage
 from hpc_qa.documents.html import markdown_of
-from hpc_qa.documents.raised import lowered, raised
+from hpc_qa.documents.raised import subscript, superscript
 from hpc_qa.documents.signatures import format_of
 from hpc_qa.documents.suspicion import MAX_PLACES, places_beside
 from hpc_qa.documents.text import clean, squeezed
@@ -30,6 +31,7 @@ ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 # Streams of the container of old Word files, which also holds new ones that need a password; UTF-16 names.
 ENCRYPTED_STREAM, OLD_WORD_STREAM = ("EncryptedPackage".encode("utf-16-le"), "WordDocument".encode("utf-16-le"))
 CORE_PROPERTIES, STYLES = "docProps/core.xml", "word/styles.xml"
+STRUCK = ("strike", "dstrike")  # marks of a run: one line through it, or two
 TAKEN_OUT = "\ufdd0"  # a code that stands for no character
 NO_TEXT = (
     "word/glossary/", "word/theme/", "word/header", "word/footer", "word/comments", "word/settings", "word/webSettings",
@@ -57,6 +59,8 @@ class _Package:
     hidden_words: int = 0  # of the runs that Word does not show
     hidden_places: list[str] = field(default_factory=list)  # where they stood
     hidden_styles: frozenset[str] = frozenset()  # whose text Word does not show
+    struck_styles: dict[str, frozenset[str]] = field(default_factory=dict)  # by the mark that strikes: its styles
+    raised: dict[str, str] = field(default_factory=dict)  # character styles that are "superscript" or "subscript"
     title: str | None = None
 
 
@@ -150,10 +154,14 @@ def _add_part(package: _Package, name: str, data: bytes) -> None:
     namespace, _, kind = root.tag.rpartition("}")
     namespace += "}"
     if namespace[1:-1] in _MAIN and kind == "styles":
-        package.hidden_styles = _hidden_styles(root, namespace)
+        package.hidden_styles = _styles_with("vanish", root, namespace)
+        package.struck_styles = {mark: _styles_with(mark, root, namespace) for mark in STRUCK}
+        package.raised = _raised_styles(root, namespace)
     if namespace[1:-1] in _MAIN and kind in ("document", "footnotes", "endnotes"):
         _prepare(root, namespace)
         _take_out_hidden(package, root, namespace)
+        _take_out_struck(package, root, namespace)
+        _write_raised(root, namespace, package.raised)
         package.plain += _paragraphs(root, namespace)
         package.has_document |= kind == "document"
     package.parts[name] = ET.tostring(root, encoding="utf-8")
@@ -203,7 +211,7 @@ def _take_out_hidden(package: _Package, root: Element, w: str) -> None:
         for paragraph in root.iter(f"{w}p")
         for parent in (paragraph, *_own(paragraph, w))
         for run in parent.findall(f"{w}r")
-        if _is_hidden(run, w, package.hidden_styles, _style_of(paragraph, "p", w))
+        if _is_marked(run, w, "vanish", package.hidden_styles, _style_of(paragraph, "p", w))
     ]
     for _, run in runs:
         words = count_words("".join(text.text or "" for text in run.iter(f"{w}t")))
@@ -213,15 +221,27 @@ def _take_out_hidden(package: _Package, root: Element, w: str) -> None:
     if runs:
         parts = "\n".join(_paragraphs(root, w)).split(TAKEN_OUT)
         texts = [*parts[:1], *(text for text in parts[1:-1] if text.strip()), *parts[1:][-1:]]
-        package.hidden_places += [place for pair in pairwise(texts) for place in places_beside(*pair)]
+        package.hidden_places += [place for pair in itertools.pairwise(texts) for place in places_beside(*pair)]
     for parent, run in runs:
         parent.remove(run)
 
 
-def _is_hidden(run: Element, w: str, hidden_styles: frozenset[str], style: str) -> bool:
-    """Whether Word does not show a run: it says so itself, else its style does, or that of its paragraph."""
-    mark = run.find(f"{w}rPr/{w}vanish")
-    return _is_on(mark, w) if mark is not None else not hidden_styles.isdisjoint((style, _style_of(run, "r", w)))
+def _take_out_struck(package: _Package, root: Element, w: str) -> None:
+    """Take the runs away that are struck through: what they say is no longer valid."""
+    for paragraph in root.iter(f"{w}p"):
+        style = _style_of(paragraph, "p", w)
+        for parent in (paragraph, *_own(paragraph, w)):
+            for run in parent.findall(f"{w}r"):
+                if any(
+                    _is_marked(run, w, mark, package.struck_styles.get(mark, frozenset()), style) for mark in STRUCK
+                ):
+                    parent.remove(run)
+
+
+def _is_marked(run: Element, w: str, name: str, styles: frozenset[str], style: str) -> bool:
+    """Whether a run has this mark: it says so itself, else its style does, or that of its paragraph."""
+    mark = run.find(f"{w}rPr/{w}{name}")
+    return _is_on(mark, w) if mark is not None else not styles.isdisjoint((style, _style_of(run, "r", w)))
 
 
 def _is_on(mark: Element, w: str) -> bool:
@@ -234,19 +254,49 @@ def _style_of(element: Element, kind: str, w: str) -> str:
     return "" if named is None else named.get(f"{w}val", "")
 
 
-def _hidden_styles(root: Element, w: str) -> frozenset[str]:
-    """The styles that hide their text, and those that are based on one and do not say otherwise."""
-    marks = {style.get(f"{w}styleId", ""): style.find(f"{w}rPr/{w}vanish") for style in root.iter(f"{w}style")}
+def _styles_with(name: str, root: Element, w: str) -> frozenset[str]:
+    """The styles whose text has this mark, and those that are based on one and do not say otherwise."""
+    marks = {style.get(f"{w}styleId", ""): style.find(f"{w}rPr/{w}{name}") for style in root.iter(f"{w}style")}
     bases = {style.get(f"{w}styleId", ""): style.find(f"{w}basedOn") for style in root.iter(f"{w}style")}
-    hidden = {name for name, mark in marks.items() if mark is not None and _is_on(mark, w)}
+    marked = {style for style, mark in marks.items() if mark is not None and _is_on(mark, w)}
     while True:
         more = {
-            name for name, base in bases.items()
-            if base is not None and marks[name] is None and base.get(f"{w}val", "") in hidden
-        } - hidden  # fmt: skip
+            style for style, base in bases.items()
+            if base is not None and marks[style] is None and base.get(f"{w}val", "") in marked
+        } - marked  # fmt: skip
         if not more:
-            return frozenset(hidden)
-        hidden |= more
+            return frozenset(marked)
+        marked |= more
+
+
+def _raised_styles(root: Element, w: str) -> dict[str, str]:
+    """The styles that raise or lower their own text, each with which of it."""
+    marks = {style.get(f"{w}styleId", ""): style.find(f"{w}rPr/{w}vertAlign") for style in root.iter(f"{w}style")}
+    return {name: mark.get(f"{w}val", "") for name, mark in marks.items() if mark is not None}
+
+
+def _write_raised(root: Element, w: str, styles: Mapping[str, str]) -> None:
+    """Write raised and lowered text in a form of its own; runs that stand side by side are one text."""
+    for parent in list(root.iter()):
+        for align, runs in itertools.groupby(parent, key=lambda child: _alignment(child, w, styles)):
+            texts = [text for run in runs for text in run.findall(f"{w}t")] if align else []
+            if texts:
+                whole = "".join(text.text or "" for text in texts)
+                texts[0].text = superscript(whole) if align == "superscript" else subscript(whole)
+                for text in texts[1:]:
+                    text.text = ""
+    for properties in root.iter(f"{w}rPr"):
+        for mark in properties.findall(f"{w}vertAlign"):
+            properties.remove(mark)
+
+
+def _alignment(run: Element, w: str, styles: Mapping[str, str]) -> str:
+    """Whether a run is "superscript", "subscript" or, empty, neither."""
+    if run.tag != f"{w}r":
+        return ""
+    mark = run.find(f"{w}rPr/{w}vertAlign")
+    align = styles.get(_style_of(run, "r", w), "") if mark is None else mark.get(f"{w}val", "")
+    return align if align in ("superscript", "subscript") else ""
 
 
 def _keep_one(alternatives: Element) -> None:

@@ -10,7 +10,7 @@ noted.
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from html import unescape
 from html.parser import HTMLParser
@@ -75,6 +75,14 @@ def shown_markdown(source: str) -> Shown:
     words = sum(count_words(source[slice(*span)]) for span in notes)
     found = _without_elements(_cut(source, comments), _cut(masked, comments), white_hides=True, is_html=False)
     return Shown(found.text, found.hidden_words + words, places + found.places)
+
+
+def outside_code(markdown: str, rewrite: Callable[[str], str]) -> str:
+    """The Markdown with what stands outside of its code rewritten."""
+    pairs = zip(markdown, _without_code(markdown), strict=True)
+    stretches = itertools.groupby(pairs, key=lambda pair: pair[0] == pair[1])
+    texts = ((kept, "".join(char for char, _ in stretch)) for kept, stretch in stretches)
+    return "".join(rewrite(text) if kept else text for kept, text in texts)
 
 
 def without_comments(source: str) -> str:

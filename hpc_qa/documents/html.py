@@ -1,7 +1,8 @@
 """HTML to Markdown with `html-to-markdown`; nothing is fetched, nothing is run.
 
 Navigation, footers, scripts and styles are taken out, links become their text, images go, and no front matter is made.
-Raised letters are set apart. What a browser would hide is left out.
+What a browser would hide or
+strike through is left out.
 """
 
 import codecs
@@ -13,8 +14,11 @@ from typing import TYPE_CHECKING, Any
 from hpc_qa.documents.extracted import Extracted
 from hpc_qa.documents.fidelity import coverage
 from hpc_qa.documents.hidden import VOID, hides, shown_html, without_comments
-from hpc_qa.documents.raised import set_apart
+from hpc_qa.documents.page_parts import without_page_furniture
+from hpc_qa.documents.raised import in_line
 from hpc_qa.documents.signatures import format_of
+from hpc_qa.documents.spans import readable_tables
+from hpc_qa.documents.struck import without_struck
 from hpc_qa.documents.text import Decoded, clean, decode, squeezed, without_escapes, without_padding
 from hpc_qa.errors import DocumentError
 
@@ -43,7 +47,7 @@ def read_html(data: bytes, *, min_word_coverage: float) -> Extracted:
     decoded = _decode(data)
     cleaned, removed, places = clean(decoded.text)
     shown = shown_html(cleaned)
-    cleaned = set_apart(_without_menus(_without_traps(shown.text)))
+    cleaned = in_line(without_struck(without_page_furniture(_without_traps(shown.text))))
     raw = _page_text(cleaned)
     content = _converted(cleaned)
     covered = coverage([raw], content)
@@ -71,14 +75,14 @@ def markdown_of(cleaned: str) -> str:
     Raises:
         DocumentError: `malformed`.
     """
-    return squeezed(without_padding(without_escapes(clean(_converted(set_apart(cleaned)))[0])))
+    return squeezed(without_padding(without_escapes(clean(_converted(in_line(cleaned)))[0])))
 
 
 def _converted(html: str) -> str:
     import html_to_markdown
 
     try:
-        return html_to_markdown.convert(_LINK_TAG.sub("", html), _options()).content or ""
+        return html_to_markdown.convert(readable_tables(_LINK_TAG.sub("", html)), _options()).content or ""
     except html_to_markdown.ConversionError as exc:
         raise DocumentError("malformed", f"the HTML cannot be read: {exc}") from exc
 

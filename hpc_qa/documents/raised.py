@@ -1,85 +1,89 @@
-"""Letters that are set small and high, or low: set apart from what they hang on, so that 30 and a footnote is not 301.
+"""Superscripts and subscripts as text of one line, so that 10 to the power of 6 never reads 106.
 
-What has a character of its own gets it (10⁶, days¹, H₂O), other letters stand in brackets behind `^` or `_`. A mark
-that only leads to a footnote is written in square brackets. Ordinals (1st) and trade marks are part of their word.
+Each character becomes its raised or lowered form where every one of them has such a form, else the text stands in
+brackets behind `^` or `_`. Ordinals and trademarks are words in small letters, and a reference to a note is `[1]`.
+Such characters must not go through NFKC: it makes digits of the line of them.
 """
 
 import re
-from html import unescape
 
-_PLAIN = "0123456789+-=()"
-_UP = str.maketrans(_PLAIN + "ni−–", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱ⁻⁻")
-_DOWN = str.maketrans(_PLAIN + "−–", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎₋₋")
-_HAS_UP = re.compile(r"[-0-9+=()ni−–,; ]*[0-9ni][-0-9+=()ni−–,; ]*")
-_HAS_DOWN = re.compile(r"[-0-9+=()−–]*[0-9][-0-9+=()−–]*")
-_MARKS = {"tm": "™", "sm": "℠", "(tm)": "™", "(sm)": "℠", "(r)": "®"}
-_ORDINAL = ("st", "nd", "rd", "th")
-MAX_ENDING = 2  # letters of an ordinal in other languages: 1er
-_SIGN = re.compile("[™℠ºª]+")
-MAX_NESTED = 3  # one in the other
-MAX_LETTERS = 40  # more are small print, and no mark
+_RAISED = dict(zip("0123456789+-\N{MINUS SIGN}=()ni", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁼⁽⁾ⁿⁱ", strict=True))
+_LOWERED = dict(zip("0123456789+-\N{MINUS SIGN}=()ni", "₀₁₂₃₄₅₆₇₈₉₊₋₋₌₍₎ₙᵢ", strict=True))
+_AS_WORDS = {word: word for word in ("st", "nd", "rd", "th", "®", "™", "℠", "º", "ª", "°")} | {"tm": "™", "sm": "℠"}
 
-_WITHIN = r"(?:[^<]|<(?!/?su[pb]\b)[^<>]{0,500}>){0,300}?"
-_ELEMENT = re.compile(
-    rf"(?P<link><a\s[^<>]{{0,500}}?href\s*=\s*[\"']?[^\"'\s<>]{{0,200}}#[^<>]{{0,500}}>\s{{0,20}})?"
-    rf"<su(?P<kind>[pb])\b[^<>]{{0,500}}>(?P<inner>{_WITHIN})</su(?P=kind)\s{{0,20}}>",
-    re.IGNORECASE,
+_MAX_LENGTH = 200  # characters of source; of a longer element only the beginning is marked
+_OPENING = r"<(su[pb])(?:\s[^<>]{0,300})?>"
+_INNERMOST = re.compile(rf"{_OPENING}((?:(?!</?su[pb]\b).){{0,{_MAX_LENGTH}}})</\1\s*>", re.IGNORECASE | re.DOTALL)
+_TO_A_NOTE = r"<a\s(?:[^<>]{0,300}[\s\"'])?href\s*=\s*[\"']?[^\"'<>\s]{0,200}#[^<>]{0,300}>"
+_NOTE_INSIDE = re.compile(
+    rf"<sup(?:\s[^<>]{{0,300}})?>\s{{0,20}}{_TO_A_NOTE}([^<>]{{1,40}})</a\s*>\s{{0,20}}</sup\s*>", re.IGNORECASE
 )
-_TAG = re.compile(r"<[^<>]{0,500}>")
-_LINK = re.compile(r"<a\s[^<>]{0,500}?href\s*=\s*[\"']?[^\"'\s<>]{0,200}#", re.IGNORECASE)
+_NOTE_AROUND = re.compile(
+    rf"{_TO_A_NOTE}\s{{0,20}}<sup(?:\s[^<>]{{0,300}})?>([^<>]{{1,40}})</sup\s*>\s{{0,20}}</a\s*>", re.IGNORECASE
+)
+_LEFT = re.compile(r"<(/?)(su[pb])(?:\s[^<>]{0,300})?>", re.IGNORECASE)
+_TAG = re.compile(r"<[^<>]*>")
 
 
-def raised(letters: str, before: str = "") -> str:
-    """Letters that are set small and high behind `before`.
+def superscript(text: str) -> str:
+    """Raised text behind what it stands at.
 
-    >>> raised("6"), raised("n-1"), raised("a"), raised("st", "the 1"), raised("TM"), raised("1, 2")
-    ('⁶', 'ⁿ⁻¹', '^(a)', 'st', '™', '¹,²')
+    >>> "10" + superscript("6"), "x" + superscript("ab"), "1" + superscript("st")
+    ('10⁶', 'x^(ab)', '1st')
     """
-    text = letters.strip()
-    if text.lower() in _MARKS:
-        return _MARKS[text.lower()]
-    if text.lower() in _ORDINAL or not any(map(str.isalnum, text)):
-        return text
-    if _SIGN.fullmatch(text) or (text.isalpha() and len(text) <= MAX_ENDING and before[-1:].isdigit()):
-        return text
-    if len(text) > MAX_LETTERS:
-        return f" {text} "
-    return text.replace(" ", "").translate(_UP) if _HAS_UP.fullmatch(text) else f"^({text})"
+    return _AS_WORDS.get(text.strip().casefold()) or _formed(text, _RAISED, "^")
 
 
-def lowered(letters: str) -> str:
-    """Letters that are set small and low.
+def subscript(text: str) -> str:
+    """Lowered text behind what it stands at.
 
-    >>> lowered("2"), lowered("max")
-    ('₂', '_(max)')
+    >>> "H" + subscript("2") + "O", "t" + subscript("max")
+    ('H₂O', 't_(max)')
     """
-    text = letters.strip()
-    if not any(map(str.isalnum, text)):
-        return text
-    if len(text) > MAX_LETTERS:
-        return f" {text} "
-    return text.translate(_DOWN) if _HAS_DOWN.fullmatch(text) else f"_({text})"
+    return _formed(text, _LOWERED, "_")
 
 
-def set_apart(html: str) -> str:
-    """The source of a page, its `sup` and `sub` elements as text.
+def note_mark(text: str) -> str:
+    """The reference to a note, in brackets.
 
-    >>> set_apart("10<sup>6</sup>, 30<sup><a href='#f1'>1</a></sup> days, CO<sub>2</sub>")
-    '10⁶, 30[1] days, CO₂'
+    >>> note_mark("1"), note_mark("[a]")
+    ('[1]', '[a]')
     """
-    for _ in range(MAX_NESTED):  # the inner ones first
-        if "<su" not in html.lower():
-            break
-        html = _ELEMENT.sub(_written, html)
-    return html
+    return f"[{text.strip().strip('[]()').strip()}]"
 
 
-def _written(match: re.Match[str]) -> str:
-    text = " ".join(unescape(_TAG.sub("", match["inner"])).split())
-    if match["kind"].lower() == "b":
-        done = lowered(text)
-    elif text and len(text) <= MAX_LETTERS and (match["link"] or _LINK.search(match["inner"])):
-        done = text if text.startswith(("[", "(")) else f"[{text}]"
-    else:
-        done = raised(text, match.string[max(0, match.start() - 8) : match.start()])
-    return (match["link"] or "") + done.replace("&", "&amp;").replace("<", "&lt;")
+def in_line(html: str) -> str:
+    """The source of a page with text in the place of its `<sup>` and `<sub>`.
+
+    >>> in_line('30<sup>1</sup>, H<sub>2</sub>O, fee<sup><a href="#fn2">2</a></sup>')
+    '30¹, H₂O, fee[2]'
+    """
+    for pattern in (_NOTE_INSIDE, _NOTE_AROUND):
+        html = pattern.sub(lambda match: note_mark(match.group(1)), html)
+    found = 1
+    while found:  # from the inside out: what stands in a superscript is text by then
+        html, found = _INNERMOST.subn(_element, html)
+    return _LEFT.sub(_sign, html)
+
+
+def _element(match: re.Match[str]) -> str:
+    text = _TAG.sub("", match.group(2))
+    if re.fullmatch(r"\[[^\[\]]+\]", text):
+        return text  # a note's mark has its brackets
+    return superscript(text) if match.group(1).lower() == "sup" else subscript(text)
+
+
+def _sign(match: re.Match[str]) -> str:
+    """For an element that is too long or never closed: where it begins is known, so the text is not glued on."""
+    if match.group(1):
+        return ""
+    return "^" if match.group(2).lower() == "sup" else "_"
+
+
+def _formed(text: str, forms: dict[str, str], sign: str) -> str:
+    """The text in these forms; space around it stays outside."""
+    inner = text.strip()
+    if not inner:
+        return text
+    formed = "".join(map(forms.__getitem__, inner)) if forms.keys() >= set(inner) else f"{sign}({inner})"
+    return text.replace(inner, formed, 1)

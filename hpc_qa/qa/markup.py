@@ -12,7 +12,9 @@ _CODE = re.compile(r"(`+)(.+?)\1(?!`)")
 _STRONG = re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1")
 _EMPHASIS = re.compile(r"(?<![\w*])\*(?=[^\s*])([^*]+?)(?<=\S)\*(?![\w*])")
 _UNDERLINE = re.compile(r"(?<![\w_])_(?=[^\s_])([^_]+?)(?<=\S)_(?![\w_])")
-_LEAD = re.compile(r"^\s*(?:>(?!\s*[\d$€£.])\s*|#{1,6}\s+|[-*+•]\s+|\(?\d{1,3}[.)]\s+)+")
+# In front of a number > is a comparator and - a sign: a sentence of a list item comes without its mark.
+_NUMBER = r"\s*[$€£]?\.?\d"
+_LEAD = re.compile(rf"^\s*(?:>(?!\s*=|{_NUMBER})\s*|#{{1,6}}\s+|-(?!{_NUMBER})\s+|[*+•]\s+|\(?\d{{1,3}}[.)]\s+)+")
 _FOOTNOTE = re.compile(r"(?<=[a-z]{3}[.!?])\d{1,3}$")
 _ESCAPE = re.compile(r"\\([\\`*_{}\[\]()#+\-.!|<>~&\"'])")
 
@@ -22,8 +24,8 @@ def plain(markdown: str) -> str:
 
     >>> plain("- The **limit** is `--max=5`, see [the guide](a.html).")
     'The limit is --max=5, see the guide.'
-    >>> plain("> 138% of the level"), plain("> Quoted.")
-    ('> 138% of the level', 'Quoted.')
+    >>> plain("> 138% of FPL"), plain("> The fee"), plain("- 5 degrees")
+    ('> 138% of FPL', 'The fee', '- 5 degrees')
     """
     text = _LEAD.sub("", " ".join(markdown.split()))
     text = _LINK.sub(r"\1", text)

@@ -258,6 +258,18 @@ def test_markup_is_taken_off_and_words_stay():
     assert plain("snake_case_name and 2 * 3 * 4") == "snake_case_name and 2 * 3 * 4"
 
 
+@pytest.mark.parametrize(
+    "text", ["> 138% of FPL", ">= 5 forms", "> $25 a month", "- 5 degrees", "- .5 points", "-5 degrees", "< 5 forms"]
+)
+def test_a_comparator_or_sign_in_front_of_a_number_is_no_mark(text: str) -> None:
+    assert plain(text) == text
+
+
+@pytest.mark.parametrize("text", ["> The fee is 5.", "- The fee is 5.", "> - The fee is 5.", "- > The fee is 5."])
+def test_a_quote_or_list_mark_in_front_of_words_goes(text: str) -> None:
+    assert plain(text) == "The fee is 5."
+
+
 def test_the_number_of_a_compound_is_supported_and_the_number_of_a_code_is_not():
     chunk = made_chunk("The 30-day limit of rule AB-10 holds for ages 19–64.")
     sentence = chunk.sentence(1)

@@ -1,89 +1,101 @@
-"""Letters that are set small and high, or low, in pages and Word documents: no number becomes another."""
-
-import io
-import zipfile
+"""A raised or lowered character never becomes part of the number in front of it."""
 
 import pytest
 
 from hpc_qa.documents.docx import read_docx
 from hpc_qa.documents.html import read_html
-from hpc_qa.documents.raised import set_apart
+from hpc_qa.documents.text import read_markdown
 from hpc_qa.qa.facts import numbers
+from hpc_qa.qa.markup import plain
+from tests.data.bad.word import W, package, part, relationships
+
+
+def page(html: str) -> str:
+    return read_html(f"<body>{html}</body>".encode(), min_word_coverage=0.9).markdown
+
+
+def run(text: str, align: str = "") -> str:
+    properties = f'<w:rPr><w:vertAlign w:val="{align}"/></w:rPr>' if align else ""
+    return f'<w:r>{properties}<w:t xml:space="preserve">{text}</w:t></w:r>'
+
+
+def word(*runs: str) -> str:
+    return read_docx(package(part(f"<w:p>{''.join(runs)}</w:p>")), min_word_coverage=0.9).markdown
 
 
 @pytest.mark.parametrize(
     ("html", "text"),
     [
-        ("within 30<sup>1</sup> days", "within 30¹ days"),
-        ("10<sup>6</sup> cells", "10⁶ cells"),
-        ("a fee of $5.00<SUP class='x'>2</SUP>", "a fee of $5.00²"),
-        ("30<sup><a href='#fn1'>1</a></sup> days", "30[1] days"),
-        ('30<a id="r" href="#fn1"><sup>1</sup></a> days', "30[1] days"),
-        ("30<sup class='reference'><a href='#cite-2'>[2]</a></sup> days", "30[2] days"),
-        ("the 1<sup>st</sup> and n<sup>th</sup> day", "the 1st and nth day"),
-        ("Acme<sup>TM</sup> and Bolt<sup>&reg;</sup>", "Acme™ and Bolt®"),
-        ("x<sup>n-1</sup>, x<sup>max</sup>", "xⁿ⁻¹, x^(max)"),
-        ("H<sub>2</sub>O and T<sub>max</sub>", "H₂O and T_(max)"),
-        ("a<sup>b<sub>2</sub></sup>", "a^(b₂)"),
-        ("5*<sup>*</sup> or 6<sup>†</sup>", "5\\** or 6†"),
-        ("areas<sup>1, 2</sup> by", "areas¹,² by"),
-        ("a <sup>unclosed", "a unclosed"),
+        ("30<sup>1</sup>", "30¹"),
+        ("10<sup>6</sup> units", "10⁶ units"),
+        ("10<sup class='e'>-6</sup>", "10⁻⁶"),
+        ("10<sup>\N{MINUS SIGN}6</sup>", "10⁻⁶"),
+        ("H<sub>2</sub>O", "H₂O"),
+        ("x<sup>a b</sup>", "x^(a b)"),
+        ("t<SUB>max</SUB>", "t_(max)"),
+        ("5<sup><b>2</b></sup>", "5²"),
+        ("2<sup>3<sup>2</sup></sup>", "2^(3²)"),
+        ("1<sup>st</sup>, 2<sup>nd</sup>, 3<sup>rd</sup>, 4<sup>th</sup>", "1st, 2nd, 3rd, 4th"),
+        ("Name<sup>TM</sup> Other<sup>®</sup>", "Name™ Other®"),
+        ('30<sup><a href="#fn1">1</a></sup>', "30[1]"),
+        ('30<a href="page.html#fn1" id="r"><sup>[1]</sup></a>', "30[1]"),
+        ('30<sup id="x">[<a href="#fn1">1</a>]</sup>', "30[1]"),
+        ('area<sup><a href="https://example.org/">2</a></sup>', "area²"),
+        ("30<sup>1", "30^1"),  # never closed: where it ends is not known
     ],
 )
-def test_on_a_page(html, text):
-    found = read_html(f"<html><body><p>{html} and more words here.</p></body></html>".encode(), min_word_coverage=0.9)
-    assert found.structure
-    assert found.markdown.strip().replace("\\", "") == f"{text} and more words here.".replace("\\", "")
+def test_a_page_keeps_what_is_raised_apart(html: str, text: str) -> None:
+    assert page(f"<p>{html}</p>") == text + "\n"
 
 
-def test_small_print_is_no_mark():
-    small = "this is a long line of small print under the table of fees"
-    assert f"fees {small} end" in " ".join(set_apart(f"fees<sup>{small}</sup>end").split())
+def test_a_raised_character_stays_apart_when_a_page_comes_out_without_structure() -> None:
+    found = read_html(b"<p>A limit of 10<sup>6</sup> units.</p>", min_word_coverage=1.1)
+    assert (found.structure, found.markdown) == (False, "A limit of 10⁶ units.\n")
 
 
-def word_document(*runs: tuple[str, str]) -> bytes:
-    """A paragraph of runs: (letters, vertAlign or nothing)."""
-    w = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
-    parts = "".join(
-        f"<w:r>{f'<w:rPr><w:vertAlign w:val={chr(34)}{mark}{chr(34)}/></w:rPr>' if mark else ''}"
-        f'<w:t xml:space="preserve">{letters}</w:t></w:r>'
-        for letters, mark in runs
+def test_markdown_keeps_what_is_raised_apart_but_in_code() -> None:
+    source = b"It is 10<sup>6</sup> units, `10<sup>6</sup> of x`.\n\n```\n10<sup>6</sup>\n```\n"
+    assert read_markdown(source).markdown == ("It is 10⁶ units, `10<sup>6</sup> of x`.\n\n```\n10<sup>6</sup>\n```\n")
+
+
+@pytest.mark.parametrize(
+    ("runs", "text"),
+    [
+        ((run("30"), run("1", "superscript")), "30¹"),
+        ((run("10"), run("1", "superscript"), run("2", "superscript"), run(" a")), "10¹² a"),
+        ((run("x"), run("a", "superscript"), run("b", "superscript")), "x^(ab)"),
+        ((run("CO"), run("2", "subscript")), "CO₂"),
+        ((run("1"), run("st", "superscript")), "1st"),
+        ((run("30"), run("1", "baseline")), "301"),
+    ],
+)
+def test_a_word_document_keeps_what_is_raised_apart(runs: tuple[str, ...], text: str) -> None:
+    assert word(*runs) == text + "\n"
+
+
+def test_the_reference_to_a_note_of_a_word_document_stands_in_brackets() -> None:
+    note = f'<w:footnotes xmlns:w="{W}"><w:footnote w:id="2"><w:p>{run("Since May.")}</w:p></w:footnote></w:footnotes>'
+    reference = '<w:r><w:rPr><w:vertAlign w:val="superscript"/></w:rPr><w:footnoteReference w:id="2"/></w:r>'
+    document = package(
+        part(f"<w:p>{run('The fee is 30')}{reference}</w:p>"),
+        ("word/footnotes.xml", note.encode()),
+        ("word/_rels/document.xml.rels", relationships("r9", "footnotes", "footnotes.xml").encode()),
     )
-    types = (
-        '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
-        '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
-        '<Override PartName="/word/document.xml" ContentType="application/vnd.openxmlformats-officedocument.'
-        'wordprocessingml.document.main+xml"/></Types>'
+    text = read_docx(document, min_word_coverage=0.5).markdown
+    assert text.startswith("The fee is 30[1]\n")
+    assert "Since May." in text
+
+
+def test_a_word_style_that_raises_its_text_does_so_here() -> None:
+    styles = (
+        f'<w:styles xmlns:w="{W}"><w:style w:type="character" w:styleId="Power">'
+        '<w:rPr><w:vertAlign w:val="superscript"/></w:rPr></w:style></w:styles>'
     )
-    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument"
-    links = (
-        '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
-        f'<Relationship Id="r1" Type="{office}" Target="word/document.xml"/></Relationships>'
-    )
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w") as packed:
-        packed.writestr("[Content_Types].xml", types)
-        packed.writestr("_rels/.rels", links)
-        packed.writestr("word/document.xml", f"<w:document {w}><w:body><w:p>{parts}</w:p></w:body></w:document>")
-    return target.getvalue()
+    raised = '<w:r><w:rPr><w:rStyle w:val="Power"/></w:rPr><w:t>6</w:t></w:r>'
+    document = package(part(f"<w:p>{run('10')}{raised}</w:p>"), ("word/styles.xml", styles.encode()))
+    assert read_docx(document, min_word_coverage=0.9).markdown == "10⁶\n"
 
 
-def test_in_a_word_document():
-    data = word_document(
-        ("Pay within 30", ""), ("1", "superscript"), (" days, the 1", ""), ("st", "superscript"), (" of 10", ""),
-        ("6", "superscript"), (" H", ""), ("2", "subscript"), ("O units, and more.", "baseline"),
-    )  # fmt: skip
-    found = read_docx(data, min_word_coverage=0.97)
-    assert (found.engine, found.word_coverage) == ("mammoth", 1.0)
-    assert found.markdown.strip() == "Pay within 30¹ days, the 1st of 10⁶ H₂O units, and more."
-
-
-def test_a_number_with_a_mark_is_still_the_number():
-    assert numbers("Pay within 30¹ days")["30"] == 1
-    assert numbers("10⁶ and 10^6") == {"10": 2, "6": 2}
-    assert numbers("days¹") == {}
-
-
-@pytest.mark.parametrize("hostile", ["<sup>" * 100_000, "<a href=x# " * 50_000, ("<sup>" + "x" * 299) * 3_000])
-def test_a_hostile_source_ends(hostile):
-    assert set_apart(hostile)
+def test_the_checks_take_a_power_for_no_number_of_the_line() -> None:
+    assert set(numbers("It is 10⁶ units and 30¹ days, CO₂.")) == {"10⁶", "30¹", "co₂"}
+    assert plain("It is 10⁶ units, x^(ab) and t_(max) or y_(low).") == "It is 10⁶ units, x^(ab) and t_(max) or y_(low)."
