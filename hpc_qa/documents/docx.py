@@ -184,24 +184,6 @@ def _prepare(root: Element, w: str) -> None:
                 _keep_one(child)
             elif child.tag == f"{_MATH}oMath":
                 _as_run(child, w)
-            elif child.tag == f"{w}r":
-                _set_apart(child, w)
-
-
-def _set_apart(run: Element, w: str) -> None:
-    """Letters that are set small and high, or low, as text; the marks of Word's own footnotes are no letters."""
-    properties, texts = run.find(f"{w}rPr"), run.findall(f"{w}t")
-    mark = None if properties is None else properties.find(f"{w}vertAlign")
-    if properties is None or mark is None or not texts:
-        return
-    where = mark.get(f"{w}val")
-    if where not in ("superscript", "subscript"):
-        return
-    letters = "".join(text.text or "" for text in texts)
-    texts[0].text = raised(letters) if where == "superscript" else lowered(letters)
-    for text in texts[1:]:
-        text.text = ""
-    properties.remove(mark)
 
 
 def _take_out_hidden(package: _Package, root: Element, w: str) -> None:

@@ -32,8 +32,6 @@ CHARSETS = ("utf-8", "iso8859", "cp", "koi8", "mac", "gb", "big5", "shift_jis", 
 INLINE = frozenset("a abbr b cite code em i kbd mark q s samp small span strong sub sup tt u var wbr".split())
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([A-Za-z0-9_.:-]{1,40})""", re.IGNORECASE)
 _LINK_TAG = re.compile(r"</?a(?:\s[^<>]{0,4000})?>", re.IGNORECASE)
-_HEADER = re.compile(r"<header\b", re.IGNORECASE)
-_TEXT_TAG = re.compile(r"<(?:h[1-6]|p|dl|table)\b", re.IGNORECASE)
 _SECTION = re.compile(r"<!\[(?:CDATA\[|[^\]<>]{0,200}\]?>)?")
 _TITLE = re.compile(r"<title[^>]{0,200}>(.{0,500}?)</title", re.IGNORECASE | re.DOTALL)
 
@@ -100,9 +98,7 @@ def _options() -> "ConversionOptions":
         "skip_images": True,
         "compact_tables": True,
         "exclude_selectors": LEFT_OUT,
-        "preprocessing": PreprocessingOptions(
-            enabled=True, preset="standard", remove_navigation=False, remove_forms=False
-        ),
+        "preprocessing": PreprocessingOptions(enabled=True, preset="standard", remove_forms=False),
     }
     return ConversionOptions(**choices)
 
@@ -112,22 +108,6 @@ def _without_traps(html: str) -> str:
     open_ended = _SECTION.sub("", without_comments(html)).replace("<!--", "").replace("]]>", "")
     end = open_ended.rfind(">") + 1
     return open_ended[:end] + open_ended[end:].replace("<", "&lt;")
-
-
-def _without_menus(html: str) -> str:
-    """The page without each `header` that has neither a heading nor a paragraph: it holds a logo and links."""
-    parts, position = [], 0
-    for match in _HEADER.finditer(html):
-        if match.start() < position:
-            continue
-        end = html.find("</header", match.end())
-        if end < 0:
-            break
-        parts.append(html[position : match.start()])
-        if _TEXT_TAG.search(html, match.end(), end):
-            parts.append(html[match.start() : end])
-        position = end
-    return "".join([*parts, html[position:]])
 
 
 def _page_text(html: str) -> str:

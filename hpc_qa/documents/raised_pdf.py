@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hpc_qa.documents.raised import raised
+from hpc_qa.documents.raised import superscript
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfTextPage
@@ -38,7 +38,7 @@ def raised_on(text_page: "PdfTextPage", text: str) -> tuple[str, list[Mark]]:
     for start, end in _raised_spans(text_page, text):
         line = text[max(position, start - BEFORE) : start].rsplit("\n", 1)[-1]
         marks.append(Mark(line, text[start:end]))
-        parts += [text[position:start], raised(text[start:end])]
+        parts += [text[position:start], superscript(text[start:end])]
         position = end
     return ("".join([*parts, text[position:]]), marks) if marks else (text, marks)
 
@@ -81,7 +81,7 @@ def with_marks(markdown: str, marks: Sequence[Mark]) -> str:
             pattern = _pattern(mark, words)
             found = pattern.search(markdown, position) or pattern.search(markdown)
             if found:
-                markdown = markdown[: found.start(1)].rstrip(" ") + raised(mark.digits) + markdown[found.end(1) :]
+                markdown = markdown[: found.start(1)].rstrip(" ") + superscript(mark.digits) + markdown[found.end(1) :]
                 position = found.start(1)
                 break
     return markdown
