@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "logs": ("run", "logs", "The logs of one array task and its server."),
     "resume": ("submit", "resume", "Start exactly what is missing of a run."),
     "cancel": ("run", "cancel", "Stop what is left of a run; what is written stays."),
+    "runs": ("runs", "runs", "Delete the folder of a run."),
     "verify": ("result", "verify", "Prove from the files that nothing is lost or double."),
     "collect": ("result", "collect", "Publish the dataset of a run."),
     "revoke": ("revoke", "revoke", "Remove everything that came from one source."),
