@@ -9,7 +9,7 @@ How files are written is in `store.dataset`.
 
 import functools
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -134,11 +134,12 @@ class _Collection:
         self.funnel.add_accounted(len(self._places))
         self._groups = self._split_groups()
         items = [item for accepted in self._accepted.values() for item in accepted]
-        self._contaminated = _found_in(benchmarks, items)  # name of the benchmark by key
+        threshold = min(part.threshold for part in self._parts)
+        self._contaminated = _found_in(benchmarks, items, threshold)  # name of the benchmark by key
         clean = [item for item in items if item[0] not in self._contaminated]
         self._repeated: dict[str, str] = {}  # keys of pairs that go, each with that of the pair which stays
         self._conflicting: set[str] = set()  # those of them whose answer says something else
-        self._look_for_repeated(clean)
+        self._look_for_repeated(clean, threshold)
 
     def publish(self, out: Path, left: int) -> dict[str, int]:
         """Write the rows in their order, then the card; the rows per file."""
@@ -304,12 +305,11 @@ class _Collection:
         self.funnel.add_published(pair)
         return None
 
-    def _look_for_repeated(self, items: Sequence[tuple[str, str]]) -> None:
+    def _look_for_repeated(self, items: Sequence[tuple[str, str]], threshold: float) -> None:
         """Find what is asked twice. Another word in the question, and another answer: that is another question.
 
         Those are held against each other once more, as what they were near to is none of them.
         """
-        threshold = min(part.threshold for part in self._parts)
         while items:
             found = near_duplicates(items, threshold)
             wanted = {*found, *found.values()}
@@ -376,14 +376,20 @@ class _Collection:
         ]
 
 
-def _found_in(benchmarks: Sequence[BenchmarkFile], items: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Of (key, question) pairs those that a benchmark has, with its name."""
+def _found_in(
+    benchmarks: Sequence[BenchmarkFile], items: Sequence[tuple[str, str]], threshold: float
+) -> dict[str, str]:
+    """Of (key, question) pairs those that a benchmark has, or has nearly, with its name."""
     if not benchmarks:
         return {}
     known = Benchmarks()
+    theirs: dict[str, tuple[str, str]] = {}  # (name of the benchmark, question) by a key that is before every pair's
     for one in benchmarks:
         known.add(one.name, one.questions)
-    return {key: name for key, question in items if (name := known.match(question)) is not None}
+        theirs |= {f"\0{len(theirs) + number:09}": (one.name, text) for number, text in enumerate(one.questions)}
+    near = near_duplicates([*((key, text) for key, (_, text) in theirs.items()), *items], threshold)
+    found = {key: theirs[stays][0] for key, stays in near.items() if stays in theirs and key not in theirs}
+    return found | {key: name for key, question in items if (name := known.match(question)) is not None}
 
 
 def _pairs_of(chunk: Record, records: Sequence[Record]) -> list[Record]:

@@ -1,12 +1,13 @@
 """The first prompt of a document, exactly as the model would get it: to look at before spending anything."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hpc_qa.campaign.known import without_revoked
 from hpc_qa.config import Config
 from hpc_qa.documents.cache import DocumentCache, converter_key
 from hpc_qa.documents.convert import convert_all
+from hpc_qa.documents.facts import title_of
 from hpc_qa.errors import ConfigError
 from hpc_qa.manifest import Entry, read
 from hpc_qa.qa import judge, prompts
@@ -37,7 +38,9 @@ def first_prompt(config: Config, doc: str, *, project: Path) -> ShownPrompt:
     if converted.status != "ok":
         raise ConfigError(f"{entry.doc_id}: {converted.reason}: {converted.detail}", hint="hpc-qa convert shows all")
     cache = DocumentCache(project / config.documents.cache, converter_key(config, project))
-    chunks, screened = cache.chunks(entry.sha256, entry.media_type), cache.screening(entry.sha256, entry.media_type)
+    title = title_of(entry.path, cache.facts(entry.sha256, entry.media_type))
+    chunks = [replace(chunk, title=title) for chunk in cache.chunks(entry.sha256, entry.media_type)]
+    screened = cache.screening(entry.sha256, entry.media_type)
     if screened is not None:  # what other documents hold is not looked at
         by_chunk = zip(chunks, screened, strict=True)
         chunks = [chunk for chunk, one in by_chunk if one.reason(config.documents, config.qa.language) is None]

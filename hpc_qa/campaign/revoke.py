@@ -8,8 +8,10 @@ anew. The source itself is the user's own and stays where it is.
 
 import getpass
 import json
+import re
 import shutil
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,10 +32,12 @@ from hpc_qa.store.dataset import FILES, is_published
 from hpc_qa.store.files import list_folder, storage_error
 from hpc_qa.store.redaction import emptied, readable_records, redact_shard, rewrite_lines, same_length
 from hpc_qa.store.revocation import Revocation, Tombstone, bury, revocations, revoke_content, tombstones
-from hpc_qa.store.run_directory import RunDirectory, ShardDirectory
+from hpc_qa.store.run_directory import RunDirectory, ShardDirectory, list_runs
 from hpc_qa.store.segments import decode_line
 from hpc_qa.store.trust import check_run
 from hpc_qa.units import iso, plural, utc_now
+
+_CACHE = re.compile(r"^\s+cache:\s*[\"']?([^\s\"'#]+)", re.MULTILINE)  # of documents, in a config
 
 
 @dataclass(slots=True)
@@ -148,7 +152,7 @@ def revoke(project: Path, asked: Prospect, *, reason: str | None) -> Revoked:
         for doc_id, sha256 in sorted(documents.items()):
             one = said[sha256]
             bury(run.path, Tombstone(doc_id, sha256, one.by, one.at, one.reason))
-    found.caches = _forget_conversions(_caches(project, targets.runs), targets.contents)
+    found.caches = _forget_conversions(_caches(project), targets.contents)
     for run, documents in targets.runs.items():
         pairs: set[str] = set()
         for planned in run.frozen_plan()["shards"]:
@@ -165,9 +169,15 @@ def revoke(project: Path, asked: Prospect, *, reason: str | None) -> Revoked:
     return found
 
 
-def _caches(project: Path, runs: Iterable[RunDirectory]) -> list[Path]:
-    """The folders of conversions that these runs have read."""
-    named = {run.facts()["config"]["documents"]["cache"] for run in runs} | {"cache/documents"}
+def _caches(project: Path) -> list[Path]:
+    """The folders of conversions that runs of this project, or configs in it, name: each may have the document."""
+    named = {"cache/documents"}
+    for run in list_runs(project):
+        with suppress(StoreError):  # status and verify say that it cannot be read
+            named.add(str(run.facts()["config"]["documents"]["cache"]))
+    for path in (*project.glob("*.yaml"), *project.glob("configs/*.yaml")):
+        with suppress(OSError, UnicodeDecodeError):
+            named.update(_CACHE.findall(path.read_text(encoding="utf-8")))
     return sorted(project / name for name in named)
 
 

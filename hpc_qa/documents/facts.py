@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import PurePosixPath
 from typing import Any, Literal
 
 BY_LIMIT = frozenset({"too_large", "too_many_pages", "memory"})  # reasons that are none under other limits
@@ -77,6 +78,16 @@ def from_json(text: str) -> Facts:
 def counts(facts: Facts, limits: Mapping[str, float]) -> bool:
     """Whether this is what a conversion under these limits would come to; else it is tried again."""
     return facts.reason not in BY_LIMIT or facts.limits == limits
+
+
+def title_of(path: str, facts: Facts | None) -> str:
+    """What a document is called where it is asked about, and its file, whose name often holds a date.
+
+    >>> title_of("manuals/fees_2025-10.pdf", None)
+    'fees 2025-10'
+    """
+    name = PurePosixPath(path).stem.replace("_", " ")
+    return f"{facts.title} ({name})" if facts is not None and facts.title else name
 
 
 def settled_state(

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 LEVEL = 0.95
+MIN_FOR_KAPPA = 10  # things that both rated, from which on the interval of large samples is given
 Z = statistics.NormalDist().inv_cdf((1 + LEVEL) / 2)
 LOWEST, HIGHEST = 1, 5  # of a score
 
@@ -110,7 +111,8 @@ def weighted_kappa(ours: Sequence[int], theirs: Sequence[int]) -> Estimate:
     kappa = (o - e) / (1 - e): o and e are the agreements seen, and expected of the two raters' own habits alone, with
     weights 1 - ((i - j) / 4)^2 (J. Cohen, Weighted kappa, Psychological Bulletin 70 (1968) 213-220). The interval is
     that of large samples (J. L. Fleiss, J. Cohen, B. S. Everitt, Psychological Bulletin 72 (1969) 323-327), cut off at
-    -1 and 1. None where both gave the same single score throughout: then there is nothing to agree on.
+    -1 and 1; none of fewer than 10 things, or where it would have no width. None
+    where both gave the same single score throughout: then there is nothing to agree on.
 
     Raises:
         ValueError: the raters rated different numbers of things.
@@ -130,6 +132,8 @@ def weighted_kappa(ours: Sequence[int], theirs: Sequence[int]) -> Estimate:
     )
     variance = spread - (kappa - expected * (1 - kappa)) ** 2
     half = Z * math.sqrt(max(0.0, variance) / n) / (1 - expected)
+    if n < MIN_FOR_KAPPA or not half:
+        return Estimate(kappa, None, None, n)
     return Estimate(kappa, max(-1.0, kappa - half), min(1.0, kappa + half), n)
 
 

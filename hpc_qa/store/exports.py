@@ -15,6 +15,7 @@ from typing import IO, Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hpc_qa.documents.facts import title_of
 from hpc_qa.qa.control_tokens import harmless
 
 CSV_FILE = "qa.csv"
@@ -122,6 +123,8 @@ class ChatExport:
     def close(self) -> dict[str, int]:
         for split in self._splits.values():
             split.close()
+        if not self._splits:
+            (self._folder / "chat").rmdir()
         return {path[name]: split.rows for name, split in self._splits.items() for path in (CHAT_FILES, CHAT_LINES)}
 
 
@@ -153,8 +156,12 @@ class _ChatSplit:
 
 
 def messages(row: Mapping[str, Any], variant: str, tokens: Sequence[str] = ()) -> list[dict[str, str]]:
-    """A pair as a conversation of two turns, without control tokens in them."""
-    around = "\n".join(part for part in (row["table_header"], row["context"]) if part)
+    """A pair as a conversation of two turns, without control tokens in them.
+
+    Above the passage stand the name of its file, its headings and the head of its table, as its generator saw them.
+    """
+    where = " > ".join((title_of(row["source_path"], None), *(row["headings"] or ())))
+    around = "\n".join(part for part in (f"{where}\n", row["table_header"], row["context"]) if part)
     question, answer, context = (harmless(text, tokens) for text in (row["question"], row["answer"], around))
     asked = GROUNDED_TURN.format(context=context, question=question) if variant == GROUNDED else question
     return [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]

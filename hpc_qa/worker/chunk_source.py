@@ -8,13 +8,12 @@ converted after it, it is made here, by what a chunk is by itself.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
 from typing import Any
 
 from hpc_qa.config import Config
 from hpc_qa.documents.cache import DocumentCache
 from hpc_qa.documents.chunks import Chunk
-from hpc_qa.documents.facts import Facts
+from hpc_qa.documents.facts import Facts, title_of
 from hpc_qa.documents.screening import Screened, without_paragraphs
 from hpc_qa.documents.suspicion import CONTROL_TOKENS, ordered
 from hpc_qa.manifest import Entry
@@ -80,7 +79,7 @@ class ChunkSource:
         Raises:
             StoreError: they are not in the cache.
         """
-        title = self._title(entry)
+        title = title_of(entry.path, self._cache.facts(entry.sha256, entry.media_type))
         chunks = [replace(chunk, title=title) for chunk in self._cache.chunks(entry.sha256, entry.media_type)]
         screened = self._cache.screening(entry.sha256, entry.media_type) or []
         known = _Known(len(chunks), Counter(self._choice.left_out.get(entry.doc_id, {})))
@@ -92,12 +91,6 @@ class ChunkSource:
         if self._choice.by_worker and len(screened) == len(chunks):
             chunks = self._worthy(chunks, screened, known)
         return self._able(chunks, known)
-
-    def _title(self, entry: Entry) -> str:
-        """What its document is called, and its file, whose name often holds a date: "Fees (fees 2025-10)"."""
-        name = PurePosixPath(entry.path).stem.replace("_", " ")
-        facts = self._cache.facts(entry.sha256, entry.media_type)
-        return f"{facts.title} ({name})" if facts is not None and facts.title else name
 
     def _worthy(self, chunks: Sequence[Chunk], screened: Sequence[Screened], known: _Known) -> list[Chunk]:
         kept = []

@@ -114,7 +114,8 @@ def test_every_pair_is_a_conversation_that_load_dataset_opens(tmp_path, load_dat
             row = rows[line["id"]]
             asked, answered = line["messages"]
             assert answered == {"role": "assistant", "content": row["answer"]}
-            grounded = GROUNDED_TURN.format(context=row["context"], question=row["question"])
+            around = " > ".join([row["source_path"].rsplit("/")[-1].removesuffix(".pdf"), *row["headings"]])
+            grounded = GROUNDED_TURN.format(context=f"{around}\n\n{row['context']}", question=row["question"])
             assert asked == {"role": "user", "content": grounded if line["variant"] == "grounded" else row["question"]}
             assert row["source_path"] not in json.dumps(line)
     assert load_dataset(str(run.dataset))["train"].num_rows == 20

@@ -123,3 +123,23 @@ def test_contaminated_pairs_are_rejected_flagged_counted_and_on_the_card(tmp_pat
     assert f"| exam.txt | `{listed[0]['sha256'][:16]}` | 1 | 1 |" in card
     collect([run])
     assert "The pairs were not compared with any benchmark." in (run.dataset / "README.md").read_text()
+
+
+def test_a_question_that_is_nearly_that_of_a_benchmark_is_rejected_and_one_with_another_number_is_not(tmp_path):
+    run = planned_run(tmp_path, [["a"]])
+    asked = (
+        "Could you tell me how long an agency keeps the forms?",
+        "How long does the agency of a state keep the forms of 45 members?",
+        "How long does the agency of a state keep the forms of 90 members?",
+    )
+    pairs = [pair("a", 0, place, question=question) for place, question in enumerate(asked)]
+    batches = [chunk("a", 0, pairs)]
+    made = attempt(run.shard(0), [*batches, [document("a", batches)]])
+    assert commit_shard(run.shard(0), made.name, ["a"])
+    (tmp_path / "exam.txt").write_text(
+        "How long an agency keeps the forms?\nHow long does the agency of a state keep old forms of 45 members?\n"
+    )
+    result = collect([run], options=Options(decontaminate=(tmp_path / "exam.txt",)))
+    assert result.rows == {"train": 1, "validation": 0, "rejected": 2}
+    rows = pq.read_table(run.dataset / FILES["rejected"]).to_pylist()
+    assert {row["contaminated_with"] for row in rows} == {"exam.txt"}

@@ -262,14 +262,16 @@ def test_what_people_said_of_its_pairs_is_removed_and_the_rest_of_the_review_sta
 
 def test_conversions_of_the_content_are_deleted_and_no_other(tmp_path):
     made_run(tmp_path)
-    cache = tmp_path / "cache" / "documents"
-    for sha256 in (key("beta"), key("alpha")):
-        folder = cache / sha256[:2] / sha256 / "c0ffee-pdf"
-        folder.mkdir(parents=True)
-        (folder / "document.md").write_text(SECRET if sha256 == key("beta") else "other")
-    assert revoked(tmp_path, "beta").caches == 1
+    caches = [tmp_path / "cache" / name for name in ("documents", "others")]
+    (tmp_path / "other.yaml").write_text("name: x\ndocuments:\n  cache: cache/others # of another config\n")
+    for cache in caches:
+        for sha256 in (key("beta"), key("alpha")):
+            folder = cache / sha256[:2] / sha256 / "c0ffee-pdf"
+            folder.mkdir(parents=True)
+            (folder / "document.md").write_text(SECRET if sha256 == key("beta") else "other")
+    assert revoked(tmp_path, "beta").caches == 2
     assert holding(tmp_path) == []
-    assert len(list(cache.glob("*/*/c0ffee-pdf"))) == 1
+    assert [len(list(cache.glob("*/*/c0ffee-pdf"))) for cache in caches] == [1, 1]
 
 
 def test_a_dataset_of_several_runs_anywhere_is_found_and_published_as_it_was_asked_for(tmp_path):
