@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hpc_qa.documents.extracted import Extracted
 from hpc_qa.documents.fidelity import coverage
 from hpc_qa.documents.hidden import VOID, hides, shown_html, without_comments
+from hpc_qa.documents.list_marks import marked_lists
 from hpc_qa.documents.page_parts import without_page_furniture
 from hpc_qa.documents.raised import in_line
 from hpc_qa.documents.signatures import format_of
@@ -80,7 +81,9 @@ def _converted(html: str) -> str:
     import html_to_markdown
 
     try:
-        return html_to_markdown.convert(readable_tables(_LINK_TAG.sub("", html)), _options()).content or ""
+        return (
+            html_to_markdown.convert(marked_lists(readable_tables(_LINK_TAG.sub("", html))), _options()).content or ""
+        )
     except html_to_markdown.ConversionError as exc:
         raise DocumentError("malformed", f"the HTML cannot be read: {exc}") from exc
 

@@ -53,7 +53,7 @@ def without_page_furniture(html: str) -> str:
 
 
 def _elements(html: str) -> Iterator[_Element]:
-    """The elements that are closed, in the order of their ends; one that is open where one around it ends is none."""
+    """The elements in the order of their ends, without those still open where one around them ends."""
     opened: list[re.Match[str]] = []
     names: Counter[str] = Counter()
     for match in _TAG.finditer(html):
