@@ -20,6 +20,7 @@ from xml.etree.ElementTree import Element
 from hpc_qa.documents.extracted import Extracted
 from hpc_qa.documents.fidelity import count_words, coverage
 from hpc_qa.documents.html import markdown_of
+from hpc_qa.documents.numbering import Numbering, read_lists, read_styles, write_marks
 from hpc_qa.documents.raised import subscript, superscript
 from hpc_qa.documents.signatures import format_of
 from hpc_qa.documents.suspicion import MAX_PLACES, places_beside
@@ -30,7 +31,8 @@ from hpc_qa.manifest import archive
 ZIP, OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 # Streams of the container of old Word files, which also holds new ones that need a password; UTF-16 names.
 ENCRYPTED_STREAM, OLD_WORD_STREAM = ("EncryptedPackage".encode("utf-16-le"), "WordDocument".encode("utf-16-le"))
-CORE_PROPERTIES, STYLES = "docProps/core.xml", "word/styles.xml"
+CORE_PROPERTIES, STYLES, NUMBERING = "docProps/core.xml", "word/styles.xml", "word/numbering.xml"
+READ_FIRST = (STYLES, NUMBERING)  # they say what is hidden and how paragraphs are numbered
 STRUCK = ("strike", "dstrike")  # marks of a run: one line through it, or two
 TAKEN_OUT = "\ufdd0"  # a code that stands for no character
 NO_TEXT = (
@@ -60,6 +62,7 @@ class _Package:
     hidden_places: list[str] = field(default_factory=list)  # where they stood
     hidden_styles: frozenset[str] = frozenset()  # whose text Word does not show
     struck_styles: dict[str, frozenset[str]] = field(default_factory=dict)  # by the mark that strikes: its styles
+    numbering: Numbering = field(default_factory=Numbering)
     raised: dict[str, str] = field(default_factory=dict)  # character styles that are "superscript" or "subscript"
     title: str | None = None
 
@@ -109,7 +112,7 @@ def _read_package(data: bytes) -> _Package:
             infos = packed.infolist()
             archive.check(infos, len(data))
             package = _Package()
-            for info in sorted(_text_parts(infos), key=lambda info: info.filename != STYLES):  # they say what is hidden
+            for info in sorted(_text_parts(infos), key=lambda info: info.filename not in READ_FIRST):
                 _add_part(package, info.filename, packed.read(info))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OverflowError) as exc:
         raise DocumentError("malformed", f"the ZIP archive that a DOCX file is cannot be read: {exc}") from exc
@@ -157,11 +160,15 @@ def _add_part(package: _Package, name: str, data: bytes) -> None:
         package.hidden_styles = _styles_with("vanish", root, namespace)
         package.struck_styles = {mark: _styles_with(mark, root, namespace) for mark in STRUCK}
         package.raised = _raised_styles(root, namespace)
+        read_styles(package.numbering, root, namespace)
+    if namespace[1:-1] in _MAIN and kind == "numbering":
+        read_lists(package.numbering, root, namespace)
     if namespace[1:-1] in _MAIN and kind in ("document", "footnotes", "endnotes"):
         _prepare(root, namespace)
         _take_out_hidden(package, root, namespace)
         _take_out_struck(package, root, namespace)
         _write_raised(root, namespace, package.raised)
+        write_marks(package.numbering, root, namespace)
         package.plain += _paragraphs(root, namespace)
         package.has_document |= kind == "document"
     package.parts[name] = ET.tostring(root, encoding="utf-8")
