@@ -15,7 +15,8 @@ Span = tuple[int, int]
 # It begins with a set of few characters: the regex engine then runs over a text many times as fast.
 _MARK = (
     r"""[.!?\u2026\u3002\uff01\uff1f\d](?:"""
-    r"""(?<=[.!?\u2026])(?<![.!?\u2026].)[.!?\u2026]*+["'\u201d\u2019)\]*_`]*+(?=\s)"""  # a row of dots is linear
+    r"""(?<=[.!?\u2026])(?<![.!?\u2026].)[.!?\u2026]*+"""  # a row of dots is linear
+    r"""(?:["'\u201d\u2019)\]*_`\u2070\u00b9\u00b2\u00b3\u2074-\u2079]|\[\d{1,3}\])*+(?=\s)"""
     r"""|(?<=[a-z]{3}[.?!])(?=[A-Z][a-z]*\s)"""  # a space was lost; decided by the word that follows
     r"""|(?<=[a-z]{3}[.!?]\d)\d{0,2}(?=\s+["'\u201c\u2018(]?[A-Z])"""  # of a footnote, which a PDF sets small and high
     r"""|(?<=[\u3002\uff01\uff1f])["\u201d\u300d\uff09]*)"""

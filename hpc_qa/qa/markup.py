@@ -15,7 +15,10 @@ _UNDERLINE = re.compile(r"(?<![\w_])_(?=[^\s_])([^_]+?)(?<=\S)_(?![\w_])")
 # In front of a number > is a comparator and - a sign: a sentence of a list item comes without its mark.
 _NUMBER = r"\s*[$€£]?\.?\d"
 _LEAD = re.compile(rf"^\s*(?:>(?!\s*=|{_NUMBER})\s*|#{{1,6}}\s+|-(?!{_NUMBER})\s+|[*+•]\s+|\(?\d{{1,3}}[.)]\s+)+")
-_FOOTNOTE = re.compile(r"(?<=[a-z]{3}[.!?])\d{1,3}$")
+# Behind a word or a sign; behind a number it may be a power.
+_FOOTNOTE = re.compile(
+    r"(?<=[a-z]{3}[.!?])(?:\d{1,3}|\[\d{1,3}\])$|(?:(?<=[^\W\d_]{3})|(?<=[.,;:!?)\]%”’\"]))[⁰¹²³⁴-⁹]+"
+)
 _ESCAPE = re.compile(r"\\([\\`*_{}\[\]()#+\-.!|<>~&\"'])")
 
 

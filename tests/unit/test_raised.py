@@ -4,6 +4,7 @@ import pytest
 
 from hpc_qa.documents.docx import read_docx
 from hpc_qa.documents.html import read_html
+from hpc_qa.documents.sentences import sentence_spans
 from hpc_qa.documents.text import read_markdown
 from hpc_qa.qa.facts import numbers
 from hpc_qa.qa.markup import plain
@@ -101,3 +102,10 @@ def test_a_number_with_a_mark_or_a_power_is_still_the_number() -> None:
     assert numbers("Pay within 30¹ days")["30"] == 1
     assert numbers("days¹") == {}
     assert plain("It is 10⁶ units, x^(ab) and t_(max) or y_(low).") == "It is 10⁶ units, x^(ab) and t_(max) or y_(low)."
+
+
+@pytest.mark.parametrize("mark", ["3", "³", "¹²", "[3]"])
+def test_a_sentence_ends_behind_the_mark_of_its_footnote_and_is_said_without_it(mark: str) -> None:
+    text = f"He follows the rule.{mark} The fee is due."
+    spans = sentence_spans("paragraph", text, 0, len(text))
+    assert [plain(text[slice(*span)]) for span in spans] == ["He follows the rule.", "The fee is due."]
