@@ -20,6 +20,9 @@ MOST = 0.7  # of the lines
 RUNNING_TEXT = 0.3  # of the words: with as much in sentences, a chunk is worth asking about
 MIN_SENTENCE_WORDS = 8
 MIN_WORDS = 6
+MIN_CHAPTERS = 3  # whose numbered titles make contents without pages
+MIN_SEVERAL = 0.1  # of the entries of an index that is not called one have several pages
+MOST_WORDS_OF_A_BOX = 2  # "yes", "not known"; with more a row of boxes is a list
 
 _BULLETS = re.compile(r"[\s>]*(?:[-*+•‣▪]\s+)*")
 _MARKUP = str.maketrans("*`|", "   ")
@@ -32,12 +35,14 @@ _LEADERS = re.compile(r"[.…_](?:(?<=\.)[ \u2009]?(?:\.[ \u2009]?){3,}|(?<=…)
 _LEADERS_TO_PAGE = re.compile(rf"(?:{_LEADERS.pattern})[\s.]*(?:\d|[ivxlcIVXLC]+\b)")
 _PAGE_AT_END = re.compile(r"(?:^|[\s.…_])(?:(\d{1,4})|[ivxlcIVXLC]{1,6}|[A-Z]-\d{1,3})$")
 _NUMBERED_HEADING = re.compile(
-    r"(?:(?:chapter|appendix|part|section|annex)\s+)?(?:[A-Z]|\d{1,2})(?:\.\d{1,3})+\.?\s+\S", re.I
+    r"(?:(?:chapter|appendix|part|section|annex)\s+)?([A-Z]|\d{1,2})(?:\.\d{1,3})+\.?\s+\S", re.I
 )
 _CHAPTER = re.compile(r"(?:chapter|appendix|part|section|annex)\s+[A-Z\d]{1,3}\b|\d{1,2}\.\s", re.IGNORECASE)
 _INDEX_ENTRY = re.compile(
     r"\D.*?[,\s]\s*(?:see(?: also)? .+|[ivxlc\d]{1,6}(?:[-–]\d{1,4})?(?:,\s*[ivxlc\d]{1,6}(?:[-–]\d{1,4})?)*)$"
 )
+_SEVERAL_PAGES = re.compile(r"\d,\s*\d+(?:[-–,]|$)|\d[-–]\d+$|,\s*see\b", re.IGNORECASE)
+_PRICE = re.compile(r"[$€£]\s?\d|\d\.\d\d\b")
 _CONTENTS_TITLE = re.compile(r"\W*(?:table of )?contents\W*|\W*inhalt(?:sverzeichnis)?\W*", re.IGNORECASE)
 _INDEX_TITLE = re.compile(r"\W*(?:(?:general|subject|alphabetical|concept|function) )?index\W*", re.IGNORECASE)
 _SOURCES_TITLE = re.compile(
@@ -59,11 +64,15 @@ _DATE = re.compile(
     re.IGNORECASE,
 )
 _VERSION_COLUMN = re.compile(r"\b(?:version|revision|rev|release|issue|edition|amendment)\b", re.IGNORECASE)
+_THING_COLUMN = re.compile(
+    r"\|\s*(?:forms?|policy|policies|titles?|names?|codes?|services?|programs?|manuals?)\b", re.I
+)
 _CHANGE_COLUMN = re.compile(r"\b(?:changes?|description|author|summary|reason|comments?|approved|prepared)\b", re.I)
 _DUTY = re.compile(r"\b(?:must|shall|may|should|requires?|required)\b", re.IGNORECASE)
 _BLANK = re.compile(
     r"[_.☐☑☒□▢❏❑○◯[(](?:(?<=_)_{2,}|(?<=\.)\.{11,}|(?<=[☐☑☒□▢❏❑○◯])|(?<=\[)(?<!\w.)[ xX]?\](?!\()|(?<=\()\s{1,3}\))"
 )
+_TO_FILL = re.compile(r"_{3,}|\.{12,}|\(\s{1,3}\)")
 _NAVIGATION = re.compile(
     r"\W*(?:next|prev(?:ious)?|up|home|top|back(?: to top)?|contents|index|search|menu"
     r"|skip to (?:main )?content|log ?in|log ?out"
@@ -161,8 +170,9 @@ def _is_contents(lines: Sequence[str], headings: Sequence[str]) -> bool:
     if rising and len(pages) >= MOST * len(lines) and (titled or _share(lines, _begins_numbered) >= 0.5):
         return True
     short = _share(lines, lambda line: len(line.split()) <= 12 and not _SENTENCE_END.search(line)) >= 0.9
-    levels = sum(1 for line in lines if _NUMBERED_HEADING.match(line))
-    return short and ((levels >= 5 and _share(lines, _begins_numbered) >= MOST) or (titled and words > len(lines)))
+    chapters = [match[1] for line in lines if (match := _NUMBERED_HEADING.match(line))]
+    of_several = len(chapters) >= 5 and len(set(chapters)) >= MIN_CHAPTERS  # steps are of one
+    return short and ((of_several and _share(lines, _begins_numbered) >= MOST) or (titled and words > len(lines)))
 
 
 def _begins_numbered(line: str) -> bool:
@@ -176,7 +186,16 @@ def _is_index(lines: Sequence[str], headings: Sequence[str]) -> bool:
     entries = [line for line in lines if len(line.split()) <= 12 and _INDEX_ENTRY.match(line)]
     letters = [line[0].casefold() for line in entries if line[0].isalpha()]
     ordered = sum(left <= right for left, right in itertools.pairwise(letters))
-    if len(entries) >= MOST * len(lines) and len(letters) >= MIN_LINES // 2 and ordered >= 0.8 * (len(letters) - 1):
+    several = sum(1 for line in entries if _SEVERAL_PAGES.search(line))  # a price is one number
+    listed = _titled(headings, _INDEX_TITLE) or (
+        several >= MIN_SEVERAL * len(entries) and not _PRICE.search("".join(lines))
+    )
+    if (
+        listed
+        and len(entries) >= MOST * len(lines)
+        and len(letters) >= MIN_LINES // 2
+        and ordered >= 0.8 * (len(letters) - 1)
+    ):
         return True
     short = _share(lines, lambda line: len(line.split()) <= 8 and not _SENTENCE_END.search(line))
     return _titled(headings, _INDEX_TITLE) and short >= 0.9
@@ -193,7 +212,11 @@ def _is_revisions(lines: Sequence[str], headings: Sequence[str]) -> bool:
     if len(lines) < 3 or _share(lines, lambda line: _DUTY.search(_DATE.sub("", line))) > 0.1:  # May is a month
         return False
     head = lines[0]
-    is_table = head.startswith("|") and all(one.search(head) for one in (_VERSION_COLUMN, _CHANGE_COLUMN))
+    is_table = (
+        head.startswith("|")
+        and not _THING_COLUMN.match(head)
+        and all(one.search(head) for one in (_VERSION_COLUMN, _CHANGE_COLUMN))
+    )
     entries = lines[1:] if head.startswith("|") and not _DATE.search(head) else lines
     return (is_table or _titled(headings, _REVISIONS_TITLE)) and _share(entries, _DATE.search) >= MOST
 
@@ -202,6 +225,8 @@ def _is_form(lines: Sequence[str], _headings: Sequence[str]) -> bool:
     """Blanks to fill in and boxes to tick on half of its lines."""
     blanks = sum(len(_BLANK.findall(line)) for line in lines)
     words = sum(len(_WORD.findall(line)) for line in lines)
+    if not any(_TO_FILL.search(line) for line in lines) and words > MOST_WORDS_OF_A_BOX * blanks:
+        return False  # a list of what somebody has to bring or to do
     return blanks >= 5 and _share(lines, _BLANK.search) >= 0.5 and words <= 12 * blanks
 
 

@@ -43,6 +43,32 @@ behavioral health, 70-74
 billing, 9, 31, 33
 birth centers, 66
 """,
+    "index without a title": """\
+abortion, coverage of, 112
+administrative hearings, 14, 88-90
+advance directives, 45
+ambulance services, 61, 62
+appeals, see hearings
+audits, 102
+behavioral health, 70-74
+billing, 9, 31, 33
+""",
+    "contents without pages": """\
+1.1 Scope of the manual
+1.2 Authors
+2.1 The agency
+2.2 The plan
+2.3 Providers
+3.1 Members
+3.2 Eligibility
+4.1 Fees
+""",
+    "form of boxes alone": """\
+☐ Yes ☐ No
+☐ Male ☐ Female
+☐ New ☐ Renewal
+☐ Full ☐ Part
+""",
     "bibliography": """\
 # References
 
@@ -113,6 +139,59 @@ WORTHY = {
 - [ ] The plan of care must name the hours that were authorized for the month.
 - [ ] A supervisor must review the plan of care every 90 days.
 - [ ] The agency must report changes within five days of the visit.
+""",
+    "a table of forms with their revision dates": """\
+| Form | Revision date | Description |
+|---|---|---|
+| CMS-64 | 01/15/2024 | Quarterly report of spending |
+| CMS-37 | 03/01/2023 | Estimate of the next quarter |
+| CMS-21 | 10/01/2022 | Report of the children's program |
+| CMS-416 | 06/30/2024 | Report of screenings |
+""",
+    "numbered steps of one chapter": """\
+# How to enroll
+
+4.1 Pay the fee of the enrollment
+4.2 Sign the agreement with the agency
+4.3 Send the licence of each site
+4.4 Name the owners and managers
+4.5 Pass the visit of the site
+4.6 Attend the training in the portal
+4.7 Register the bank account
+4.8 Confirm the date of the start
+""",
+    "an alphabetical list of fees": """\
+## Fees in dollars
+
+- Ambulance 45
+- Anesthesia 120
+- Cast 60
+- Dental exam 35
+- Ear wash 20
+- Eye exam 55
+- Hearing test 40
+- Injection 15
+- X-ray 70
+""",
+    "an alphabetical list of fees with cents": """\
+Ambulance $45.50
+Anesthesia $120.00
+Cast $60.00
+Dental exam $35.25
+Ear wash $20.00
+Eye exam $55.10
+Hearing test $40.00
+Injection $15.00
+""",
+    "what to bring": """\
+## Bring to the interview
+
+☐ Proof of income of the last month
+☐ Proof of the address
+☐ Social security card of each member
+☐ Birth certificate of each child
+☐ Letter of the employer
+☐ Statement of the bank
 """,
     "a short rule": "The fee is 25 dollars a month.\n",
     "prose that mentions an index": """\
