@@ -10,6 +10,7 @@ from hpc_qa.bench.record import Record
 from hpc_qa.bench.record_file import ENDINGS, FOLDER, Records, read_records
 from hpc_qa.errors import ConfigError
 from hpc_qa.store.run_directory import find
+from hpc_qa.units import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def apart(baseline: Arm, current: Arm) -> tuple[Arm, Arm]:
     if not both:
         return baseline, current
     if len(both) == len(baseline.records) == len(current.records):
-        said = f"both arms are the same {len(both)} runs: nothing is held against anything else"
+        said = f"both arms are the same {plural(len(both), 'run')}: nothing is held against anything else"
         return replace(baseline, notes=(*baseline.notes, said)), current
     if len(current.records) > len(baseline.records):
         return baseline, _without(current, both)

@@ -4,21 +4,37 @@ The names are those that groups write by hand, so that records stay comparable f
 Numbers are never negative; shares are 0 to 1, scores 1 to 5, GB are 10^9 bytes.
 """
 
+import re
+from datetime import date
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from hpc_qa.campaign.issues import with_severity
 from hpc_qa.config import Section
 
 Text = Annotated[str, Field(min_length=1, max_length=10_000)]
+_DAY = re.compile(r"(\d{4}-\d\d-\d\d)(?![\d])")
 LARGEST = 10**15  # of anything: what is larger is a slip, and what follows from it is no number any more
 Amount = Annotated[float, Field(ge=0, le=LARGEST)]
 Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Percent = Annotated[float, Field(ge=0, le=100)]
 Score = Annotated[float, Field(ge=1, le=5)]
+
+
+def _is_on_a_calendar(text: str) -> str:
+    """A date that begins as 2026-01-31 does is one; other ways to write it are left to whoever wrote it."""
+    if day := _DAY.match(text):
+        try:
+            date.fromisoformat(day[1])
+        except ValueError as exc:
+            raise ValueError(f"{day[1]} is no day of a calendar") from exc
+    return text
+
+
+Day = Annotated[Text, AfterValidator(_is_on_a_calendar)]
 
 
 class Hardware(Section):
@@ -174,7 +190,7 @@ class Record(Section):
 
     id: Text
     run: Text | None = None  # of which it is; None of what was written by hand
-    date: Text | None = None
+    date: Day | None = None
     environment: Literal["local", "cluster"] | None = None
     batch: Text | None = None
     sweep: Text | None = None  # of which it is a cell

@@ -54,14 +54,14 @@ class Collected:
         lines += [f"{name:<12} {plural(count, 'pair')}" for name, count in self.rows.items()]
         lines.append(f"chunks       {self.funnel.accounted.words()}")
         if suspicion := self.funnel.accounted.suspicion():
-            lines.append(f"suspicious   {suspicion}; they were asked about as text")
+            lines.append(f"suspicious   {suspicion}; taken out or asked about as text, see the flags of the rows")
         if fidelity := self.funnel.accounted.fidelity():
             lines.append(f"fidelity     {fidelity}")
         for step in self.funnel.steps():
             lost = ", ".join(f"{count} {reason}" for reason, count in step.lost.items())
             lines.append(f"{step.left:>12} {step.name}" + (f" (lost: {lost})" if lost else ""))
         if not self.rows[TRAIN] + self.rows[VALIDATION]:
-            lines.append("WARNING      no pair was accepted: the dataset is empty; rejected.parquet has every reason")
+            lines.append("WARNING      no pair is published: the dataset is empty; rejected.parquet has every reason")
         if self.documents_left:
             lines.append(f"partial      {plural(self.documents_left, 'document was', 'documents were')} not finished")
         return lines + [f"note         {text}" for text in self.notes]

@@ -152,13 +152,11 @@ def frozen_prompts(config: Config, project: Path) -> prompts.Prompts:
 
 
 def refuse_double(plan: RunPlan, project: Path) -> None:
-    """Notice that the same config and manifest wait or run already, on Slurm.
+    """Notice that the same config and manifest wait or run already.
 
     Raises:
         ConfigError: they do.
     """
-    if plan.config.executor != "slurm":
-        return
     ours: str | None = None  # a manifest of a million lines is not hashed in vain
     for run in reversed(list_runs(project)):
         try:

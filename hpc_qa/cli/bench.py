@@ -96,10 +96,8 @@ def import_records(files: tuple[str, ...], output: str | None, *, project: Path,
         except ConfigError as error:
             faults += error.faults
     if faults:
-        raise ConfigError(
-            *faults,
-            hint=f"{plural(len(kept), 'record is', 'records are')} in {folder}; mend the others and import them again",
-        )
+        done = f"{plural(len(kept), 'record is', 'records are')} in {folder}" if kept else "nothing was imported"
+        raise ConfigError(*faults, hint=f"{done}; mend {'the others' if kept else 'that'} and import again")
     if as_json:
         print_json({"records": [str(path) for path in kept]})
     else:

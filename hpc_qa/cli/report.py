@@ -129,7 +129,9 @@ def _lines(found: "Material") -> Iterator[str]:
     if done.total:
         of = f" of {total:,}" if total else ""
         rate = done.success_rate
-        ok = "" if rate is None else f", {100 * rate:.1f} % of these ended ok, the others failed"
+        ok = (
+            "" if rate is None else f", {100 * rate:.1f} % of these ended ok{', the others failed' if rate < 1 else ''}"
+        )
         yield f"{'documents':<11}{done.total:,}{of}{ok}; {plural(done.total_pairs, 'pair')}"
     limit, left = found.budget_gpu_hours, found.budget.left
     if limit is not None and left is not None:

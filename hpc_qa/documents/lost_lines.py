@@ -12,6 +12,7 @@ from hpc_qa.documents.fidelity import EDGE_LINES, RunningLines
 
 MIN_LETTERS = 4  # of a line of one word
 _WORD = re.compile(r"[^\W_]+")
+_PAGE = re.compile(r"\W*(?:page|p\.|seite)?\s*[\divxlc]{1,6}(?:\s*(?:of|von|/)\s*\d+)?\W*", re.IGNORECASE)  # its number
 _TABLE = re.compile(r"[ \t]*\|")
 
 
@@ -28,7 +29,8 @@ def with_lost_lines(markdown: str, raw_page: str, place: int, running: RunningLi
     lost: list[int] = []
     for index, line in enumerate(lines):
         found = Counter(_whole_words(lines, index))
-        if _says_something(found) and found <= missing and not (index in edges and running.may_hold(line, place)):
+        furniture = index in edges and (running.may_hold(line, place) or _PAGE.fullmatch(line))
+        if _says_something(found) and found <= missing and not furniture:
             missing -= found
             lost.append(index)
     position = 0

@@ -25,12 +25,13 @@ _CARDINALS = {
     word: str(10 * tens) for tens, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)
 }
 _TENS_AND_ONE = re.compile(
-    rf"\b({'|'.join(w for w, n in _CARDINALS.items() if int(n) >= 20)})[- ]({'|'.join([*_CARDINALS][1:10])})\b"
+    rf"\b({'|'.join(w for w, n in _CARDINALS.items() if int(n) >= 20)})[- ]({'|'.join([*_CARDINALS][1:10])})\b",
+    re.IGNORECASE,
 )
-_CARDINAL = re.compile(rf"\b(?:{'|'.join(_CARDINALS)})\b")
+_CARDINAL = re.compile(rf"\b(?:{'|'.join(_CARDINALS)})\b", re.IGNORECASE)
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _NO_CENTS = re.compile(r"(?<=\d)\.0+(?![\d.])")
-_PERCENT = re.compile(r"(?<=\d)\s*(?:percent|per\s+cent)\b")
+_PERCENT = re.compile(r"(?<=\d)\s*(?:percent|per\s+cent)\b", re.IGNORECASE)
 
 _NUMBER = r"(?P<sign>[$€£])?\s?(?P<number>\d+(?:\.\d+)?)(?!\d|\.\d)(?P<percent>\s?%)?"
 _FILLER = r"(?:\s+(?:the|an?|of|ages?|about|approximately|is|are|be|than|or|equal|to|only|another|any)){0,4}\s*"
@@ -63,15 +64,18 @@ _MODAL = re.compile(r"\b(must|shall|should|may|can|will)(?P<not>(?: \w+)? (?:not
 
 
 def in_digits(text: str) -> str:
-    """The text in small letters, its numbers in one spelling.
+    """The text with its numbers in one spelling.
 
     >>> in_digits("Seven of twenty-one, $1,000.00 and 5 percent")
     '7 of 21, $1000 and 5%'
     """
-    text = text.casefold()
-    text = _TENS_AND_ONE.sub(lambda match: str(int(_CARDINALS[match[1]]) + int(_CARDINALS[match[2]])), text)
-    text = _CARDINAL.sub(lambda match: _CARDINALS[match[0]], text)
+    text = _TENS_AND_ONE.sub(lambda match: str(_number(match[1]) + _number(match[2])), text)
+    text = _CARDINAL.sub(lambda match: str(_number(match[0])), text)
     return _PERCENT.sub("%", _NO_CENTS.sub("", _THOUSANDS.sub("", text)))
+
+
+def _number(word: str) -> int:
+    return int(_CARDINALS[word.casefold()])
 
 
 def difference(said: str, source: str) -> Difference | None:
@@ -82,7 +86,7 @@ def difference(said: str, source: str) -> Difference | None:
     >>> difference("30 months", "30 days"), difference("It must be paid if due.", "It must be paid unless due.")
     ('unit', 'condition')
     """
-    ours, theirs = in_digits(said), in_digits(source)
+    ours, theirs = in_digits(said).casefold(), in_digits(source).casefold()
     bounds, known = _bounds(ours), _bounds(theirs)
     if any(bounds[number].isdisjoint(known[number]) for number in bounds.keys() & known.keys()):
         return "comparator"

@@ -179,6 +179,7 @@ def test_the_cells_of_a_sweep_are_records(tmp_path):
         ("results: {error_rate: 5}", "results.error_rate must be at most 1"),
         ("quality: {avg_clarity_score: 9}", "quality.avg_clarity_score must be at most 5"),
         ("dataset: {pdfs_processed: 1.5}", "dataset.pdfs_processed must be a whole number, not 1.5"),
+        ("date: '2025-02-30'", "date: 2025-02-30 is no day of a calendar"),
         ("environment: cloud", "environment must be 'local' or 'cluster', not 'cloud'"),
         ("results: fast", "results must be a section with keys, not 'fast'"),
         ("stages: [{name: a, duration_s: -1}]", "stages[0].duration_s must be at least 0.0, not -1"),

@@ -46,6 +46,10 @@ def test_lines_at_the_beginning_and_several_in_a_row_keep_their_order():
     assert found.split("\n\n") == PAGE.strip().split("\n")
 
 
+def test_the_number_of_a_page_stays_away():
+    assert with_lost_lines("Body text is here.", "Page 1 of 2\nBody text is here.\n- 12 -", 1, NOTHING)[1] == 0
+
+
 def test_a_word_that_a_line_end_divides_is_no_lost_line():
     raw = "The infor-\nmation is here.\n"
     assert with_lost_lines("The information is here.", raw, 1, NOTHING) == ("The information is here.", 0)

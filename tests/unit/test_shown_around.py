@@ -77,4 +77,6 @@ def test_readers_see_the_head_above_the_rows_and_the_evidence_marked() -> None:
     assert all(cell[0][0] == "evidence" for cell in block["rows"][1])
     assert table_head(None) == ""
     row = {"question": "Q?", "answer": "A", "context": part.text, "table_header": part.table_header}
-    assert HEAD in messages(row, "grounded")[0]["content"]
+    row |= {"source_path": "in/limits.pdf", "headings": ["Income limits"]}
+    said = messages(row, "grounded")[0]["content"]
+    assert said.index("limits > Income limits") < said.index(HEAD) < said.index(part.text)
