@@ -85,8 +85,9 @@ class RunningLines:
 
     def _consists_of_fixed(self, text: str) -> bool:
         """Whether a long line is one or several of the fixed ones, put on one line."""
-        several_words = _several_words(self.fixed)
-        if not several_words:
+        several_words, beginnings = _several_words(self.fixed)
+        lower = text.lower()
+        if not any(word in lower for word in beginnings):  # nearly always
             return False
         rest = normalised(text)
         if rest.count(" ") + 1 < MIN_RUNNING_WORDS:
@@ -97,9 +98,10 @@ class RunningLines:
 
 
 @lru_cache(1)
-def _several_words(lines: frozenset[str]) -> list[str]:
-    """The lines of more than one word, the longest first."""
-    return sorted((line for line in lines if " " in line), key=len, reverse=True)
+def _several_words(lines: frozenset[str]) -> tuple[list[str], set[str]]:
+    """The lines of more than one word, the longest first, and their first words."""
+    found = sorted((line for line in lines if " " in line), key=len, reverse=True)
+    return found, {line.partition(" ")[0] for line in found}
 
 
 def running_lines(pages: Sequence[str]) -> RunningLines:
@@ -152,7 +154,9 @@ def without_running_lines(page: str, place: int, running: RunningLines) -> str:
     lines = page.splitlines()
     full = [index for index, line in enumerate(lines) if line.strip()]
     edges = {*full[:EDGE_LINES], *full[-EDGE_LINES:]}
-    return "\n".join(line for index, line in enumerate(lines) if not running.holds(line, place, at_edge=index in edges))
+    looked_at = full if _several_words(running.fixed)[0] else edges
+    gone = {index for index in looked_at if running.holds(lines[index], place, at_edge=index in edges)}
+    return "\n".join(line for index, line in enumerate(lines) if index not in gone)
 
 
 def coverage(raw_pages: Iterable[str], markdown: str) -> float:
@@ -176,6 +180,9 @@ class PageByPage:
     def __init__(self) -> None:
         self._wanted: Counter[str] = Counter()
         self._there: Counter[str] = Counter()
+        self.lost_a_line = (
+            False  # the Markdown of the page that was added last: all words of a line, or of a part of it
+        )
 
     def add(self, raw_page: str, markdown_page: str) -> float:
         """The association of this page, see `association`."""
@@ -184,7 +191,10 @@ class PageByPage:
         there = _WORD_OR_BLOCK_END.findall(_BROKEN_WORD.sub("", markdown_page).lower())
         self._wanted.update(wanted)
         self._there.update(there)
-        return _neighbours_kept(_spaced_lines(wanted), "\n".join(_spaced_lines(there)))
+        share, torn = _neighbours_kept(_spaced_lines(wanted), "\n".join(_spaced_lines(there)))
+        missing = Counter(wanted) - Counter(there) if torn else Counter[str]()
+        self.lost_a_line = any(missing.keys() >= _certain(line.split()) for line in torn)
+        return share
 
     def coverage(self) -> float | None:
         """The coverage of all pages together, see `coverage`; None where they have no words."""
@@ -193,25 +203,32 @@ class PageByPage:
         return sum(min(count, self._there[word]) for word, count in wanted.items()) / total if total else None
 
 
+def _certain(words: Sequence[str]) -> set[str]:
+    """The words of a line; of a longer one without the first and the last, which a line end can have divided."""
+    return set(words[1:-1] if len(words) > MIN_RUNNING_WORDS else words)
+
+
 def _spaced_lines(tokens: Sequence[str]) -> list[str]:
     """The words of each line, every word between two spaces."""
     return [f" {line.strip()} " for line in " ".join(tokens).split("\n")]
 
 
-def _neighbours_kept(lines: Sequence[str], text: str) -> float:
-    """Share of the neighbours on these lines that are neighbours in the text; most lines are there as a whole."""
+def _neighbours_kept(lines: Sequence[str], text: str) -> tuple[float, list[str]]:
+    """Share of the neighbours on these lines that are neighbours in the text, and the lines that are not there as such.
+
+    Most lines are there as a whole.
+    """
     total = kept = 0
+    torn = []
     for line in lines:
         pairs = line.count(" ") - 2
-        if pairs < 1:
+        total += max(0, pairs)
+        if line in text or pairs < 0:
+            kept += max(0, pairs)
             continue
-        total += pairs
-        if line in text:
-            kept += pairs
-        else:
-            found = line.split()
-            kept += sum(f" {first} {second} " in text for first, second in itertools.pairwise(found))
-    return kept / total if total else 1.0
+        torn.append(line)
+        kept += sum(f" {first} {second} " in text for first, second in itertools.pairwise(line.split()))
+    return kept / total if total else 1.0, torn
 
 
 def _edges(page: str) -> list[str]:

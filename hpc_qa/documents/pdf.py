@@ -225,7 +225,9 @@ def _read_raw_page(document: "PdfDocument", index: int, raw: _Raw) -> None:
         raw.raised[index + 1] = digits
     look(page, text_page, index, raw.hidden)
     text_page.close()
-    found = count_words(text)
+    found = len(text.split())
+    if found < 2 * MIN_WORDS_A_PAGE:  # of a full page about as many will do
+        found = count_words(text)
     raw.words += found
     if found < MIN_WORDS_A_PAGE:  # a full page needs no look at its pictures
         marks, share = _pictures(page)
@@ -364,7 +366,9 @@ def _checked_pages(
             found.raw.append(number)
             found.pages.append(_as_paragraphs(raw))
             continue
-        page, restored = with_lost_lines(markdown, raw, number, running)
+        page, restored = markdown, 0
+        if gate.lost_a_line:
+            page, restored = with_lost_lines(markdown, raw, number, running)
         found.pages.append(page)
         if low or restored:
             found.low.append(number)

@@ -6,7 +6,7 @@ mark 1 reads as 301. Only ends of words that are digits are looked at, which cos
 
 import ctypes
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from pypdfium2 import PdfTextPage
 
 LEAST, MOST = 0.1, 0.9  # of the height of a line: how far above the baseline the digits stand
+MIN_POINTS = 0.3
 MAX_DIGITS = 3
 BEFORE = 24  # characters by which the place is found again
-_CANDIDATE = re.compile(rf"(?<=\S)([-+−]?\d{{1,{MAX_DIGITS}}})(?![^\W_])")
+# It begins with a set of few characters: the regex engine then runs over a page ten times as fast.
+_CANDIDATE = re.compile(rf"[-+−\d](?<=\S.)(?:(?<=\d)\d{{0,{MAX_DIGITS - 1}}}|(?<!\d)\d{{1,{MAX_DIGITS}}})(?![^\W_])")
 _MARKUP = r"[\s*_\\]{0,6}"
 
 
@@ -44,25 +46,27 @@ def raised_on(text_page: "PdfTextPage", text: str) -> tuple[str, list[Mark]]:
 
 
 def _raised_spans(text_page: "PdfTextPage", text: str) -> Iterator[tuple[int, int]]:
+    baseline = _baselines(text_page)
     for match in _CANDIDATE.finditer(text):
-        start, end = match.span(1)
-        base, height = _baseline(text_page, start - 1), _height(text_page, start - 1)
+        start, end = match.span()
+        base = baseline(start - 1)
+        if base is None or (last := baseline(end - 1)) is None or last - base < MIN_POINTS:  # hardly any is
+            continue
+        height = _height(text_page, start - 1)
         for place in range(start, end):
-            here = _baseline(text_page, place)
-            if base is None or here is None:
-                break
-            if LEAST * height < here - base < MOST * height:
+            here = baseline(place)
+            if here is not None and LEAST * height < here - base < MOST * height:
                 yield place, end
                 break
 
 
-def _baseline(text_page: "PdfTextPage", index: int) -> float | None:
-    """The height of a character's baseline above the bottom of the page, in points."""
+def _baselines(text_page: "PdfTextPage") -> Callable[[int], float | None]:
+    """The height of a character's baseline above the bottom of the page, in points, by its index."""
     import pypdfium2.raw as pdfium
 
-    x, y = ctypes.c_double(), ctypes.c_double()
-    found = pdfium.FPDFText_GetCharOrigin(text_page.raw, index, x, y)
-    return y.value if found else None
+    x, y, ask, page = ctypes.c_double(), ctypes.c_double(), pdfium.FPDFText_GetCharOrigin, text_page.raw
+    x_of, y_of = ctypes.byref(x), ctypes.byref(y)
+    return lambda index: y.value if ask(page, index, x_of, y_of) else None
 
 
 def _height(text_page: "PdfTextPage", index: int) -> float:

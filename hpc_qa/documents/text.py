@@ -51,7 +51,7 @@ _HIDING = re.compile(
 # Text of these alone is clean already: no control or invisible character, no wide space, no ligature, no mark that
 # combines with the letter before it. Most pages are, and this tells it a hundred times as fast as cleaning them.
 _PLAIN = re.compile(
-    "[\n\x20-\x7e\u00a1-\u00ac\u00ae-\u02ff\u0391-\u03c9\u2010-\u2027\u2030-\u205e\u2190-\u22ff\u2500-\u27bf]*+"
+    "[\n\x20-\x7e\u00a1-\u00ac\u00ae-\u02ff\u0391-\u03c9\u2010-\u2027\u2030-\u205e\u2070-\u208e\u2190-\u22ff\u2500-\u27bf]*+"
 )
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _NOT_ASCII = re.compile("[^\x00-\x7f]")
