@@ -7,13 +7,13 @@ its own: of its text only what is drawn invisibly or transparently is found. Wha
 
 import ctypes
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hpc_qa.documents.fidelity import count_words
-from hpc_qa.documents.pdf_pages import rewritten
+from hpc_qa.documents.pdf_pages import INT, POINTER, address, bare, rewritten
 from hpc_qa.documents.suspicion import places_beside
 
 if TYPE_CHECKING:
@@ -70,12 +70,12 @@ def look(page: "PdfPage", text_page: "PdfTextPage", number: int, found: Hidden) 
     unseen = [one.raw for one in _unseen(page, text_page)]
     if not unseen:
         return
-    hidden = {_address(one) for one in unseen}
+    hidden = {address(one) for one in unseen}
     texts, places, before = list[str](), list[str](), list[str]()
     behind: list[str] | None = None  # since the last hidden object; None before the first
     for one in _text_objects(page):
         text = _text(one.raw, text_page)
-        if _address(one.raw) in hidden:
+        if address(one.raw) in hidden:
             if behind:
                 places += places_beside("".join(before), "".join(behind))
                 before = [*before, *behind][-BESIDE:]
@@ -117,12 +117,12 @@ def _removable(page: "PdfPage", unseen: Sequence[_Object]) -> list[Any]:
     """Objects of the page itself, and its forms in which there is nothing else: PDFium writes no form anew."""
     import pypdfium2.raw as pdfium
 
-    hidden_in = Counter(_address(one.within) for one in unseen if one.within is not None)
+    hidden_in = Counter(address(one.within) for one in unseen if one.within is not None)
     forms = [
         one.raw
         for one in (_objects(page) if hidden_in else ())
         if one.kind == pdfium.FPDF_PAGEOBJ_FORM and one.within is None
-        and hidden_in[_address(one.raw)] == pdfium.FPDFFormObj_CountObjects(one.raw)
+        and hidden_in[address(one.raw)] == pdfium.FPDFFormObj_CountObjects(one.raw)
     ]  # fmt: skip
     return [one.raw for one in unseen if one.within is None] + forms
 
@@ -152,33 +152,52 @@ def _suspects(page: "PdfPage") -> Iterator[tuple[_Object, int, bool]]:
     """
     import pypdfium2.raw as pdfium
 
-    get, kind_of, mode_of = pdfium.FPDFPage_GetObject, pdfium.FPDFPageObj_GetType, pdfium.FPDFTextObj_GetTextRenderMode
-    fill_of, bounds_of = pdfium.FPDFPageObj_GetFillColor, pdfium.FPDFPageObj_GetBounds
+    get, kind_of, mode_of, fill_of, bounds_of = _functions()
     red, green, blue, alpha = colours = [ctypes.c_uint() for _ in range(4)]
     left, bottom, right, top = box = [ctypes.c_float() for _ in range(4)]
-    colours_at, box_at = [*map(ctypes.pointer, colours)], [*map(ctypes.pointer, box)]
+    colours_at, box_at = [*map(ctypes.addressof, colours)], [*map(ctypes.addressof, box)]
     first_x, first_y, last_x, last_y = _sheet(page)
+    here, form, text = address(page.raw), pdfium.FPDF_PAGEOBJ_FORM, pdfium.FPDF_PAGEOBJ_TEXT
+
+    def found(index: int) -> _Object:
+        return _Object(pdfium.FPDFPage_GetObject(page.raw, index), kind, None)
+
     for index in range(pdfium.FPDFPage_CountObjects(page.raw)):
-        raw = get(page.raw, index)
+        raw = get(here, index)
         kind = kind_of(raw)
-        if kind == pdfium.FPDF_PAGEOBJ_FORM:
-            yield from _unseen_in_form(raw)
-        if kind != pdfium.FPDF_PAGEOBJ_TEXT:
+        if kind == form:
+            yield from _unseen_in_form(found(index).raw)
+        if kind != text:
             continue
         mode = mode_of(raw)
         if mode == INVISIBLE:
-            yield _Object(raw, kind, None), mode, False
+            yield found(index), mode, False
         elif mode in SEEN_BY_OUTLINE or not (fill_of(raw, *colours_at) and bounds_of(raw, *box_at)):
             continue
         elif red.value >= WHITE and green.value >= WHITE and blue.value >= WHITE and alpha.value:
-            yield _Object(raw, kind, None), mode, True
+            yield found(index), mode, True
         elif (
             not alpha.value
             or right.value - left.value < MIN_POINTS
             or top.value - bottom.value < MIN_POINTS
             or not (first_x <= right.value and left.value <= last_x and first_y <= top.value and bottom.value <= last_y)
         ):
-            yield _Object(raw, kind, None), mode, False
+            yield found(index), mode, False
+
+
+@cache
+def _functions() -> tuple[Callable[..., Any], ...]:
+    """Those that every object is asked with: the object itself, its kind, render mode, colour and bounds."""
+    import pypdfium2.raw as pdfium
+
+    four = (POINTER,) * 4
+    return (
+        bare(pdfium.FPDFPage_GetObject, POINTER, INT, result=POINTER),
+        bare(pdfium.FPDFPageObj_GetType, POINTER),
+        bare(pdfium.FPDFTextObj_GetTextRenderMode, POINTER),
+        bare(pdfium.FPDFPageObj_GetFillColor, POINTER, *four),
+        bare(pdfium.FPDFPageObj_GetBounds, POINTER, *four),
+    )
 
 
 def _sheet(page: "PdfPage") -> Box:
@@ -319,7 +338,3 @@ def _font_size(raw: Any) -> float:
     if not (pdfium.FPDFTextObj_GetFontSize(raw, size) and pdfium.FPDFPageObj_GetMatrix(raw, matrix)):
         return MIN_POINTS
     return float(size.value * abs(matrix.a * matrix.d - matrix.b * matrix.c) ** 0.5)
-
-
-def _address(raw: Any) -> int:
-    return ctypes.cast(raw, ctypes.c_void_p).value or 0

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hpc_qa.documents.pdf_pages import INT, POINTER, address, bare
 from hpc_qa.documents.raised import superscript
 
 if TYPE_CHECKING:
@@ -64,8 +65,9 @@ def _baselines(text_page: "PdfTextPage") -> Callable[[int], float | None]:
     """The height of a character's baseline above the bottom of the page, in points, by its index."""
     import pypdfium2.raw as pdfium
 
-    x, y, ask, page = ctypes.c_double(), ctypes.c_double(), pdfium.FPDFText_GetCharOrigin, text_page.raw
-    x_of, y_of = ctypes.byref(x), ctypes.byref(y)
+    x, y, page = ctypes.c_double(), ctypes.c_double(), address(text_page.raw)
+    x_of, y_of = ctypes.addressof(x), ctypes.addressof(y)
+    ask = bare(pdfium.FPDFText_GetCharOrigin, POINTER, INT, POINTER, POINTER)
     return lambda index: y.value if ask(page, index, x_of, y_of) else None
 
 
