@@ -16,14 +16,14 @@ _PAGE = re.compile(r"\W*(?:page|p\.|seite)?\s*[\divxlc]{1,6}(?:\s*(?:of|von|/)\s
 _TABLE = re.compile(r"[ \t]*\|")
 
 
-def with_lost_lines(markdown: str, raw_page: str, place: int, running: RunningLines) -> tuple[str, int]:
-    """The Markdown of a page (from 1) with the lines of its raw text that it lacks, and how many these are.
+def with_lost_lines(markdown: str, raw_page: str, place: int, running: RunningLines) -> str:
+    """The Markdown of a page (from 1) with the lines of its raw text that it lacks.
 
     A line at the edge of the page that may be a header or footer stays away.
     """
     missing = Counter(_words(raw_page)) - Counter(_words(markdown))
     if not missing:
-        return markdown, 0
+        return markdown
     lines = [line for line in raw_page.splitlines() if line.strip()]
     edges = {*range(EDGE_LINES), *range(len(lines) - EDGE_LINES, len(lines))}
     lost: list[int] = []
@@ -40,7 +40,7 @@ def with_lost_lines(markdown: str, raw_page: str, place: int, running: RunningLi
         text = lines[index].strip()
         markdown = f"{markdown[:position].rstrip()}\n\n{text}\n\n{markdown[position:].lstrip()}".lstrip("\n")
         position = markdown.index(text, max(0, position - 2)) + len(text)
-    return markdown, len(lost)
+    return markdown
 
 
 def _words(text: str) -> list[str]:

@@ -344,7 +344,7 @@ class _Checked:
     """What the gate let through of a document, page by page."""
 
     pages: list[str] = field(default_factory=list)
-    low: list[int] = field(default_factory=list)  # pages whose lines did not stay together, or were put back
+    low: list[int] = field(default_factory=list)  # pages whose lines did not stay together
     raw: list[int] = field(default_factory=list)  # pages that lost words, and are their raw text
     coverage: float | None = None  # of the converter, on the pages that it read; None: there was nothing to compare
 
@@ -366,12 +366,9 @@ def _checked_pages(
             found.raw.append(number)
             found.pages.append(_as_paragraphs(raw))
             continue
-        page, restored = markdown, 0
-        if gate.lost_a_line:
-            page, restored = with_lost_lines(markdown, raw, number, running)
-        found.pages.append(page)
-        if low or restored:
+        if low:
             found.low.append(number)
+        found.pages.append(with_lost_lines(markdown, raw, number, running) if gate.lost_a_line else markdown)
     found.coverage = gate.coverage()
     if found.coverage is None and found.raw:  # every page was lost
         found.coverage = 0.0
