@@ -263,7 +263,10 @@ def _check_text(raw: _Raw, ocr: Ocr | None, *, truncated: bool) -> None:
         if found == 0:
             raise DocumentError("empty", f"{said}, on which OCR found no text")
         return
-    if found == 0 or (found < MIN_WORDS_A_PAGE * pages and 2 * len(raw.scanned) >= pages):
+    scanned = set(raw.scanned)
+    text = [page for number, page in enumerate(raw.pages, start=1) if number not in scanned]
+    full = sum(map(count_words, text)) >= MIN_WORDS_A_PAGE * len(text) > 0 and 2 * len(text) >= pages
+    if found == 0 or (found < MIN_WORDS_A_PAGE * pages and 2 * len(scanned) >= pages and not full):
         advice = ocr.fault if ocr else "set documents.ocr to auto"
         detail = f"{said}; {advice}, or recognise the text first, with ocrmypdf for example"
         raise DocumentError("needs_ocr", detail, pages=pages, scanned_pages=raw.scanned)

@@ -7,9 +7,10 @@ import pytest
 
 from hpc_qa import manifest
 from hpc_qa.campaign.known import Known
-from hpc_qa.documents import ocr
+from hpc_qa.documents import ocr, pdf
 from hpc_qa.documents.cache import DocumentCache, cache_of, converter_key
 from hpc_qa.documents.convert import Conversion, convert_all
+from hpc_qa.errors import DocumentError
 from tests import made_documents as made
 
 
@@ -163,3 +164,15 @@ def test_a_huge_page_is_drawn_with_fewer_dots() -> None:
     header, _, dots = ocr.picture_of(document[0]).partition(b" 255\n")
     width, height = map(int, header.split()[1:])
     assert width * height == len(dots) <= 1.01 * ocr.MAX_PIXELS
+
+
+def test_of_two_pages_the_one_with_text_is_read_and_the_picture_is_named(tmp_path: Path) -> None:
+    text = made.plain_pdf([line for line in made.SENTENCES.split(". ") for _ in range(2)])
+    half = pdf.read_pdf(made.appended(text, made.scan()), max_pages=9, min_word_coverage=0.9)
+    assert (half.scanned_pages, half.structure) == ([2], True)
+    assert "fair hearing" in half.markdown
+    short = made.plain_pdf(["Cover sheet"])
+    with pytest.raises(DocumentError, match="needs_ocr"):
+        pdf.read_pdf(made.appended(short, made.scan()), max_pages=9, min_word_coverage=0.9)
+    with pytest.raises(DocumentError, match="needs_ocr"):
+        pdf.read_pdf(made.appended(made.appended(text, made.scan()), made.scan()), max_pages=9, min_word_coverage=0.9)
