@@ -127,11 +127,11 @@ def _other_units(ours: Mapping[str, set[str]], theirs: Mapping[str, set[str]]) -
 
 
 def _other_condition(ours: str, theirs: str) -> bool:
-    """Whether "if" has become "unless", or the other way round."""
-    for one, other in ((ours, theirs), (theirs, ours)):
-        if _UNLESS.search(one) and not _UNLESS.search(other) and _IF.search(other) and not _DENIED.search(other):
-            return True
-    return False
+    """Whether "if" has become "unless", or the other way round; a text that has both says nothing."""
+    return any(
+        _UNLESS.search(one) and _IF.search(other) and not (_IF.search(one) or _DENIED.search(other))
+        for one, other in ((ours, theirs), (theirs, ours))
+    )
 
 
 def _other_duty(ours: str, theirs: str) -> bool:
