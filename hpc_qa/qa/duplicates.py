@@ -211,7 +211,9 @@ def _first_same(
 
 
 def _ask_of_others(distinct: _Distinct, one: int, other: int) -> bool:
-    """Whether opposite words, or an identifier that only one of them has, make two near questions different."""
+    """Whether facts, opposite words, or an identifier that only one has make two near questions different."""
+    if distinct.facts[one] != distinct.facts[other]:  # they met by chance: the hash of a band is 64 bits of both
+        return True
     ours, theirs = distinct.texts[one], distinct.texts[other]
     if ours == theirs:
         return False
