@@ -46,13 +46,12 @@ def _of_attempts(
 
 
 def _of_documents(found: RunFigures, costs: Sequence[DocumentCost]) -> Iterator[tuple[str, Any]]:
-    critical = critical_seen(found)
-    yield from ((text, CRITICAL) for text in critical)
-    if found.failed and not any("failed" in text for text in critical):
+    yield from ((text, CRITICAL) for text in critical_seen(found))
+    if found.failed and not found.fails_too_often:
         yield f"documents that failed: {found.failed} of {found.documents}", MINOR
     if found.left:
         yield f"documents that are not done: {found.left} of {found.documents}", MINOR
-    if "no pair was accepted" not in critical and found.qa_pairs_accepted < FEW_ACCEPTED * found.qa_pairs_generated:
+    if not found.accepts_nothing and found.qa_pairs_accepted < FEW_ACCEPTED * found.qa_pairs_generated:
         yield f"pairs that were accepted: {found.qa_pairs_accepted} of {found.qa_pairs_generated}", MINOR
     lost = sum((cost.lost for cost in costs), Counter[str]())
     for outcome, count in sorted(lost.items()):

@@ -119,6 +119,14 @@ class RunFigures:
     review: dict[str, Any] | None  # what people said of a sample, once they rated enough of it
     spent: Spent
 
+    @property
+    def fails_too_often(self) -> bool:
+        return self.failed > ERRORS_NO_GO * self.documents
+
+    @property
+    def accepts_nothing(self) -> bool:
+        return self.pdfs_processed > 0 and not self.qa_pairs_accepted
+
     def quality_of_record(self) -> dict[str, Any]:
         """`quality` of a benchmark record: of the human review when there is one, else the judge's."""
         judge = self.quality.of_record()
@@ -136,12 +144,8 @@ class RunFigures:
 
 def critical_seen(found: RunFigures) -> list[str]:
     """What makes a run worth nothing whatever people noted of it, as its figures have it."""
-    seen = []
-    if found.failed > ERRORS_NO_GO * found.documents:
-        seen.append(f"documents that failed: {found.failed} of {found.documents}")
-    if found.pdfs_processed and not found.qa_pairs_accepted:
-        seen.append("no pair was accepted")
-    return seen
+    seen = [f"documents that failed: {found.failed} of {found.documents}"] if found.fails_too_often else []
+    return [*seen, "no pair was accepted"] if found.accepts_nothing else seen
 
 
 def figures(run: RunDirectory, project: Path) -> RunFigures:

@@ -8,7 +8,6 @@ anew. The source itself is the user's own and stays where it is.
 
 import getpass
 import json
-import re
 import shutil
 from collections.abc import Collection, Iterable
 from contextlib import suppress
@@ -35,9 +34,8 @@ from hpc_qa.store.revocation import Revocation, Tombstone, bury, revocations, re
 from hpc_qa.store.run_directory import RunDirectory, ShardDirectory, list_runs
 from hpc_qa.store.segments import decode_line
 from hpc_qa.store.trust import check_run
+from hpc_qa.strict_yaml import read
 from hpc_qa.units import iso, plural, utc_now
-
-_CACHE = re.compile(r"^\s+cache:\s*[\"']?([^\s\"'#]+)", re.MULTILINE)  # of documents, in a config
 
 
 @dataclass(slots=True)
@@ -176,8 +174,9 @@ def _caches(project: Path) -> list[Path]:
         with suppress(StoreError):  # status and verify say that it cannot be read
             named.add(str(run.facts()["config"]["documents"]["cache"]))
     for path in (*project.glob("*.yaml"), *project.glob("configs/*.yaml")):
-        with suppress(OSError, UnicodeDecodeError):
-            named.update(_CACHE.findall(path.read_text(encoding="utf-8")))
+        documents = read(path).data.get("documents")
+        if isinstance(documents, dict) and isinstance(cache := documents.get("cache"), str):
+            named.add(cache)
     return sorted(project / name for name in named)
 
 

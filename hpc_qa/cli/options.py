@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpc_qa.errors import ConfigError
+from hpc_qa.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from hpc_qa.config import Config
@@ -46,6 +46,22 @@ def common(function: Callable[..., int]) -> Callable[..., int]:
         return function(*args, project=project, **kwargs)
 
     return wrapped
+
+
+def is_confirmed(lines: Sequence[str]) -> bool:
+    """Whether somebody agrees to a removal for good that these lines describe.
+
+    Raises:
+        UsageError: nobody is there to ask.
+    """
+    for line in lines:
+        say(line, err=True)
+    if not sys.stdin.isatty():
+        raise UsageError("nobody is there to ask; nothing was removed", hint="the same command with --yes")
+    if not click.confirm("Remove it for good?", err=True):
+        say("nothing was removed", err=True)
+        return False
+    return True
 
 
 class GpuHours(click.FloatRange):

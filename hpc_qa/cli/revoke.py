@@ -1,12 +1,11 @@
 """revoke."""
 
-import sys
 from pathlib import Path
 
 import click
 
-from hpc_qa.cli.options import common, print_json, say
-from hpc_qa.errors import ExitCode, UsageError
+from hpc_qa.cli.options import common, is_confirmed, print_json, say
+from hpc_qa.errors import ExitCode
 
 
 @click.command()
@@ -27,14 +26,8 @@ def revoke(doc: str, reason: str | None, yes: bool, *, project: Path, as_json: b
     from hpc_qa.campaign.revoke_targets import find_targets
 
     asked = prospect(project, find_targets(project, doc))
-    if not yes and not asked.is_settled:
-        for line in asked.lines():
-            say(line, err=True)
-        if not sys.stdin.isatty():
-            raise UsageError("nobody is there to ask; nothing was removed", hint="the same command with --yes")
-        if not click.confirm("Remove it for good?", err=True):
-            say("nothing was removed", err=True)
-            return ExitCode.DONE
+    if not yes and not asked.is_settled and not is_confirmed(asked.lines()):
+        return ExitCode.DONE
     found = revoke_targets(project, asked, reason=reason)
     if as_json:
         print_json(found.to_json())

@@ -1,12 +1,11 @@
 """runs: what is done with the folders of runs."""
 
-import sys
 from pathlib import Path
 
 import click
 
-from hpc_qa.cli.options import common, print_json, say
-from hpc_qa.errors import ExitCode, UsageError
+from hpc_qa.cli.options import common, is_confirmed, print_json, say
+from hpc_qa.errors import ExitCode
 
 
 @click.group()
@@ -35,14 +34,8 @@ def delete_run(run: str, force: bool, yes: bool, *, project: Path, as_json: bool
 
     remove_left_over(project / "runs")
     asked = doomed(find(project, run), project)
-    if not yes and (force or not asked.only_here):
-        for line in asked.lines():
-            say(line, err=True)
-        if not sys.stdin.isatty():
-            raise UsageError("nobody is there to ask; nothing was removed", hint="the same command with --yes")
-        if not click.confirm("Remove it for good?", err=True):
-            say("nothing was removed", err=True)
-            return ExitCode.DONE
+    if not yes and (force or not asked.only_here) and not is_confirmed(asked.lines()):
+        return ExitCode.DONE
     notes = delete(asked, project, force=force)
     if as_json:
         print_json(asked.to_json() | {"notes": notes})

@@ -180,9 +180,7 @@ class PageByPage:
     def __init__(self) -> None:
         self._wanted: Counter[str] = Counter()
         self._there: Counter[str] = Counter()
-        self.lost_a_line = (
-            False  # the Markdown of the page that was added last: all words of a line, or of a part of it
-        )
+        self.lost_a_line = False  # the Markdown of the page that was added last lacks all words of a raw line
 
     def add(self, raw_page: str, markdown_page: str) -> float:
         """The association of this page, see `association`."""

@@ -17,6 +17,7 @@ from html.parser import HTMLParser
 
 from hpc_qa.documents.blocks import parse_blocks
 from hpc_qa.documents.fidelity import count_words
+from hpc_qa.documents.splices import spliced
 from hpc_qa.documents.suspicion import MAX_PLACES, flags_of, places_beside
 
 VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
@@ -110,11 +111,7 @@ def _without_elements(source: str, parsed: str, *, white_hides: bool, is_html: b
 
 
 def _cut(source: str, spans: Iterable[tuple[int, int]]) -> str:
-    parts, position = [], 0
-    for start, end in spans:
-        parts.append(source[position:start])
-        position = end
-    return "".join([*parts, source[position:]])
+    return spliced(source, ((start, end, "") for start, end in spans))
 
 
 def _places(source: str, spans: Iterable[tuple[int, int]], *, is_html: bool) -> list[str]:

@@ -1,8 +1,7 @@
 """HTML to Markdown with `html-to-markdown`; nothing is fetched, nothing is run.
 
 Navigation, footers, scripts and styles are taken out, links become their text, images go, and no front matter is made.
-What a browser would hide or
-strike through is left out.
+What a browser would hide or strike through is left out.
 """
 
 import codecs

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from hpc_qa.documents.splices import Edit, spliced
+
 MAX_NUMBER = 100_000  # a greater one is written in digits
 _MAX_LETTERS = 26 * 20  # as Word, which repeats a letter: z is followed by aa, bb
 _MAX_ROMAN = 3999
@@ -75,12 +77,7 @@ def marked_lists(html: str) -> str:
     >>> marked_lists('<ol type="a"><li>One</li></ol>')
     '<ul><li>a. One</li></ul>'
     """
-    edits = sorted(edit for found, end in _lists(html) for edit in _edits(found, end))
-    parts, position = [], 0
-    for start, stop, text in edits:
-        parts += [html[position:start], text]
-        position = stop
-    return "".join([*parts, html[position:]])
+    return spliced(html, sorted(edit for found, end in _lists(html) for edit in _edits(found, end)))
 
 
 def _lists(html: str) -> Iterator[tuple[_List, re.Match[str]]]:
@@ -99,7 +96,7 @@ def _lists(html: str) -> Iterator[tuple[_List, re.Match[str]]]:
                 yield found, match
 
 
-def _edits(found: _List, end: re.Match[str]) -> Iterator[tuple[int, int, str]]:
+def _edits(found: _List, end: re.Match[str]) -> Iterator[Edit]:
     """What makes a list without numbers of one whose marks are text."""
     attributes = found.opening.group(3) or ""
     kind = _kind(attributes)

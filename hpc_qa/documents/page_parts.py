@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hpc_qa.documents.splices import Edit, spliced
+
 _TAG = re.compile(
     r"<(/?)(header|footer|article|section|main|div|form|search|aside|dialog)(\s[^<>]{0,2000})?>", re.IGNORECASE
 )
@@ -38,18 +40,13 @@ def without_page_furniture(html: str) -> str:
     >>> without_page_furniture("<header>Logo</header><article><footer>1. Since May.</footer></article>")
     '<article><div>1. Since May.</div></article>'
     """
-    edits: list[tuple[int, int, str]] = []
+    edits: list[Edit] = []
     for element in _elements(html):
         if _goes(element, html):
             edits.append((element.opening[0], element.closing[1], ""))
         elif element.name in ("header", "footer"):
             edits += [(*element.opening, f"<div{element.attributes}>"), (*element.closing, "</div>")]
-    parts, position = [], 0
-    for start, end, text in sorted(edits):
-        if start >= position:
-            parts += [html[position:start], text]
-            position = end
-    return "".join([*parts, html[position:]])
+    return spliced(html, sorted(edits))
 
 
 def _elements(html: str) -> Iterator[_Element]:

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from hpc_qa.documents.splices import spliced
+
 MAX_CELLS = 100_000  # of one table when all are repeated
 MAX_GROWTH = 10  # times its source, beside what a small table may have anyway
 SMALL = 20_000  # characters
@@ -41,11 +43,7 @@ def readable_tables(html: str) -> str:
     >>> readable_tables("<table><tr><td rowspan=2>a<td>b<tr><td>c</table>")
     '<table><tr><td>a</td><td>b</td></tr><tr><td>a</td><td>c</td></tr></table>'
     """
-    parts, position = [], 0
-    for start, end in _tables(html):
-        parts += [html[position:start], _written_out(html[start:end])]
-        position = end
-    return "".join([*parts, html[position:]])
+    return spliced(html, ((start, end, _written_out(html[start:end])) for start, end in _tables(html)))
 
 
 def _tables(html: str) -> Iterator[tuple[int, int]]:

@@ -7,6 +7,8 @@ strikes nothing for sure, so its text stays.
 import re
 from collections.abc import Iterator
 
+from hpc_qa.documents.splices import spliced
+
 _STRUCK = re.compile(r"<(/?)(del|s|strike)(?:\s[^<>]{0,1000})?>", re.IGNORECASE)
 
 
@@ -16,25 +18,15 @@ def without_struck(html: str) -> str:
     >>> without_struck("The fee is <del>30</del> <ins>25</ins> dollars.")
     'The fee is  <ins>25</ins> dollars.'
     """
-    parts, position = [], 0
-    for start, end in _outermost(html):
-        parts.append(html[position:start])
-        position = end
-    return "".join([*parts, html[position:]])
+    return spliced(html, sorted((start, end, "") for start, end in _closed(html)))
 
 
-def _outermost(html: str) -> Iterator[tuple[int, int]]:
-    """Where struck elements begin and end, without those inside of others."""
-    spans: list[tuple[int, int]] = []
+def _closed(html: str) -> Iterator[tuple[int, int]]:
+    """Where struck elements begin and end."""
     opened: dict[str, list[int]] = {}
     for match in _STRUCK.finditer(html):
         starts = opened.setdefault(match.group(2).lower(), [])
         if not match.group(1):
             starts.append(match.start())
         elif starts:
-            spans.append((starts.pop(), match.end()))
-    last = 0
-    for start, end in sorted(spans):
-        if start >= last:
-            yield start, end
-            last = end
+            yield starts.pop(), match.end()

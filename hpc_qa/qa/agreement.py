@@ -111,8 +111,8 @@ def weighted_kappa(ours: Sequence[int], theirs: Sequence[int]) -> Estimate:
     kappa = (o - e) / (1 - e): o and e are the agreements seen, and expected of the two raters' own habits alone, with
     weights 1 - ((i - j) / 4)^2 (J. Cohen, Weighted kappa, Psychological Bulletin 70 (1968) 213-220). The interval is
     that of large samples (J. L. Fleiss, J. Cohen, B. S. Everitt, Psychological Bulletin 72 (1969) 323-327), cut off at
-    -1 and 1; none of fewer than 10 things, or where it would have no width. None
-    where both gave the same single score throughout: then there is nothing to agree on.
+    -1 and 1; none of fewer than 10 things, or where it would have no width. None where
+    both gave the same single score throughout: then there is nothing to agree on.
 
     Raises:
         ValueError: the raters rated different numbers of things.

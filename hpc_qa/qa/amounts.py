@@ -10,28 +10,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
+from hpc_qa.qa.facts import in_digits
 from hpc_qa.qa.opposites import opposed
 from hpc_qa.qa.words import content_words
 
 Difference = Literal["comparator", "unit", "condition", "negation", "order"]
-
-_CARDINALS = {
-    word: str(number)
-    for number, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
-        " seventeen eighteen nineteen".split()
-    )
-} | {
-    word: str(10 * tens) for tens, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)
-}
-_TENS_AND_ONE = re.compile(
-    rf"\b({'|'.join(w for w, n in _CARDINALS.items() if int(n) >= 20)})[- ]({'|'.join([*_CARDINALS][1:10])})\b",
-    re.IGNORECASE,
-)
-_CARDINAL = re.compile(rf"\b(?:{'|'.join(_CARDINALS)})\b", re.IGNORECASE)
-_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
-_NO_CENTS = re.compile(r"(?<=\d)\.0+(?![\d.])")
-_PERCENT = re.compile(r"(?<=\d)\s*(?:percent|per\s+cent)\b", re.IGNORECASE)
 
 _NUMBER = r"(?P<sign>[$€£])?\s?(?P<number>\d+(?:\.\d+)?)(?!\d|\.\d)(?P<percent>\s?%)?"
 _FILLER = r"(?:\s+(?:the|an?|of|ages?|about|approximately|is|are|be|than|or|equal|to|only|another|any)){0,4}\s*"
@@ -61,21 +44,6 @@ _DENIED = re.compile(
 )
 _EXCEPTION = re.compile(r"\b(?:unless|except|only|other than|without)\b")
 _MODAL = re.compile(r"\b(must|shall|should|may|can|will)(?P<not>(?: \w+)? (?:not|never)|n't|not)?\b|\bwon't\b")
-
-
-def in_digits(text: str) -> str:
-    """The text with its numbers in one spelling.
-
-    >>> in_digits("Seven of twenty-one, $1,000.00 and 5 percent")
-    '7 of 21, $1000 and 5%'
-    """
-    text = _TENS_AND_ONE.sub(lambda match: str(_number(match[1]) + _number(match[2])), text)
-    text = _CARDINAL.sub(lambda match: str(_number(match[0])), text)
-    return _PERCENT.sub("%", _NO_CENTS.sub("", _THOUSANDS.sub("", text)))
-
-
-def _number(word: str) -> int:
-    return int(_CARDINALS[word.casefold()])
 
 
 def difference(said: str, source: str) -> Difference | None:

@@ -6,8 +6,8 @@ wordings of one answer that share hardly a word count as different.
 
 from collections.abc import Set
 
-from hpc_qa.qa.amounts import difference, in_digits
-from hpc_qa.qa.facts import modality, numbers
+from hpc_qa.qa.amounts import difference
+from hpc_qa.qa.facts import in_digits, modality, numbers
 from hpc_qa.qa.names import places
 from hpc_qa.qa.words import content_words
 

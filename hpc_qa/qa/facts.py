@@ -20,10 +20,10 @@ _UNITS = "zero one two three four five six seven eight nine ten eleven twelve".s
 _TEENS = "thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _ORDINALS = "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
+_CARDINALS = {word: n for n, word in enumerate(_UNITS + _TEENS)} | {word: 10 * n for n, word in enumerate(_TENS, 2)}
 _NUMBER_WORDS = (
-    {word: str(n) for n, word in enumerate(_UNITS + _TEENS)}
+    {word: str(n) for word, n in _CARDINALS.items()}
     | {word: str(n) for n, word in enumerate(_ORDINALS)}
-    | {word: str(10 * n) for n, word in enumerate(_TENS, 2)}
     | {word: word for word in ("hundred", "thousand", "million", "billion", "dozen", "half", "quarter")}
     | {word: word for word in ("once", "twice", "thrice", "double", "triple")}
 )
@@ -59,6 +59,9 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’]t)?")
 _MONTH_MAY = re.compile(r"\bMay(?=,?\s+\d)|(?<=\d\s)May\b|(?<=\dst\s)May\b|(?<=\dth\s)May\b")
 _FOOTNOTE = re.compile(r"(?<=[a-z]{3}[.!?])\d{1,3}(?=\s+[\"'“‘(]?[A-Z]|\s*$)", re.MULTILINE)  # "the rule.3 The fee"
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_NO_CENTS = re.compile(r"(?<=\d)\.0+(?![\d.])")
+_TENS_AND_ONE = re.compile(rf"\b({'|'.join(_TENS)})[- ]({'|'.join(_UNITS[1:10])})\b", re.IGNORECASE)
+_CARDINAL = re.compile(rf"\b(?:{'|'.join(_CARDINALS)})\b", re.IGNORECASE)
 
 
 def numbers(text: str) -> Counter[str]:
@@ -83,6 +86,21 @@ def numbers(text: str) -> Counter[str]:
         if token:
             found[token] += 1
     return found
+
+
+def in_digits(text: str) -> str:
+    """The text with its numbers in one spelling.
+
+    >>> in_digits("Seven of twenty-one, $1,000.00 and 5 percent")
+    '7 of 21, $1000 and 5%'
+    """
+    text = _TENS_AND_ONE.sub(lambda match: str(_cardinal(match[1]) + _cardinal(match[2])), text)
+    text = _CARDINAL.sub(lambda match: str(_cardinal(match[0])), text)
+    return _PERCENT.sub("%", _NO_CENTS.sub("", _THOUSANDS.sub("", text)))
+
+
+def _cardinal(word: str) -> int:
+    return _CARDINALS[word.casefold()]
 
 
 def _one_spelling(text: str) -> str:

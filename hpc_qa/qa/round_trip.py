@@ -9,9 +9,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from hpc_qa.qa.amounts import difference, in_digits
+from hpc_qa.qa.amounts import difference
 from hpc_qa.qa.answers import Draft, tidy
-from hpc_qa.qa.facts import modality, numbers
+from hpc_qa.qa.facts import in_digits, modality, numbers
 from hpc_qa.qa.generation import Ask
 from hpc_qa.qa.prompts import Message, Prompts
 from hpc_qa.qa.words import has_spaces, is_grammar, words

@@ -2,7 +2,8 @@
 
 import pytest
 
-from hpc_qa.qa.amounts import difference, in_digits
+from hpc_qa.qa.amounts import difference
+from hpc_qa.qa.facts import in_digits
 
 CHANGED = [
     ("at most 30 days", "at least 30 days", "comparator"),
